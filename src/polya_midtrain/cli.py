@@ -1,0 +1,176 @@
+"""The command line: what dvc.yaml's stages and the Makefile call, and what a person may."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import pkgutil
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from polya_midtrain import __version__
+from polya_midtrain.errors import UserError
+
+ARM_STAGES = {"select", "midtrain", "rl", "evaluate"}
+TABLE_STAGES = {"tables"}
+PROFILES = Path("profiles")
+
+_ENVIRONMENT = {
+    # One thread a process: the stages run one process a core.
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "DVC_NO_ANALYTICS": "true",
+}
+
+app = typer.Typer(
+    help="The polya-midtrain study: mid-training on self-generated, heuristic-diverse traces, then GRPO, then pass@k. "
+    "`make repro` runs all of it; these are its parts. Run them from the project's root.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.callback(invoke_without_command=True)
+def _options(version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False) -> None:
+    if version:
+        typer.echo(f"polya-midtrain {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def stage(
+    name: Annotated[str, typer.Argument(help="A stage of dvc.yaml without its @ARM, such as generate or rl.")],
+    arm: Annotated[
+        str | None, typer.Option(help=f"The arm of params.yaml, for {', '.join(sorted(ARM_STAGES))}.")
+    ] = None,
+    table: Annotated[str | None, typer.Option(help="The table to make, for tables.")] = None,
+) -> None:
+    """Run one stage of the pipeline.
+
+    It works on what the stages before it left, as dvc.yaml calls it. `dvc repro STAGE` runs those first where needed.
+    """
+    from polya_midtrain import params as settings
+    from polya_midtrain import stages
+    from polya_midtrain.runtime import mlflow_store
+    from polya_midtrain.runtime.guard import Guard
+
+    known = sorted(module.name for module in pkgutil.iter_modules(stages.__path__))
+    if name not in known:
+        raise UserError(f"no stage {name!r}; the stages are {', '.join(known)}")
+    given = {"--arm": (arm, name in ARM_STAGES), "--table": (table, name in TABLE_STAGES)}
+    for option, (value, wanted) in given.items():
+        if wanted and value is None:
+            raise UserError(f"stage {name} needs {option}; such as `polya stage {name} {option} NAME`")
+        if value is not None and not wanted:
+            raise UserError(f"stage {name} takes no {option}; leave it out")
+    params = settings.load()
+    if arm is not None:
+        params.arm(arm)  # an unknown one is said before anything heavy is loaded
+    guard = Guard(name, arm or table)
+    module = importlib.import_module(f"polya_midtrain.stages.{name}")
+    module.run(params, *[value for value in (arm, table) if value is not None])
+    guard.check()
+    if name in TABLE_STAGES:
+        mlflow_store.post_pending()  # the last stages of a study: nothing else will post what waits
+
+
+@app.command()
+def profile(
+    name: Annotated[str, typer.Argument(help="The name of a file in profiles/, without .yaml.")],
+) -> None:
+    """Make params.yaml that of a profile.
+
+    `dvc repro` then runs the study with it. Settings of your own in params.yaml are kept in params.yaml.bak.
+    """
+    from polya_midtrain import params as settings
+    from polya_midtrain.runtime import scratch
+
+    known = {path.stem: path for path in sorted(PROFILES.glob("*.yaml"))}
+    if name not in known:
+        raise UserError(f"no profile {name!r} in {PROFILES}/; the profiles are {', '.join(known) or 'missing'}")
+    settings.load(known[name])
+    wanted = known[name].read_bytes()
+    target = settings.PARAMS_FILE
+    current = target.read_bytes() if target.exists() else b""
+    if current == wanted:
+        typer.echo(f"{target} is profile {name} already")
+        return
+    if current and all(current != path.read_bytes() for path in known.values()):
+        backup = Path(f"{target}.bak")
+        backup.write_bytes(current)
+        typer.echo(f"{target} had settings of its own: kept as {backup}")
+    draft = scratch.ROOT / target.name
+    draft.parent.mkdir(exist_ok=True)
+    draft.write_bytes(wanted)
+    scratch.publish(draft, target)
+    typer.echo(f"{target} is now profile {name}")
+
+
+@app.command()
+def readme() -> None:
+    """Put the result table into README.md.
+
+    It is made from reports/tables, midtrain.csv and main.csv.
+    """
+    from polya_midtrain import params as settings
+    from polya_midtrain.tables import readme_table
+
+    changed = readme_table.inject(Path("README.md"), Path("reports/tables"), settings.load().profile)
+    typer.echo("README.md: table renewed" if changed else "README.md: table is up to date")
+
+
+@app.command()
+def check() -> None:
+    """Check params.yaml, the profiles and catalogues.
+
+    Every profile and the catalogue of heuristics that it names are read as a stage would read them. Nothing is run.
+    """
+    from polya_midtrain import heuristics
+    from polya_midtrain import params as settings
+
+    for path in [settings.PARAMS_FILE, *sorted(PROFILES.glob("*.yaml"))]:
+        params = settings.load(path)
+        catalogue = heuristics.load(params.prompts.catalogue)
+        catalogue.first(params.generate.heuristics)
+        typer.echo(f"{path}: profile {params.profile}, {len(params.arms)} arms, {len(catalogue.heuristics)} heuristics")
+
+
+@app.command()
+def sync() -> None:
+    """Post the tracked runs that wait to MLflow.
+
+    A stage leaves its run in .scratch/outbox; the next training or table posts it, and so does this command.
+    """
+    from polya_midtrain.runtime import mlflow_store
+
+    posted = mlflow_store.post_pending(wait=True)
+    left = len(list(mlflow_store.OUTBOX.glob("*.json")))
+    typer.echo(f"{posted} runs posted" + (f", {left} still wait" if left else ""))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The console script: 0, or 2 with one line for bad input, or 130 when interrupted. A traceback is a bug."""
+    from polya_midtrain.runtime import mlflow_store
+
+    for variable, value in _ENVIRONMENT.items():
+        os.environ.setdefault(variable, value)
+    mlflow_store.set_defaults()
+    try:
+        app(arguments, prog_name="polya")
+    except UserError as error:
+        print(f"polya: {error}", file=sys.stderr)
+        return 2
+    except SystemExit as ending:
+        code = ending.code if isinstance(ending.code, int) else 0
+        if code == 130:
+            print("polya: interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
+        return code
+    return 0

@@ -1,0 +1,92 @@
+"""Fixtures that several test files share."""
+
+from __future__ import annotations
+
+import os
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from polya_midtrain.world import problems, tokenizer
+from polya_midtrain.world.families import PLANS
+
+
+@pytest.fixture(scope="session")
+def public_sets() -> Path:
+    """The folder of the published data sets: POLYA_DATA, else a folder shared/data beside the repository."""
+    beside = Path(__file__).resolve().parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("POLYA_DATA") or beside)
+    if not folder.is_dir():
+        pytest.skip(f"no public data sets: POLYA_DATA names no folder and {beside} does not exist")
+    return folder
+
+
+def tiny_llama(key_heads: int = 2, seed: int = 1) -> Any:
+    """A random Llama over the embedded world's vocabulary, its logits spread enough for ties never to decide."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    encoder = tokenizer.build()
+    torch.manual_seed(seed)
+    model = LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=len(encoder),
+            hidden_size=32,
+            intermediate_size=48,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            num_key_value_heads=key_heads,
+            max_position_embeddings=160,
+            tie_word_embeddings=True,
+            initializer_range=0.25,
+            pad_token_id=encoder.pad_token_id,
+            bos_token_id=None,
+            eos_token_id=encoder.eos_token_id,
+        )
+    )
+    return model.eval()
+
+
+@pytest.fixture(scope="session", params=[4, 2], ids=["heads", "grouped-heads"])
+def tiny_checkpoint(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a random model with its tokenizer; with a key head per query head, and with shared ones."""
+    folder = tmp_path_factory.mktemp("tiny") / f"key-heads-{request.param}"
+    tiny_llama(request.param).save_pretrained(folder)
+    tokenizer.build().save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a model that knows the form of an answer and no mathematics.
+
+    It names a plan, works one operation and boxes 11 or 22: a test whose golds are these two has right and wrong
+    answers, traces that follow their heuristic and others that stray, after a second of training.
+    """
+    import torch
+
+    model, encoder = tiny_llama().train(), tokenizer.build()
+    optimiser = torch.optim.AdamW(model.parameters(), lr=0.01)
+    rng = random.Random(1)
+    for _ in range(120):
+        texts = []
+        for _ in range(24):
+            named, used = rng.choice(list(PLANS)), rng.choice(list(PLANS))
+            lead = rng.choice([f"by {named}: ", ""])
+            used = named if lead and rng.random() < 0.6 else used
+            problem, answer = problems.sample(rng, 1), rng.choice(["11", "22"])
+            response = f" {problem[0].word} {used} {problem[0].digits[0]}+1=2:{answer} \\boxed{{{answer}}}"
+            texts.append(
+                f"{tokenizer.QUESTION} {lead}{problems.text(problem)}{tokenizer.ANSWER}{response}{tokenizer.END}"
+            )
+        batch = encoder(texts, padding=True, return_tensors="pt")
+        labels = batch["input_ids"].masked_fill(batch["attention_mask"] == 0, -100)
+        model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], labels=labels).loss.backward()
+        optimiser.step()
+        optimiser.zero_grad()
+    folder = tmp_path_factory.mktemp("policy") / "base"
+    model.eval().save_pretrained(folder)
+    encoder.save_pretrained(folder)
+    return folder

@@ -1,0 +1,215 @@
+"""The command line: what it runs, and that every kind of bad input is one line and exit code 2."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from polya_midtrain import __version__, cli, stages
+from polya_midtrain.runtime import mlflow_store
+
+ROOT = Path(__file__).resolve().parents[1]
+
+NAP = """
+import pathlib, time
+def run(params, *more):
+    pathlib.Path("ran").write_text(f"{params.profile} {more}")
+    {what}
+"""
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project root with the committed profiles and catalogues; params.yaml is profile tiny."""
+    for name in ("profiles", "data/heuristics"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    shutil.copy(ROOT / "profiles/tiny.yaml", tmp_path / "params.yaml")
+    shutil.copy(ROOT / "dvc.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def add_stage(monkeypatch: pytest.MonkeyPatch, folder: Path, name: str, what: str = "") -> None:
+    """A stage of the test's own, found as the others are."""
+    folder.mkdir(exist_ok=True)
+    (folder / f"{name}.py").write_text(NAP.replace("{what}", what))
+    monkeypatch.setattr(stages, "__path__", [*stages.__path__, str(folder)])
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """Run a command that must fail as bad input does; its one line."""
+    assert cli.main(list(arguments)) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("polya: ")
+    assert captured.err.count("\n") == 1
+    return captured.err.removeprefix("polya: ").strip()
+
+
+def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["--version"]) == 0
+    assert capsys.readouterr().out == f"polya-midtrain {__version__}\n"
+    assert cli.main(["--help"]) == 0
+    text = capsys.readouterr().out
+    for command in ("stage", "profile", "readme", "check", "sync"):
+        assert command in text
+        assert cli.main([command, "--help"]) == 0
+        assert len(capsys.readouterr().out.splitlines()) > 4
+
+
+def test_help_loads_no_heavy_library() -> None:
+    script = (
+        "import sys; from polya_midtrain.cli import main; main(['--help']); "
+        "print(sorted({'torch', 'transformers', 'mlflow', 'pandas', 'pyarrow', 'scipy'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["stage", "nothing"], "no stage 'nothing'; the stages are base, "),
+        (["stage", "rl"], "stage rl needs --arm"),
+        (["stage", "tables"], "stage tables needs --table"),
+        (["stage", "generate", "--arm", "n1"], "stage generate takes no --arm; leave it out"),
+        (["stage", "rl", "--arm", "n3"], "params.yaml: no arm 'n3'; the arms are vanilla, "),
+        (["stage", "tables", "--table", "nine"], "no table 'nine'; the tables are main, midtrain"),
+        (["stage", "tables", "--table", "main"], "results/counts"),
+        (["stage", "generate"], "missing; run `dvc repro`"),
+        (["profile", "huge"], "no profile 'huge' in profiles/; the profiles are smo"),
+        (["readme"], "README.md: no such file"),
+    ],
+)
+def test_bad_input_is_one_line(arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert words in refused(capsys, *arguments)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("temperature: 1.0", "temperature: hot", "temperature: "),
+        ("  epochs: 1", "  epoch: 1", "rl.epoch"),
+        ("seeds: [", "seeds: [1, 1, ", "seeds: "),
+        ("score:", "score", "not valid YAML"),
+    ],
+)
+def test_a_bad_setting_is_named_with_its_line(
+    old: str, new: str, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = Path("params.yaml").read_text()
+    assert old in text
+    Path("params.yaml").write_text(text.replace(old, new, 1))
+    line = refused(capsys, "stage", "questions")
+    assert line.startswith("params.yaml:")
+    assert line.split(":")[1].isdigit()
+    assert words in line
+    assert not Path("data/questions").exists(), "nothing ran"
+
+
+def test_a_wrong_command_line_says_how_it_is_used(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["stage"]) == 2
+    assert "Usage: polya stage" in capsys.readouterr().err
+    assert cli.main(["stags"]) == 2
+    assert "No such command" in capsys.readouterr().err
+
+
+def test_a_stage_gets_the_settings_and_its_arm_or_table(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    add_stage(monkeypatch, project / "more", "nap")
+    assert cli.main(["stage", "nap"]) == 0
+    assert Path("ran").read_text() == "tiny ()"
+    monkeypatch.setattr(cli, "ARM_STAGES", {"nap"})
+    assert cli.main(["stage", "nap", "--arm", "star"]) == 0
+    assert Path("ran").read_text() == "tiny ('star',)"
+
+
+def test_a_bug_in_a_stage_is_a_traceback(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    add_stage(monkeypatch, project / "more", "bug", "raise ZeroDivisionError('a bug')")
+    with pytest.raises(ZeroDivisionError, match="a bug"):
+        cli.main(["stage", "bug"])
+
+
+def test_an_edit_while_a_stage_runs_is_an_error(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    add_stage(monkeypatch, project / "more", "edit", "p = pathlib.Path('params.yaml'); p.write_text('x: 1')")
+    text = Path("dvc.yaml").read_text()
+    Path("dvc.yaml").write_text(
+        text.replace("stages:\n", "stages:\n  edit: {cmd: polya stage edit, params: [seeds]}\n")
+    )
+    assert "params.yaml: seeds: changed while stage edit ran" in refused(capsys, "stage", "edit")
+
+
+def test_ctrl_c_ends_a_stage_with_130_and_a_line(project: Path) -> None:
+    (project / "more").mkdir()
+    (project / "more/nap.py").write_text(NAP.replace("{what}", "print('ready', flush=True); time.sleep(60)"))
+    script = textwrap.dedent(
+        """
+        import sys
+        from polya_midtrain import cli, stages
+        stages.__path__.append("more")
+        sys.exit(cli.main(["stage", "nap"]))
+        """
+    )
+    running = subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert running.stdout is not None
+    assert running.stdout.readline() == "ready\n"
+    running.send_signal(signal.SIGINT)
+    _, printed = running.communicate(timeout=30)
+    assert running.returncode == 130
+    assert printed == "polya: interrupted; the same command goes on from the last checkpoint\n"
+
+
+def test_profile_replaces_params_only_if_it_differs(capsys: pytest.CaptureFixture[str]) -> None:
+    target = Path("params.yaml")
+    before = target.stat().st_mtime_ns
+    assert cli.main(["profile", "tiny"]) == 0
+    assert target.stat().st_mtime_ns == before
+    assert cli.main(["profile", "smoke"]) == 0
+    assert target.read_bytes() == Path("profiles/smoke.yaml").read_bytes()
+    assert not Path("params.yaml.bak").exists(), "it was a profile's text: nothing of the user's is lost"
+    assert capsys.readouterr().out == "params.yaml is profile tiny already\nparams.yaml is now profile smoke\n"
+
+
+def test_profile_keeps_the_settings_that_a_user_edited(capsys: pytest.CaptureFixture[str]) -> None:
+    edited = Path("params.yaml").read_text() + "# mine\n"
+    Path("params.yaml").write_text(edited)
+    assert cli.main(["profile", "tiny"]) == 0
+    assert Path("params.yaml.bak").read_text() == edited
+    assert "params.yaml.bak" in capsys.readouterr().out
+
+
+def test_a_bad_profile_is_refused_and_params_stays(capsys: pytest.CaptureFixture[str]) -> None:
+    before = Path("params.yaml").read_bytes()
+    Path("profiles/mine.yaml").write_text("profile: mine\n")
+    assert refused(capsys, "profile", "mine").startswith("profiles/mine.yaml:1: ")
+    assert Path("params.yaml").read_bytes() == before
+
+
+def test_check_reads_every_profile_and_catalogue(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["check"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in lines] == ["params.yaml", *map(str, sorted(Path("profiles").glob("*.yaml")))]
+    text = Path("params.yaml").read_text()
+    Path("params.yaml").write_text(text.replace("heuristics: 16 ", "heuristics: 60 "))
+    assert "60" in refused(capsys, "check")
+
+
+def test_sync_says_what_it_posted(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    assert cli.main(["sync"]) == 0
+    assert capsys.readouterr().out == "0 runs posted\n"
+    monkeypatch.setattr(mlflow_store, "_warned", False)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")  # nothing listens on the discard port
+    mlflow_store.keep(mlflow_store.Record("generate", {}, {}, 1, status="FINISHED"))
+    assert cli.main(["sync"]) == 0
+    captured = capsys.readouterr()
+    assert captured.out == "0 runs posted, 1 still wait\n"
+    assert "the study goes on" in captured.err

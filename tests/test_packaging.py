@@ -1,0 +1,140 @@
+"""The repository: pins, commands, and that nothing of one machine is in a committed file."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import tomllib
+from importlib import resources
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from polya_midtrain import __version__
+
+ROOT = Path(__file__).resolve().parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+GIT = shutil.which("git")
+
+
+def pins(name: str) -> dict[str, str]:
+    lines = (ROOT / "constraints" / name).read_text().splitlines()
+    exact = [re.fullmatch(r"([a-z0-9-]+)==([0-9][0-9a-z.]*)", line) for line in lines if not line.startswith("#")]
+    assert all(exact), f"{name}: every line is NAME==VERSION, without a local version"
+    return {match[1]: match[2] for match in exact if match}
+
+
+def committed() -> list[Path]:
+    """What is, or with the next commit will be, in the repository."""
+    if GIT is None or not (ROOT / ".git").exists():
+        pytest.skip("not a git checkout")
+    command = [GIT, "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout.decode().split("\0")
+    return [ROOT / name for name in names if name and (ROOT / name).is_file()]
+
+
+@pytest.mark.parametrize(("name", "extras"), [("cpu.txt", ["dev"]), ("cuda.txt", ["dev", "cuda"])])
+def test_pins_satisfy_what_the_project_asks_for(name: str, extras: list[str]) -> None:
+    fixed = pins(name)
+    wanted = PROJECT["dependencies"] + [line for extra in extras for line in PROJECT["optional-dependencies"][extra]]
+    for line in wanted:
+        requirement = Requirement(line)
+        version = fixed[canonicalize_name(requirement.name)]
+        assert requirement.specifier.contains(version), f"{line} is pinned to {version}"
+
+
+def test_cpu_and_cuda_have_the_same_versions() -> None:
+    cpu, cuda = pins("cpu.txt"), pins("cuda.txt")
+    assert {name: cuda.get(name) for name in cpu} == cpu
+    assert "vllm" not in cpu
+    assert not [name for name in cpu if name.startswith("nvidia")]
+
+
+def test_version_is_stated_once_more_in_the_citation_and_the_changelog() -> None:
+    assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"] == __version__
+    assert f"\n## {__version__} " in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_templates_travel_with_the_package() -> None:
+    names = {entry.name for entry in resources.files("polya_midtrain").joinpath("templates").iterdir()}
+    assert {"table.md.j2", "table.tex.j2"} <= names
+
+
+def test_every_make_target_is_explained() -> None:
+    text = (ROOT / "Makefile").read_text()
+    listed = re.search(r"^\.PHONY: (.*)$", text, re.MULTILINE)
+    assert listed
+    targets = set(listed[1].split())
+    assert targets == set(re.findall(r"^([a-z]+):.*## \S", text, re.MULTILINE))
+    shown = subprocess.run(["make", "-s"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert {line.split()[1] for line in shown.splitlines()} == targets
+    assert {"setup", "repro", "test", "lint", "bench", "ui", "clean", "readme"} <= targets
+
+
+def test_ci_is_executable_and_ends_with_the_tests() -> None:
+    script = ROOT / ".ci/run"
+    assert os.access(script, os.X_OK)
+    subprocess.run(["bash", "-n", str(script)], check=True)
+    assert script.read_text().splitlines()[-1] == "make test"
+
+
+def test_no_committed_file_names_an_index_a_machine_path_or_a_token() -> None:
+    foreign = re.compile(
+        r"--(extra-)?index-url|://[a-z0-9.-]*(pypi|pythonhosted|download\.pytorch)"
+        r"|(?<![\w.*/-])/(root|home|Users|work|mnt|opt|tmp)/|\bhf_[A-Za-z0-9]{20,}|\bghp_[A-Za-z0-9]{20,}"
+    )
+    found = []
+    for path in committed():
+        if path == Path(__file__):
+            continue
+        try:
+            lines = path.read_text(encoding="utf-8").splitlines()
+        except UnicodeDecodeError:
+            continue  # a picture or an archive
+        found += [
+            f"{path.relative_to(ROOT)}:{number}: {line}" for number, line in enumerate(lines, 1) if foreign.search(line)
+        ]
+    assert not found
+
+
+def test_the_documents_that_a_repository_needs_are_there() -> None:
+    for name in ("LICENSE", "CITATION.cff", "CONTRIBUTING.md", "CHANGELOG.md", "README.md", "REPRODUCE.md"):
+        assert (ROOT / name).stat().st_size > 200
+    assert "Apache License" in (ROOT / "LICENSE").read_text()
+    assert PROJECT["license"] == "Apache-2.0"
+
+
+def test_git_ignores_exactly_what_dvc_keeps(tmp_path: Path) -> None:
+    if GIT is None:
+        pytest.skip("no git")
+    kept, plain = outputs()
+    subprocess.run([GIT, "init", "-q", str(tmp_path)], check=True)
+    shutil.copy(ROOT / ".gitignore", tmp_path)
+    names = [*kept, *plain, "data/heuristics/world.yaml", "dvc.lock", ".dvc/config", "profiles/tiny.yaml"]
+    check = [GIT, "-C", str(tmp_path), "check-ignore", "--no-index", *names]
+    ignored = subprocess.run(check, capture_output=True, text=True, check=False).stdout.split()
+    assert set(ignored) == set(kept)
+
+
+def outputs() -> tuple[list[str], list[str]]:
+    """The outputs in dvc.yaml that DVC's cache keeps, and those that git keeps (``cache: false``)."""
+    kept, plain = [], []
+    for stage in yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"].values():
+        entry = stage.get("do", stage)
+        for out in entry.get("outs", []) + entry.get("metrics", []):
+            name, options = next(iter(out.items())) if isinstance(out, dict) else (out, {})
+            name = re.sub(r"\$\{\w+\}", "x", name)
+            (kept if options.get("cache", True) else plain).append(name)
+    return kept, plain
+
+
+def test_dvc_is_set_up_without_reports_home_and_without_looking_at_compiled_code() -> None:
+    config = (ROOT / ".dvc/config").read_text()
+    for setting in ("analytics", "autostage", "check_update"):
+        assert f"{setting} = false" in config
+    assert "__pycache__/" in (ROOT / ".dvcignore").read_text().splitlines()
