@@ -1,0 +1,64 @@
+"""DVC hashes code and settings after a stage has run: an edit meanwhile would be recorded as what made its outputs.
+
+So a stage notes at its start what dvc.yaml says it reads, and fails at its end if that changed meanwhile.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from polya_midtrain.errors import UserError
+from polya_midtrain.params import PARAMS_FILE
+from polya_midtrain.runtime.scratch import hash_inputs
+
+PIPELINE = Path("dvc.yaml")
+
+
+class Guard:
+    """The sources and settings of a stage as they are now. ``item``: the arm or table of an expanded stage."""
+
+    def __init__(self, stage: str, item: str | None) -> None:
+        self.stage, self.item = stage, item
+        self.before = self._read()
+
+    def check(self) -> None:
+        """Raise `UserError` if one of them is no longer what it was."""
+        now = self._read()
+        for what, value in self.before.items():
+            if now.get(what) != value:
+                raise UserError(
+                    f"{what}: changed while stage {self.stage} ran; its outputs, made by the older version, are not "
+                    "recorded: run `dvc repro` again"
+                )
+
+    def _read(self) -> dict[str, Any]:
+        """What dvc.yaml lists, but for what other stages make: the values of settings, the hashes of sources."""
+        if not PIPELINE.exists():
+            return {}
+        try:
+            entry = yaml.safe_load(PIPELINE.read_text(encoding="utf-8"))["stages"].get(self.stage, {})
+        except yaml.YAMLError as error:
+            raise UserError(f"{PIPELINE}: {' '.join(str(error).split())}; correct it") from error
+        entry = entry.get("do", entry)
+        settings = yaml.safe_load(PARAMS_FILE.read_text(encoding="utf-8"))
+        found: dict[str, Any] = {}
+        for name in map(self._expand, entry.get("params", [])):
+            found[f"{PARAMS_FILE}: {name}"] = _at(settings, name)
+        for dep in map(self._expand, entry.get("deps", [])):
+            path = Path(str(_at(settings, dep[2:-1])) if dep.startswith("${") else dep)
+            if dep.startswith(("${", "src/")) and path.exists():
+                found[str(path)] = hash_inputs([path], {})
+        return found
+
+    def _expand(self, text: str) -> str:
+        return text.replace("${key}", self.item or "").replace("${item}", self.item or "")
+
+
+def _at(settings: Any, name: str) -> Any:
+    """The value under a dotted name, None where there is none."""
+    for part in name.split("."):
+        settings = settings.get(part) if isinstance(settings, dict) else None
+    return settings

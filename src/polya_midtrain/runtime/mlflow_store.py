@@ -1,0 +1,192 @@
+"""Where tracked runs go: an outbox of small JSON files, and from there the MLflow store.
+
+Loading mlflow and opening its store takes 2.5 s of a core, which is more than most stages need for their work. So a
+stage leaves its run in ``.scratch/outbox``, and `post_pending` posts what waits there when a process has the store
+open anyway (training does, for its live curves), after the tables, and before the UI is opened. A store that is
+broken or out of reach costs one warning: the study goes on and the runs wait.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import sys
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from itertools import zip_longest
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from polya_midtrain.runtime.scratch import ROOT
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+EXPERIMENT = "polya-midtrain"
+OUTBOX = ROOT / "outbox"
+ARTIFACTS = Path("mlartifacts")
+
+_METRICS, _SETTINGS = 800, 100  # of each kind in one batch: MLflow takes 1000 in all, 100 params and 100 tags
+_DEFAULTS = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_LOGGING_LEVEL": "CRITICAL",  # one warning of ours instead of tracebacks
+    "MLFLOW_SQLALCHEMYSTORE_POOLCLASS": "NullPool",  # an open SQLite connection must not be inherited by a fork
+    "MLFLOW_ASYNC_LOGGING_THREADPOOL_SIZE": "1",  # SQLite has one writer anyway
+    "MLFLOW_ASYNC_LOGGING_BUFFERING_SECONDS": "2",  # the trainer's curves, a transaction every two seconds
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # a server that is down must not stop a study for minutes
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+}
+_warned = False
+
+
+@dataclass
+class Record:
+    """One run as MLflow will show it. Metrics are (name, value, time in ms, step)."""
+
+    name: str
+    tags: dict[str, str]
+    params: dict[str, str]
+    start: int
+    metrics: list[tuple[str, float, int, int]] = field(default_factory=list)
+    status: str = "RUNNING"
+    end: int = 0
+    run_id: str | None = None  # set once the run exists in the store
+    id: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+
+def keep(record: Record) -> None:
+    """Leave a finished run in the outbox."""
+    OUTBOX.mkdir(parents=True, exist_ok=True)
+    path = OUTBOX / f"{record.start}-{record.id}.json"
+    draft = path.with_suffix(".new")
+    draft.write_text(json.dumps(asdict(record)), encoding="utf-8")
+    draft.replace(path)
+
+
+def post_pending(wait: bool = False) -> int:
+    """Post the runs in the outbox, oldest first; how many were posted.
+
+    With ``wait`` another process that posts is waited for, without it is left to do the work.
+    """
+    if not any(OUTBOX.glob("*.json")):
+        return 0  # and mlflow is not even imported
+    posted = 0
+    with _locked("outbox", wait) as ours:
+        if not ours:
+            return 0
+        try:
+            client = connect()
+            experiment(client)
+        except Exception as error:  # sqlite, HTTP and MLflow have their own: none of them may stop a study
+            warn(error)
+            return 0
+        for path in sorted(OUTBOX.glob("*.json")):
+            try:
+                record = Record(**json.loads(path.read_text(encoding="utf-8")))
+                if record.run_id is None:
+                    create(client, record)
+                    keep(record)  # a crash from here on does not make a second run of it
+                post(client, record)
+            except Exception as error:
+                warn(error)
+                continue
+            path.unlink()
+            posted += 1
+    return posted
+
+
+def tracking_uri() -> str:
+    """The store: MLFLOW_TRACKING_URI, or else mlflow.db in the working directory."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path('mlflow.db').resolve()}"
+
+
+def set_defaults() -> None:
+    """MLflow's settings for this study, where the user's environment has none; to be called before mlflow is loaded."""
+    for name, value in _DEFAULTS.items():
+        os.environ.setdefault(name, value)
+
+
+def connect() -> MlflowClient:
+    """Open the store; the first process makes the database (2 s) while others wait."""
+    set_defaults()
+    with _locked("store", wait=True):
+        from mlflow import MlflowClient
+
+        return MlflowClient(tracking_uri=tracking_uri())
+
+
+def experiment(client: MlflowClient) -> str:
+    """The id of the study's experiment, which is made if need be."""
+    with _locked("store", wait=True):
+        found = client.get_experiment_by_name(EXPERIMENT)
+        if found is not None:
+            return str(found.experiment_id)
+        local = tracking_uri().startswith("sqlite:")
+        return str(client.create_experiment(EXPERIMENT, ARTIFACTS.resolve().as_uri() if local else None))
+
+
+def create(client: MlflowClient, record: Record) -> None:
+    """Make a run in the store for ``record``."""
+    record.run_id = client.create_run(experiment(client), record.start, record.tags, record.name).info.run_id
+
+
+def resume(client: MlflowClient, record: Record) -> None:
+    """Take over the run that an interrupted attempt at the same work left open, or make one."""
+    same = [name for name in ("stage", "arm", "phase", "seed", "inputs_hash") if name in record.tags]
+    if "inputs_hash" in same:
+        wanted = [f"tags.`{name}` = '{record.tags[name]}'" for name in same]
+        query = " and ".join([*wanted, "attributes.status = 'RUNNING'"])
+        found = client.search_runs([experiment(client)], query, max_results=1)
+        if found:
+            record.run_id = found[0].info.run_id
+            return
+    create(client, record)
+
+
+def post(client: MlflowClient, record: Record) -> None:
+    """Write what ``record`` holds to its run; writing it again changes nothing."""
+    from mlflow.entities import Metric, Param, RunTag
+
+    assert record.run_id is not None
+    params = _parts([Param(name, value) for name, value in record.params.items()], _SETTINGS)
+    tags = _parts([RunTag(name, value) for name, value in record.tags.items()], _SETTINGS)
+    metrics = _parts([Metric(name, value, stamp, step) for name, value, stamp, step in record.metrics], _METRICS)
+    for some in zip_longest(metrics, params, tags, fillvalue=()):
+        client.log_batch(record.run_id, *some)
+    if record.status != "RUNNING":
+        client.set_terminated(record.run_id, record.status, record.end)
+
+
+def warn(error: Exception) -> None:
+    """Say once per process that the store cannot be used, in one line and without the address's password."""
+    global _warned
+    if not _warned:
+        _warned = True
+        what = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+        said = re.sub(r"//[^/@\s]*@", "//", f"MLflow store {tracking_uri()}: {what}")
+        print(
+            f"polya: warning: {said}; the study goes on, its runs wait in {OUTBOX} (post them with `polya sync`)",
+            file=sys.stderr,
+        )
+
+
+@contextmanager
+def _locked(name: str, wait: bool) -> Iterator[bool]:
+    """A lock between processes; yields whether it is ours. A crash releases it."""
+    ROOT.mkdir(exist_ok=True)
+    with (ROOT / f"{name}.lock").open("w") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            yield False
+            return
+        yield True
+
+
+def _parts(items: list[Any], size: int) -> Iterator[list[Any]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]

@@ -1,0 +1,81 @@
+"""What every stage does around its science: key its inputs, find its scratch folder, show a line, log a run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from polya_midtrain import paths
+from polya_midtrain.params import Params
+from polya_midtrain.runtime import progress, scratch, tracking
+
+PACKAGE = Path(__file__).resolve().parent.parent
+
+
+@dataclass
+class Stage:
+    """A running stage: ``work`` survives a crash, ``line`` is its progress, ``log`` its tracked run.
+
+    ``outputs`` maps a name in ``work`` to its place in the project; `stage` publishes them all when the block ends.
+    """
+
+    key: str
+    work: Path
+    line: progress.Progress
+    log: tracking.Run
+    outputs: dict[str, Path] = field(default_factory=dict)
+    numbers: dict[str, float] = field(default_factory=dict)
+
+
+@contextmanager
+def stage(
+    params: Params,
+    name: str,
+    *,
+    arm: str | None = None,
+    inputs: Sequence[Path] = (),
+    settings: Mapping[str, Any],
+    outputs: Mapping[str, Path],
+    unit: str = "",
+    tasks: int = 1,
+    seeds: Sequence[int] = (),
+) -> Iterator[Stage]:
+    """Run a stage's block; if it ends well, publish its outputs and its numbers, else leave everything as it was.
+
+    ``settings`` and ``inputs`` are what the result depends on: with the code they key the scratch folder. The numbers
+    (flat, for `dvc metrics show`) go to results/metrics/STAGE[@ARM].json and to the tracked run.
+    """
+    key = scratch.hash_inputs(inputs, {"settings": settings, "code": code_hash()})
+    work = scratch.workdir(name if arm is None else f"{name}-{arm}", key)
+    with (
+        tracking.run(params, stage=name, arm=arm, inputs_hash=key) as log,
+        progress.stage_line(name, arm=arm, seeds=seeds, unit=unit, tasks=tasks) as line,
+    ):
+        this = Stage(key, work, line, log, dict(outputs))
+        yield this
+        for source, place in this.outputs.items():
+            scratch.publish(work / source, place)
+            log.pointer(place)
+        scratch.discard(work)
+        log.metrics(this.numbers)
+        write_metrics(name if arm is None else f"{name}@{arm}", this.numbers)
+
+
+def write_metrics(name: str, numbers: Mapping[str, float]) -> None:
+    """results/metrics/NAME.json: a stage's numbers, for `dvc metrics`."""
+    paths.METRICS.mkdir(parents=True, exist_ok=True)
+    rounded = {key: round(value, 6) for key, value in numbers.items()}
+    (paths.METRICS / f"{name}.json").write_text(json.dumps(rounded, indent=2, sort_keys=True) + "\n")
+
+
+def code_hash() -> str:
+    """Hash of the package's modules: half-done work of older code is never resumed by newer code."""
+    digest = hashlib.sha256()
+    for path in sorted(PACKAGE.rglob("*.py")):
+        digest.update(path.relative_to(PACKAGE).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()

@@ -1,0 +1,179 @@
+"""Tasks in forked workers: order, faults, progress, and that nothing hangs or stays behind."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from polya_midtrain.errors import UserError
+from polya_midtrain.runtime.workers import Report, run_tasks, worker_count
+
+
+class Awkward(Exception):
+    """Pickles, but does not unpickle: its constructor wants more than its message."""
+
+    def __init__(self, first: str, second: str) -> None:
+        super().__init__(first + second)
+
+
+def square(task: int, report: Report) -> int:
+    time.sleep(0.02 * (task % 3))  # so that tasks end in another order than they begin
+    report(1, 1)
+    return task * task
+
+
+def pid(task: int, report: Report) -> int:
+    time.sleep(0.05)
+    return os.getpid()
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3, 8])
+@pytest.mark.parametrize("tasks", [0, 1, 2, 7])
+def test_results_are_in_the_order_of_the_tasks(workers: int, tasks: int) -> None:
+    assert run_tasks(square, range(tasks), workers) == [task * task for task in range(tasks)]
+
+
+def test_workers_are_other_processes_and_take_several_tasks() -> None:
+    used = set(run_tasks(pid, range(5), 2))
+    assert len(used) == 2
+    assert os.getpid() not in used
+    assert not multiprocessing.active_children()
+
+
+@pytest.mark.parametrize(("tasks", "workers"), [(3, 1), (1, 3)])
+def test_one_worker_or_one_task_runs_here(tasks: int, workers: int) -> None:
+    assert set(run_tasks(pid, range(tasks), workers)) == {os.getpid()}
+
+
+def test_large_results_and_arguments_come_through() -> None:
+    def double(task: bytes, report: Report) -> bytes:
+        return task + task
+
+    big = [bytes([value]) * 3_000_000 for value in range(3)]
+    assert run_tasks(double, big, 2) == [value * 2 for value in big]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_user_error_arrives_as_it_was_and_the_others_stop(workers: int) -> None:
+    def run(task: int, report: Report) -> None:
+        if task == 0:
+            raise UserError("params.yaml:3: wrong; correct it")
+        time.sleep(60)
+
+    begun = time.monotonic()
+    with pytest.raises(UserError) as caught:
+        run_tasks(run, range(4), workers)
+    assert str(caught.value) == "params.yaml:3: wrong; correct it"
+    assert time.monotonic() - begun < 10
+    assert not multiprocessing.active_children()
+
+
+def test_a_fault_carries_the_workers_traceback() -> None:
+    def run(task: int, report: Report) -> None:
+        raise ZeroDivisionError("in task")
+
+    with pytest.raises(ZeroDivisionError, match="in task") as caught:
+        run_tasks(run, range(2), 2)
+    assert "test_runtime_workers.py" in "".join(caught.value.__notes__)
+
+
+def test_an_exception_that_cannot_travel_is_named() -> None:
+    def run(task: int, report: Report) -> None:
+        raise Awkward("first ", "second")
+
+    with pytest.raises(RuntimeError, match="Awkward: first second"):
+        run_tasks(run, range(2), 2)
+
+
+def test_a_result_that_cannot_travel_is_an_error() -> None:
+    def run(task: int, report: Report) -> object:
+        return lambda: task
+
+    with pytest.raises(Exception, match=r"pickle|local object"):
+        run_tasks(run, range(2), 2)
+
+
+@pytest.mark.parametrize(
+    ("end", "words"),
+    [
+        (lambda: os.kill(os.getpid(), signal.SIGKILL), r"task 1 was killed \(SIGKILL\); if memory ran out, lower"),
+        (lambda: os._exit(3), "task 1 ended with exit code 3"),
+    ],
+)
+def test_a_worker_that_dies_is_said_and_not_waited_for(end: object, words: str) -> None:
+    def run(task: int, report: Report) -> None:
+        if task == 1:
+            assert callable(end)
+            end()
+        time.sleep(60)
+
+    begun = time.monotonic()
+    with pytest.raises(UserError, match=words):
+        run_tasks(run, range(3), 2)
+    assert time.monotonic() - begun < 10
+    assert not multiprocessing.active_children()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_progress_arrives_with_its_task_and_the_last_report_always(workers: int) -> None:
+    def run(task: int, report: Report) -> None:
+        for step in range(1, 101):
+            report(step, 100, f"note {step}")
+
+    seen: list[tuple[int, float, float, str]] = []
+    run_tasks(run, range(3), workers, lambda *what: seen.append(what))
+    for task in range(3):
+        own = [done for index, done, _, _ in seen if index == task]
+        assert own == sorted(own)
+    assert {what for what in seen if what[1] == 100} == {(task, 100, 100, "note 100") for task in range(3)}
+    assert len(seen) < 100, "reports a few microseconds apart are not all passed on"
+
+
+def test_workers_end_when_the_parent_is_killed(tmp_path: Path) -> None:
+    script = textwrap.dedent(
+        """
+        import os, sys, time
+        from polya_midtrain.runtime.workers import run_tasks
+        def run(task, report):
+            open(f"{sys.argv[1]}/{os.getpid()}", "w").close()
+            while True:
+                report(1, 2)
+                time.sleep(0.1)
+        run_tasks(run, range(2), 2)
+        """
+    )
+    parent = subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stderr=subprocess.DEVNULL)
+    wait_until(lambda: len(list(tmp_path.iterdir())) == 2)
+    parent.kill()
+    parent.wait()
+    children = [int(path.name) for path in tmp_path.iterdir()]
+    wait_until(lambda: not any(alive(child) for child in children))
+
+
+def test_worker_count() -> None:
+    assert worker_count(0, "cpu") == len(os.sched_getaffinity(0))
+    assert worker_count(3, "cpu") == 3
+    assert worker_count(0, "cuda") == worker_count(4, "cuda") == 1
+
+
+def alive(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().split(")")[-1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def wait_until(condition: object, seconds: float = 20.0) -> None:
+    assert callable(condition)
+    limit = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < limit, "waited in vain"
+        time.sleep(0.05)
