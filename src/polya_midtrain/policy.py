@@ -1,0 +1,83 @@
+"""Loading and saving policies: the one place that knows about devices and number formats."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from polya_midtrain.errors import UserError
+
+POINTER = "same-as.txt"
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+def device_of(wanted: str) -> str:
+    """ "cpu" or "cuda" for the setting auto, cpu or cuda; asking for a GPU that is not there is a one-line error."""
+    import torch
+
+    available = torch.cuda.is_available()
+    if wanted == "cuda" and not available:
+        raise UserError("params.yaml: machine.device is cuda but torch sees no GPU; set it to cpu or auto")
+    return "cuda" if wanted != "cpu" and available else "cpu"
+
+
+def quiet() -> None:
+    """One thread, no hub traffic, no library progress bars: called before models are loaded in a stage."""
+    import torch
+    from transformers.utils import logging
+
+    torch.set_num_threads(1)
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
+
+
+def load(path: Path, device: str, auto_class: str = "AutoModelForCausalLM", **kwargs: Any) -> tuple[Any, Any]:
+    """Model and tokenizer of a checkpoint folder, in float32 (weights are stored smaller, see `save`)."""
+    import torch
+    import transformers
+
+    if not (path / "config.json").exists():
+        raise UserError(
+            f"{path}: no checkpoint here; run `dvc repro` (it makes every input of a stage before the stage)"
+        )
+    model = getattr(transformers, auto_class).from_pretrained(path, dtype=torch.float32, **kwargs).to(device)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(path)
+    return model.eval(), tokenizer
+
+
+def resolve(path: Path) -> Path:
+    """The checkpoint folder behind ``path``, which may hold a pointer (see `point`) in place of weights."""
+    pointer = path / POINTER
+    return Path(pointer.read_text().strip()) if pointer.exists() else path
+
+
+def point(path: Path, target: Path) -> None:
+    """Make ``path`` stand for another checkpoint: an arm without mid-training starts RL from the base itself."""
+    path.mkdir(parents=True, exist_ok=True)
+    (path / POINTER).write_text(target.as_posix() + "\n")
+
+
+def save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, path: Path, dtype: torch.dtype) -> None:
+    """Write a checkpoint folder in ``dtype`` (the format that the base came in)."""
+    import copy
+
+    stored = model if model.dtype == dtype else copy.deepcopy(model).to(dtype)
+    stored.save_pretrained(path)
+    tokenizer.save_pretrained(path)
+
+
+def stored_dtype(path: Path) -> torch.dtype:
+    """The number format that a checkpoint folder is stored in."""
+    import json
+
+    import torch
+
+    config = json.loads((path / "config.json").read_text())
+    dtype = getattr(torch, config.get("dtype") or "float32")
+    assert isinstance(dtype, torch.dtype)
+    return dtype

@@ -1,0 +1,55 @@
+"""From a question to the policy's tokens, through the model's own chat template."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from polya_midtrain.errors import UserError
+from polya_midtrain.heuristics import Catalogue
+from polya_midtrain.params import Prompts
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+Message = dict[str, str]
+
+
+def messages(question: str, heuristic: str, settings: Prompts, catalogue: Catalogue) -> list[Message]:
+    """The conversation that asks ``question`` under a heuristic's id ("" for none).
+
+    A heuristic adds its instruction to every user turn and ``settings.shots`` worked examples of its own; a bare
+    question gets ``settings.plain_shots`` of the catalogue's plain ones.
+    """
+    if heuristic:
+        entry = catalogue.get(heuristic)
+        lead, exemplars = entry.instruction + "\n", entry.exemplars[: settings.shots]
+    else:
+        lead, exemplars = "", catalogue.plain[: settings.plain_shots]
+    turns: list[Message] = [{"role": "system", "content": settings.system}] if settings.system else []
+    for exemplar in exemplars:
+        turns.append({"role": "user", "content": lead + exemplar.question + settings.suffix})
+        turns.append({"role": "assistant", "content": exemplar.response})
+    turns.append({"role": "user", "content": lead + question + settings.suffix})
+    return turns
+
+
+def bare(question: str, settings: Prompts) -> list[Message]:
+    """The conversation of mid-training, RL and evaluation: the question alone, no examples, no heuristic."""
+    turns: list[Message] = [{"role": "system", "content": settings.system}] if settings.system else []
+    return [*turns, {"role": "user", "content": question + settings.suffix}]
+
+
+def encode(tokenizer: PreTrainedTokenizerBase, turns: list[Message]) -> list[int]:
+    """Token ids of a conversation, up to where the assistant begins."""
+    if tokenizer.chat_template is None:
+        raise UserError(
+            f"{tokenizer.name_or_path}: the tokenizer has no chat template; choose an instruction-tuned model"
+        )
+    ids = tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=True, return_dict=False)
+    return list(ids)
+
+
+def encode_response(tokenizer: PreTrainedTokenizerBase, response: str) -> list[int]:
+    """Token ids of an assistant turn, its end token included."""
+    assert tokenizer.eos_token_id is not None
+    return [*tokenizer(response, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]

@@ -1,0 +1,212 @@
+"""Settings: what is refused, in one line that says where; what every committed profile promises."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from polya_midtrain import heuristics
+from polya_midtrain import params as settings
+from polya_midtrain.errors import UserError
+from polya_midtrain.params import Params, flat
+
+ROOT = Path(__file__).resolve().parents[1]
+PROFILES = sorted((ROOT / "profiles").glob("*.yaml"))
+SMOKE = (ROOT / "profiles/smoke.yaml").read_text(encoding="utf-8")
+
+
+UNSEEN = (
+    "questions.benchmarks.unseen: one part has no unseen combination of types; give pool unseen problems of 2 parts"
+)
+
+
+def changed(block: str, pattern: str, new: str) -> tuple[str, int]:
+    """Profile smoke with one line of a block ("" for the top) replaced, and that line's number."""
+    lines = SMOKE.splitlines()
+    inside = not block
+    for number, line in enumerate(lines):
+        if block and re.match(r"\S", line):
+            inside = line.startswith(f"{block}:")
+        if inside and re.match(pattern, line):
+            lines[number] = re.sub(f"{pattern}.*", new, line, count=1)
+            return "\n".join(lines) + "\n", number + 1
+    raise AssertionError(f"no line {pattern!r} in block {block!r}")
+
+
+def line_of(text: str, start: str) -> int:
+    return next(number for number, line in enumerate(text.splitlines(), start=1) if line.startswith(start))
+
+
+def refusal(path: Path, text: str) -> tuple[int, str]:
+    """The line number and the prose of the error that a file gives."""
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(UserError) as caught:
+        settings.load(path)
+    message = str(caught.value)
+    assert "\n" not in message
+    found = re.fullmatch(rf"{re.escape(str(path))}:(\d+): (.+)", message)
+    assert found, message
+    return int(found[1]), found[2]
+
+
+@pytest.mark.parametrize(
+    ("block", "pattern", "new", "prose"),
+    [
+        (
+            "",
+            "seeds: ",
+            "seeds: [1, 2, 1]",
+            "seeds: training seeds must differ from each other; remove the repeated one",
+        ),
+        ("", "seeds: ", "seeds: []", "seeds: List should have at least 1 item"),
+        ("", "seeds: ", "seeds: [1, two]", "seeds.1: Input should be a valid integer"),
+        ("", "seeds: ", "sedes: [1, 2]\nseeds: [1, 2]", "sedes: no such setting; correct its name or remove it"),
+        (
+            "machine",
+            "  device: ",
+            "  device: gpu",
+            "machine.device: Input should be 'auto', 'cpu' or 'cuda' (got 'gpu')",
+        ),
+        ("machine", "  workers: ", "  workers: -1", "machine.workers: Input should be greater than or equal to 0"),
+        ("arms", "  n2: ", "  n2: {traces: heuristics, n: 65}", "arms.n2.n: Input should be less than or equal to 64"),
+        ("arms", "  n2: ", "  n2: {traces: heuristics, m: 2}", "arms.n2.m: no such setting"),
+        ("arms", "  n2: ", "  n2: {traces: all, n: 2}", "arms.n2.traces: Input should be "),
+        (
+            "generate",
+            "  samples: ",
+            "  samples: 0",
+            "generate.samples: Input should be greater than or equal to 1 (got 0)",
+        ),
+        ("generate", "  rows: ", "  top_p: 0", "generate.top_p: Input should be greater than 0 (got 0)"),
+        ("generate", "  rows: ", "  top_p: 1.5", "generate.top_p: Input should be less than or equal to 1"),
+        ("rl", "  generations: ", "  generations: 1", "rl.generations: Input should be greater than or equal to 2"),
+        ("rl", "  temperature: ", "  temperature: 0", "rl.temperature: Input should be greater than 0"),
+        ("rl", "  epochs: ", "  epochs: ten", "rl.epochs: Input should be a valid number"),
+        ("base", "  kind: ", "  kind: wrld", "base: Input tag 'wrld'"),
+        ("base", "  hidden: ", "  width: 64", "base.width: no such setting"),
+        ("tables", "  ks: ", "  ks: [0, 1]", "tables.ks.0: Input should be greater than or equal to 1"),
+        ("tables", "  confidence: ", "  confidence: 95", "tables.confidence: Input should be less than 1"),
+        (
+            "questions",
+            "  mid: ",
+            "  mid: {source: world, parts: [0], count: 1}",
+            "questions.mid.parts.0: Input should be greater",
+        ),
+        ("questions", "  mid: ", "  mid: {source: gsm8", "not valid YAML"),
+        ("questions", "    unseen: ", "    unseen: {source: world, parts: [1, 2], pool: unseen, count: 4}", UNSEEN),
+        (
+            "prompts",
+            "  catalogue: ",
+            "  catalogue: a.yaml\n  catalogue: b.yaml",
+            "catalogue is there twice; remove one",
+        ),
+    ],
+)
+def test_a_bad_value_is_one_line_that_says_where_and_what(
+    tmp_path: Path, block: str, pattern: str, new: str, prose: str
+) -> None:
+    text, line = changed(block, pattern, new)
+    found, said = refusal(tmp_path / "params.yaml", text)
+    assert said.startswith(prose)
+    at_or_after = {"  kind: ": line_of(SMOKE, "base:"), "not valid YAML": line + 1}
+    expected = at_or_after.get(pattern, at_or_after.get(prose, line + new.count("\n")))
+    assert found == (line if "sedes" in new else expected)
+
+
+def test_a_missing_setting_is_named_at_its_block(tmp_path: Path) -> None:
+    text = re.sub(r"\n  generations: .*", "", SMOKE, count=1)
+    assert refusal(tmp_path / "params.yaml", text) == (line_of(text, "rl:"), "rl.generations: missing; add it")
+    text = re.sub(r"\nscore:\n.*\n", "\n", SMOKE, count=1)
+    assert refusal(tmp_path / "params.yaml", text) == (line_of(text, "profile:"), "score: missing; add it")
+
+
+@pytest.mark.parametrize(
+    ("block", "pattern", "new", "at", "words"),
+    [
+        (
+            "tables",
+            "  ks: ",
+            "  ks: [1, 72]",
+            "tables:",
+            "tables.ks holds k=72 but evaluate.samples is 72; pass@k needs",
+        ),
+        ("evaluate", "  samples: ", "  samples: 64", "tables:", "lower k or raise evaluate.samples"),
+        (
+            "generate",
+            "  heuristics: ",
+            "  heuristics: 15",
+            "generate:",
+            "is 15 but arms.n16.n is 16; raise it or lower n",
+        ),
+        ("arms", "  vanilla: ", "  base: {traces: none}", "arms:", "an arm `vanilla: {traces: none}` is needed"),
+        ("arms", "  vanilla: ", "  vanilla: {traces: unprompted}", "arms:", "every arm is compared with it; add it"),
+        ("rl", "  micro_batch: ", "  micro_batch: 48", "rl:", "completions (prompts x generations) are no multiple of"),
+        ("midtrain", "  micro_batch: ", "  micro_batch: 7", "midtrain:", "is no multiple of micro_batch 7; change one"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused_at_their_block(
+    tmp_path: Path, block: str, pattern: str, new: str, at: str, words: str
+) -> None:
+    text, _ = changed(block, pattern, new)
+    line, said = refusal(tmp_path / "params.yaml", text)
+    assert line == line_of(text, at)
+    assert said.startswith(at)
+    assert words in said
+    assert "(got" not in said  # a whole block would say nothing
+
+
+def test_a_missing_file_says_how_to_get_it_back(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"params.yaml: no such file; restore it with `git checkout "):
+        settings.load(tmp_path / "params.yaml")
+
+
+@pytest.mark.parametrize("path", PROFILES, ids=lambda path: path.stem)
+def test_a_profile_loads_and_bears_its_own_name(path: Path) -> None:
+    params = settings.load(path)
+    assert params.profile == path.stem
+    catalogue = heuristics.load(ROOT / params.prompts.catalogue)
+    assert len(catalogue.first(params.generate.heuristics)) >= max(arm.n for arm in params.arms.values())
+    assert {"vanilla", "star"} <= set(params.arms)
+    assert len(params.seeds) >= 2
+    for name, arm in params.arms.items():
+        if arm.traces == "heuristics":
+            assert name == f"n{arm.n}"
+
+
+def test_params_are_profile_tiny_to_the_byte() -> None:
+    assert (ROOT / "params.yaml").read_bytes() == (ROOT / "profiles/tiny.yaml").read_bytes()
+
+
+def test_smoke_is_tiny_cut_down() -> None:
+    """The same study: other values of the same settings, and the same arms and benchmarks."""
+    tiny, smoke = (flat(settings.load(ROOT / f"profiles/{name}.yaml")) for name in ("tiny", "smoke"))
+    assert set(tiny) == set(smoke)
+    assert {name: value for name, value in tiny.items() if name.startswith("arms.")} == {
+        name: value for name, value in smoke.items() if name.startswith("arms.")
+    }
+
+
+def test_settings_cannot_be_changed_by_what_reads_them() -> None:
+    params = settings.load(PROFILES[0])
+    with pytest.raises(ValueError, match="frozen"):
+        params.rl.beta = 1.0
+
+
+def test_an_arm_by_name() -> None:
+    params = settings.load(PROFILES[0])
+    assert params.arm("n4").n == 4
+    with pytest.raises(UserError) as caught:
+        params.arm("n5")
+    assert str(caught.value) == f"params.yaml: no arm 'n5'; the arms are {', '.join(params.arms)}"
+
+
+def test_flat_names_are_dotted_and_hold_every_value() -> None:
+    params = settings.load(PROFILES[0])
+    names = flat(params)
+    assert names["seeds"] == list(params.seeds)
+    assert names["reward.sampling.max_tokens"] == getattr(params.reward, "sampling").max_tokens  # noqa: B009
+    assert names["questions.benchmarks.long.parts"] == [4]
+    assert not any(isinstance(value, dict) for value in names.values())
+    assert Params.model_validate_json(params.model_dump_json()) == params
