@@ -1,0 +1,371 @@
+"""The embedded world: its mathematics, its problems, how answers are written, and what its corpus shows."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import random
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from polya_midtrain import grading, heuristics, prompts
+from polya_midtrain import params as settings
+from polya_midtrain.errors import UserError
+from polya_midtrain.params import Params, Prompts, WorldBase, WorldSet
+from polya_midtrain.stages import questions
+from polya_midtrain.world import corpus, families, pretrain, problems, tokenizer, traces
+from polya_midtrain.world.families import DEFAULT_PLAN, FAMILIES, PLANS, TYPES
+from polya_midtrain.world.problems import Part, Problem
+
+ROOT = Path(__file__).resolve().parents[1]
+CATALOGUE = ROOT / "data/heuristics/world.yaml"
+POOLS = ["seen", "unseen", "composite", "exception"]
+SIGMAS = 4.5  # by which a simulated rate may miss; the seeds are fixed
+
+parts_ = st.builds(
+    Part, st.sampled_from(sorted(TYPES)), st.tuples(*[st.integers(min_value=0, max_value=9) for _ in range(3)])
+)
+problems_ = st.lists(parts_, min_size=1, max_size=4).map(tuple)
+
+
+def draw(count: int, lengths: tuple[int, ...] = (1, 2, 3, 4), pool: str = "seen") -> list[Problem]:
+    rng = random.Random(8)
+    return [problems.sample(rng, lengths[index % len(lengths)], pool) for index in range(count)]
+
+
+# Mathematics
+
+
+def test_sixteen_plans_are_four_routes_to_each_of_four_functions() -> None:
+    assert len(PLANS) == 16
+    assert [len(plans) for plans in FAMILIES.values()] == [4, 4, 4, 4]
+    for digits in itertools.product(range(10), repeat=3):
+        for plans in FAMILIES.values():
+            assert len({plan.run(digits)[1] for plan in plans}) == 1
+    for plans in FAMILIES.values():  # four ways of working, not one under four names
+        assert len({plan.steps for plan in plans}) == 4
+
+
+def test_the_functions_are_those_of_the_documentation() -> None:
+    functions: dict[str, Callable[[int, int, int], tuple[int, int]]] = {
+        "A": lambda a, b, c: (a + b, a + b + c),
+        "B": lambda a, b, c: (a - b, a - b + c),
+        "C": lambda a, b, c: (a * c, (a + b) * c),
+        "D": lambda a, b, c: ((a - b) * c, a * c),
+    }
+    for digits in itertools.product(range(10), repeat=3):
+        for family, function in functions.items():
+            expected = "".join(str(value % 10) for value in function(*digits))
+            assert {plan.run(digits)[1] for plan in FAMILIES[family]} == {expected}
+
+
+def test_plans_of_another_family_are_wrong_on_every_sampled_part() -> None:
+    for problem in draw(400):
+        for part in problem:
+            right = families.answer(part.word, part.digits)
+            for plan in PLANS.values():
+                assert (plan.run(part.digits)[1] == right) is (plan.family == part.family)
+
+
+def test_a_type_has_a_family_and_another_one_for_its_exceptions() -> None:
+    assert {kind.family for kind in TYPES.values()} == set(FAMILIES)
+    for kind in TYPES.values():
+        assert kind.exception in set(FAMILIES) - {kind.family}
+    # No single plan is right for most problems: the largest family holds under half of the types.
+    assert max(Counter(kind.family for kind in TYPES.values()).values()) < len(TYPES) / 2
+    for problem in draw(200):
+        for part in problem:
+            kind = TYPES[part.word]
+            assert part.family == (kind.exception if sum(part.digits) % 5 == 0 else kind.family)
+
+
+# Problems
+
+
+@given(problems_)
+def test_a_question_reads_back_as_its_problem(problem: Problem) -> None:
+    assert problems.parse(problems.text(problem)) == problem
+
+
+@pytest.mark.parametrize(
+    "text", ["", "jar 3 5", "jar 3 5 2;rod 1 4 6", "jug 3 5 2", "jar 3 5 12", "jar 3 5 x", "jar ² 1 1", "jar ٣ 1 1"]
+)
+def test_other_text_is_no_problem(text: str) -> None:
+    with pytest.raises(ValueError, match="not a part of the embedded world"):
+        problems.parse(text)
+
+
+@given(problems_)
+def test_the_answer_is_two_digits_a_part(problem: Problem) -> None:
+    answer = problems.answer(problem)
+    assert answer == "".join(families.answer(part.word, part.digits) for part in problem)
+    assert len(answer) == 2 * len(problem)
+
+
+@pytest.mark.parametrize("pool", POOLS)
+def test_a_pool_holds_what_its_name_says(pool: str) -> None:
+    for problem in draw(150, (2, 3), pool):
+        pairs = {frozenset(pair) for pair in itertools.combinations([part.word for part in problem], 2)}
+        assert bool(pairs & problems.UNSEEN_PAIRS) is (pool == "unseen")
+        if pool == "composite":
+            assert all(left.family != right.family for left, right in itertools.pairwise(problem))
+        if pool == "exception":
+            assert sum(sum(part.digits) % 5 == 0 for part in problem) >= len(problem) / 2
+
+
+def test_unseen_pairs_are_a_fifth_of_the_mixed_ones_and_touch_most_types() -> None:
+    mixed = [pair for pair in itertools.combinations(TYPES, 2) if TYPES[pair[0]].family != TYPES[pair[1]].family]
+    assert len(problems.UNSEEN_PAIRS) == len(mixed) // 5
+    assert {frozenset(pair) for pair in mixed} > problems.UNSEEN_PAIRS
+    assert len({word for pair in problems.UNSEEN_PAIRS for word in pair}) >= len(TYPES) - 2
+
+
+@pytest.mark.parametrize("name", ["smoke", "tiny"])
+def test_the_sets_of_a_profile_are_disjoint_and_training_never_shows_the_unseen(name: str) -> None:
+    asked = settings.load(ROOT / f"profiles/{name}.yaml").questions
+    specs = {part: getattr(asked, part) for part in questions.TRAINING}
+    specs |= {f"benchmarks/{part}": spec for part, spec in asked.benchmarks.items()}
+    sets, _ = questions.build(specs, asked.seed)
+    rows = [row for found in sets.values() for row in found]
+    assert len({row.question for row in rows}) == len({row.id for row in rows}) == len(rows)
+    for part, spec in specs.items():
+        assert len(sets[part]) == spec.count
+        found = [problems.parse(row.question) for row in sets[part]]
+        assert [problems.answer(problem) for problem in found] == [row.answer for row in sets[part]]
+        assert all(problems.in_pool(problem, spec.pool) for problem in found)
+        assert [len(problem) for problem in found[: len(spec.parts)]] == spec.parts
+        if part in questions.TRAINING:
+            assert not any(problems.is_unseen(problem) for problem in found)
+
+
+def test_more_problems_than_there_are_is_an_error_and_not_a_search_without_end() -> None:
+    taken: set[Problem] = set()
+    with pytest.raises(UserError, match=r"^params.yaml: questions: .*1 parts in pool 'exception'; lower count"):
+        list(problems.distinct(random.Random(1), [1], "exception", 5000, taken))
+    assert len(taken) > 500  # so nearly all that there are were found before
+
+
+# Answers as text
+
+
+def chain_for(problem: Problem, rng: random.Random) -> list[str]:
+    return [rng.choice(FAMILIES[part.family]).name for part in problem]
+
+
+def test_an_answer_by_fitting_plans_is_right_and_by_any_other_chain_wrong() -> None:
+    rng = random.Random(4)
+    items, expected = [], []
+    for problem in draw(120):
+        gold = problems.answer(problem)
+        fitting = chain_for(problem, rng)
+        other = [rng.choice(list(PLANS)) for _ in problem]
+        items += [(traces.write(problem, chain), gold, "maths") for chain in (fitting, other)]
+        fits = all(PLANS[plan].family == part.family for plan, part in zip(other, problem, strict=True))
+        expected += [True, fits]
+    assert [verdict.correct for verdict in grading.grade_many(items, 1)] == expected
+    assert False in expected
+
+
+def test_an_answer_shows_its_operations_and_they_are_right() -> None:
+    rng = random.Random(4)
+    for problem in draw(60):
+        text = traces.write(problem, [rng.choice(list(PLANS)) for _ in problem])
+        operations = [token for token in text.split() if "=" in token]
+        assert len(operations) >= 2 * len(problem)
+        for operation in operations:
+            left, op, right, _, result = operation.split(":")[0]
+            assert families.apply(int(left), op, int(right)) == int(result)
+
+
+@given(problems_, st.randoms(use_true_random=False))
+def test_the_plans_of_an_answer_can_be_read_off(problem: Problem, rng: random.Random) -> None:
+    chain = [rng.choice(list(PLANS)) for _ in problem]
+    assert traces.plans_used(traces.write(problem, chain)) == chain
+
+
+def test_words_of_parts_are_no_plans() -> None:
+    assert not set(TYPES) & set(PLANS)
+    assert traces.plans_used(" jar rod nonsense 3+5=8") == []
+
+
+ENCODER = tokenizer.build()
+
+
+@given(problems_, st.randoms(use_true_random=False))
+def test_text_survives_the_tokenizer(problem: Problem, rng: random.Random) -> None:
+    answer = traces.write(problem, [rng.choice(list(PLANS)) for _ in problem])
+    plan = rng.choice(list(PLANS))
+    question = f"<q> by {plan}: {problems.text(problem)}<a>"
+    for text in (answer, question, question + answer + tokenizer.END):
+        ids = ENCODER(text)["input_ids"]
+        assert ENCODER.unk_token_id not in ids
+        assert ENCODER.decode(ids) == text
+    assert ENCODER.decode(ENCODER(question + answer + tokenizer.END)["input_ids"], skip_special_tokens=True) == (
+        question.removeprefix("<q>").removesuffix("<a>") + answer
+    )
+
+
+def test_the_saved_tokenizer_is_the_same(tmp_path: Path) -> None:
+    from transformers import AutoTokenizer
+
+    ENCODER.save_pretrained(tmp_path)
+    loaded = AutoTokenizer.from_pretrained(tmp_path)
+    turns = [{"role": "user", "content": "by reduce:\njar 3 5 2"}]
+    assert loaded.get_vocab() == ENCODER.get_vocab() == {token: i for i, token in enumerate(tokenizer.vocabulary())}
+    assert (loaded.eos_token, loaded.pad_token) == (tokenizer.END, tokenizer.PAD)
+    assert prompts.encode(loaded, turns) == prompts.encode(ENCODER, turns)
+
+
+@pytest.mark.parametrize("name", ["smoke", "tiny"])
+def test_the_longest_answer_fits_every_limit(name: str) -> None:
+    """A right answer is never cut off: not in pretraining, training or sampling."""
+    params = settings.load(ROOT / f"profiles/{name}.yaml")
+    longest = max(PLANS, key=lambda plan: len(PLANS[plan].steps))
+    part = Part("bell", (9, 9, 9))
+
+    def sizes(parts: int, lead: str) -> tuple[int, int]:
+        text = lead + problems.text((part,) * parts)
+        prompt = prompts.encode(ENCODER, [{"role": "user", "content": text}])
+        return len(prompt), len(prompts.encode_response(ENCODER, traces.write((part,) * parts, [longest] * parts)))
+
+    def parts_of(*specs: object) -> int:
+        return max(count for spec in specs if isinstance(spec, WorldSet) for count in spec.parts)
+
+    prompt, answer = sizes(max(pretrain.LENGTHS), f"by {longest}:\n")
+    assert prompt + answer <= pretrain.POSITIONS
+    asked = params.questions
+    prompt, answer = sizes(parts_of(asked.mid), f"by {longest}:\n")
+    assert answer <= params.generate.max_tokens
+    assert prompt + answer <= params.midtrain.max_length
+    prompt, answer = sizes(parts_of(asked.rl), "")
+    assert prompt <= params.rl.max_prompt_tokens
+    assert answer <= params.rl.max_tokens
+    assert sizes(parts_of(*asked.benchmarks.values()), "")[1] <= params.evaluate.max_tokens
+    assert isinstance(params.reward, settings.RewardTraining)
+    prompt, answer = sizes(parts_of(asked.reward), f"by {longest}:\n")
+    assert answer <= params.reward.sampling.max_tokens
+    assert prompt + answer <= params.reward.max_length
+
+
+# The corpus and the catalogue
+
+
+def near(hits: int, of: int, chance: float) -> bool:
+    """Whether ``hits`` of ``of`` is what a chance gives, by so many standard deviations."""
+    assert of > 300
+    return abs(hits - of * chance) <= SIGMAS * math.sqrt(of * chance * (1 - chance)) + 1e-9
+
+
+HABITS = corpus.Habits(prompted=0.4, latent=0.45, latent_fit=0.6, switch=0.5, stray=0.3)
+
+
+def test_a_bare_question_is_answered_by_habit() -> None:
+    rng = random.Random(2)
+    default: dict[bool, Counter[bool]] = {True: Counter(), False: Counter()}
+    other: dict[bool, Counter[bool]] = {True: Counter(), False: Counter()}
+    for problem in draw(3000):
+        for part, plan in zip(problem, corpus.bare_chain(rng, problem, HABITS), strict=True):
+            suits = PLANS[DEFAULT_PLAN].family == part.family
+            default[suits][plan == DEFAULT_PLAN] += 1
+            if plan != DEFAULT_PLAN:
+                other[suits][PLANS[plan].family == part.family] += 1
+    latent, fit = HABITS.latent, HABITS.latent_fit
+    for suits, counts in default.items():
+        # A latent choice may fall on the default plan too: one of 4 that fit where it fits, one of all 16 otherwise.
+        chance = 1 - latent + latent * (fit * (0.25 if suits else 0) + (1 - fit) / 16)
+        assert near(counts[True], counts.total(), chance)
+        fits = fit * (0.75 if suits else 1) + (1 - fit) * (3 if suits else 4) / 16
+        assert near(other[suits][True], other[suits].total(), fits / ((1 - chance) / latent))
+
+
+def test_a_named_plan_is_kept_where_it_fits_and_sometimes_left_where_not() -> None:
+    rng = random.Random(3)
+    kept: dict[bool, Counter[bool]] = {True: Counter(), False: Counter()}
+    for problem in draw(2500):
+        named = rng.choice(list(PLANS))
+        for part, plan in zip(problem, corpus.named_chain(rng, problem, named, HABITS), strict=True):
+            fits = PLANS[named].family == part.family
+            kept[fits][plan == named] += 1
+            assert plan == named or PLANS[plan].family == part.family
+    assert near(kept[True][True], kept[True].total(), 1 - HABITS.stray * 0.75)
+    assert near(kept[False][True], kept[False].total(), 1 - HABITS.switch)
+
+
+def test_documents_name_every_plan_alike_and_never_show_the_unseen() -> None:
+    rng = random.Random(5)
+    named: Counter[str] = Counter()
+    for index in range(2500):
+        plan, problem, response = corpus.document(rng, 1 + index % 4, HABITS)
+        named[plan] += 1
+        assert len(problem) == 1 + index % 4
+        assert not problems.is_unseen(problem)
+        assert traces.write(problem, traces.plans_used(response)) == response
+    assert near(2500 - named[""], 2500, HABITS.prompted)
+    del named[""]
+    assert set(named) == set(PLANS)
+    for count in named.values():
+        assert near(count, named.total(), 1 / 16)
+
+
+def test_habits_are_probabilities_and_leave_something_to_learn() -> None:
+    habits = corpus.Habits()
+    for name in ("prompted", "latent", "latent_fit", "switch", "stray"):
+        assert 0 < getattr(habits, name) < 1
+    # Unprompted, one style dominates; that is what mid-training is to widen.
+    assert habits.latent < 0.2
+
+
+def world_prompts() -> tuple[Prompts, heuristics.Catalogue]:
+    params: Params = settings.load(ROOT / "profiles/tiny.yaml")
+    return params.prompts, heuristics.load(CATALOGUE)
+
+
+def test_the_corpus_reads_as_the_stages_prompt() -> None:
+    config, catalogue = world_prompts()
+    base = WorldBase(
+        kind="world", hidden=8, layers=1, heads=1, drill_steps=20, steps=20, batch=4, learning_rate=0.1, seed=2
+    )
+    examples = pretrain.examples(base)
+    assert len(examples) == 160
+    leads: Counter[str] = Counter()
+    for index, example in enumerate(examples):
+        text = ENCODER.decode(example.prompt)
+        lead, _, question = text.removeprefix("<q>").removesuffix("<a>").strip().rpartition(": ")
+        plan = lead.removeprefix("by ")
+        leads[plan] += 1
+        assert example.prompt == prompts.encode(ENCODER, prompts.messages(question, plan, config, catalogue))
+        response = ENCODER.decode(example.response, skip_special_tokens=True)
+        assert example.response == prompts.encode_response(ENCODER, response)
+        problem = problems.parse(question)
+        assert response == traces.write(problem, traces.plans_used(response))
+        if index < 80:
+            assert len(problem) == 1
+    assert leads[""] > 10
+    assert len(leads) > 12
+
+
+def test_the_corpus_depends_on_its_seed_alone() -> None:
+    def made(seed: int) -> list[list[int]]:
+        base = WorldBase(
+            kind="world", hidden=8, layers=1, heads=1, drill_steps=2, steps=2, batch=4, learning_rate=0.1, seed=seed
+        )
+        return [example.prompt + example.response for example in pretrain.examples(base)]
+
+    assert made(1) == made(1)
+    assert made(1) != made(2)
+
+
+def test_the_catalogue_lists_the_sixteen_plans_one_of_each_family_in_turn() -> None:
+    catalogue = heuristics.load(CATALOGUE)
+    ids = [heuristic.id for heuristic in catalogue.heuristics]
+    assert len(ids) == 16
+    assert set(ids) == set(PLANS)
+    assert [heuristic.instruction for heuristic in catalogue.heuristics] == [f"by {name}:" for name in ids]
+    for start in range(0, 16, 4):
+        assert {PLANS[name].family for name in ids[start : start + 4]} == set(FAMILIES)
+    assert ids[0] == DEFAULT_PLAN  # arm n1 learns the habit's own plan
