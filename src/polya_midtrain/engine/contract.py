@@ -1,0 +1,53 @@
+"""What every generation engine promises, whatever library decodes underneath."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingParams:
+    """Decoding settings of one call.
+
+    ``n`` completions per prompt; ``temperature`` 0 is greedy; ``stop`` strings end a completion and stay in its text;
+    ``seed`` and a prompt's tokens alone determine that prompt's completions, whatever else is in the call.
+    """
+
+    n: int
+    max_tokens: int
+    seed: int
+    temperature: float = 1.0
+    top_p: float = 1.0
+    stop: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One completion: its text, its token ids (the end token included), the log-probability in nats of each token
+    under the sampling distribution, and why it ended ("stop", or "length" when cut at ``max_tokens``)."""
+
+    text: str
+    token_ids: list[int]
+    logprobs: list[float]
+    finish: str
+
+    @property
+    def logprob(self) -> float:
+        """Sum of the tokens' log-probabilities, nats."""
+        return float(sum(self.logprobs))
+
+
+class Engine(Protocol):
+    """A policy that can be sampled.
+
+    Prompts are token ids; one list of ``n`` outputs comes back per prompt, in order.
+    """
+
+    def generate(
+        self,
+        prompts: Sequence[Sequence[int]],
+        sampling: SamplingParams,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> list[list[Output]]: ...

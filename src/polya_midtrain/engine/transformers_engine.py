@@ -1,0 +1,205 @@
+"""The engine on plain transformers: CPU or one GPU, any causal LM.
+
+Three things make it faster than `model.generate` on the study's work, none of which changes what is sampled: a prompt
+is prefilled once for its n samples, and the tokens that all prompts of a batch share (worked examples) once for the
+batch; the cache is written in place; rows that have ended leave the batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from polya_midtrain.engine.attention import decoding
+from polya_midtrain.engine.cache import PreallocatedCache
+from polya_midtrain.engine.contract import Output, SamplingParams
+from polya_midtrain.runtime.model_time import model_call
+from polya_midtrain.seeding import derive
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+# Ended rows are dropped when fewer than this share of the batch still runs: dropping copies the cache.
+COMPACT_BELOW = 0.75
+# Tokens looked back over when searching a stop string.
+STOP_WINDOW = 24
+
+
+class TransformersEngine:
+    """Samples a transformers causal LM. ``rows`` bounds the sequences decoded side by side."""
+
+    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, rows: int = 256) -> None:
+        self.model = model
+        self.tokenizer = tokenizer
+        self.rows = rows
+        ends = model.generation_config.eos_token_id if model.generation_config else None
+        ends = tokenizer.eos_token_id if ends is None else ends
+        self.ends = torch.tensor(ends if isinstance(ends, list) else [ends], device=model.device)
+
+    def generate(
+        self,
+        prompts: Sequence[Sequence[int]],
+        sampling: SamplingParams,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> list[list[Output]]:
+        """Sample ``sampling.n`` completions of every prompt. ``progress`` hears (prompts done, prompts)."""
+        distinct = {tuple(prompt) for prompt in prompts}
+        order = sorted(distinct, key=lambda prompt: (len(prompt), prompt))
+        done: dict[tuple[int, ...], list[Output]] = {}
+        was_training = self.model.training
+        self.model.eval()
+        try:
+            with model_call("generate"), decoding(self.model):
+                for chunk in _chunks(order, sampling.n, self.rows):
+                    done.update(zip(chunk, self._batch(chunk, sampling), strict=True))
+                    if progress:
+                        progress(len(done), len(order))
+        finally:
+            self.model.train(was_training)
+        return [done[tuple(prompt)] for prompt in prompts]
+
+    @torch.inference_mode()
+    def _batch(self, prompts: list[tuple[int, ...]], sampling: SamplingParams) -> list[list[Output]]:
+        device = self.model.device
+        longest = len(prompts[-1])
+        cache = PreallocatedCache(self.model.config.num_hidden_layers, longest + sampling.max_tokens)
+        logits = self._prefill(prompts, cache)
+        repeat = torch.arange(len(prompts), device=device).repeat_interleave(sampling.n)
+        if sampling.n > 1:
+            cache.select(repeat)
+        logits = logits[repeat]
+        lengths = torch.tensor([len(prompt) for prompt in prompts], device=device)[repeat]
+        # Prompts of one length need no mask; otherwise the gap between a short prompt's end and the first new token
+        # is hidden and positions go on from the prompt's own length.
+        uneven = len(prompts[0]) != longest
+        held = torch.arange(longest, device=device) < lengths[:, None] if uneven else None
+
+        noise = torch.from_numpy(_uniforms(prompts, sampling)).to(device)
+        total = len(repeat)
+        tokens = torch.zeros(total, sampling.max_tokens, dtype=torch.long, device=device)
+        logprobs = torch.zeros(total, sampling.max_tokens, device=device)
+        counts = torch.full((total,), sampling.max_tokens, device=device)
+        ended = torch.zeros(total, dtype=torch.bool, device=device)
+        rows = torch.arange(total, device=device)  # batch row -> output row
+        live = torch.ones(total, dtype=torch.bool, device=device)
+        for step in range(sampling.max_tokens):
+            chosen, chosen_logprobs = _sample(logits, noise[rows, step], sampling)
+            tokens[rows, step] = torch.where(live, chosen, tokens[rows, step])
+            logprobs[rows, step] = torch.where(live, chosen_logprobs, logprobs[rows, step])
+            stopped = live & torch.isin(chosen, self.ends)
+            if sampling.stop:
+                stopped |= live & self._hit_stop(tokens[rows, max(0, step + 1 - STOP_WINDOW) : step + 1], sampling.stop)
+            counts[rows[stopped]] = step + 1
+            ended[rows[stopped]] = True
+            live &= ~stopped
+            running = int(live.sum())
+            if running == 0 or step + 1 == sampling.max_tokens:
+                break
+            if running < COMPACT_BELOW * len(rows):
+                kept = live.nonzero().squeeze(1)
+                cache.select(kept)
+                rows, chosen, live, lengths = rows[kept], chosen[kept], live[kept], lengths[kept]
+                held = held[kept] if held is not None else None
+            mask = None
+            if held is not None:
+                mask = torch.cat([held, held.new_ones(len(rows), step + 1)], dim=1)
+            logits = self._forward(chosen[:, None], lengths[:, None] + step, cache, mask)[:, -1]
+        return self._outputs(tokens, logprobs, counts, ended, sampling.n)
+
+    def _prefill(self, prompts: list[tuple[int, ...]], cache: PreallocatedCache) -> torch.Tensor:
+        """Fill ``cache`` with the prompts, their common start once; logits after each prompt, (prompts, vocabulary)."""
+        device = self.model.device
+        shared = min(_common_prefix(prompts), len(prompts[0]) - 1) if len(prompts) > 1 else 0
+        if shared:
+            head = torch.tensor([prompts[0][:shared]], device=device)
+            self._forward(head, torch.arange(shared, device=device)[None], cache, None)
+            cache.select(torch.zeros(len(prompts), dtype=torch.long, device=device))
+        longest = len(prompts[-1])
+        tails = torch.zeros(len(prompts), longest - shared, dtype=torch.long, device=device)
+        for row, prompt in enumerate(prompts):
+            tails[row, : len(prompt) - shared] = torch.tensor(prompt[shared:], device=device)
+        last = torch.tensor([len(prompt) - shared - 1 for prompt in prompts], device=device)
+        # Causal attention: padding after a prompt's end cannot reach the logits read at its end.
+        positions = torch.arange(shared, longest, device=device).expand(len(prompts), -1)
+        hidden = self.model.model(input_ids=tails, position_ids=positions, past_key_values=cache, use_cache=True)
+        return self.model.lm_head(hidden.last_hidden_state[torch.arange(len(prompts), device=device), last]).float()
+
+    def _forward(
+        self, ids: torch.Tensor, positions: torch.Tensor, cache: PreallocatedCache, mask: torch.Tensor | None
+    ) -> torch.Tensor:
+        output: Any = self.model(
+            input_ids=ids,
+            position_ids=positions,
+            past_key_values=cache,
+            attention_mask=mask,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        return output.logits.float()
+
+    def _hit_stop(self, recent: torch.Tensor, stop: tuple[str, ...]) -> torch.Tensor:
+        texts = self.tokenizer.batch_decode(recent)
+        return torch.tensor([any(s in text for s in stop) for text in texts], device=recent.device)
+
+    def _outputs(
+        self, tokens: torch.Tensor, logprobs: torch.Tensor, counts: torch.Tensor, ended: torch.Tensor, n: int
+    ) -> list[list[Output]]:
+        sizes = counts.tolist()
+        ids = [row[:size] for row, size in zip(tokens.tolist(), sizes, strict=True)]
+        texts = self.tokenizer.batch_decode(ids, skip_special_tokens=True)
+        flat = [
+            Output(text, row, values[:size], "stop" if stop else "length")
+            for text, row, values, size, stop in zip(texts, ids, logprobs.tolist(), sizes, ended.tolist(), strict=True)
+        ]
+        return [flat[start : start + n] for start in range(0, len(flat), n)]
+
+
+def _sample(logits: torch.Tensor, uniform: torch.Tensor, sampling: SamplingParams) -> tuple[torch.Tensor, torch.Tensor]:
+    """Draw one token a row by inverting the distribution function at ``uniform``; (rows,), (rows,) log-probabilities.
+
+    Inversion (not a library's sampler) is what makes a row's draw independent of the batch around it.
+    """
+    if sampling.temperature == 0:
+        chosen = logits.argmax(-1)
+        return chosen, torch.zeros_like(uniform)
+    probabilities = torch.softmax(logits / sampling.temperature, dim=-1)
+    if sampling.top_p < 1:
+        probabilities = _nucleus(probabilities, sampling.top_p)
+    cumulative = probabilities.cumsum(-1)
+    target = uniform[:, None] * cumulative[:, -1:]
+    chosen = torch.searchsorted(cumulative, target, right=True).squeeze(1).clamp_(max=logits.shape[-1] - 1)
+    return chosen, probabilities.gather(1, chosen[:, None]).squeeze(1).log()
+
+
+def _nucleus(probabilities: torch.Tensor, top_p: float) -> torch.Tensor:
+    """Zero all but the smallest set of tokens whose probability reaches ``top_p``, and renormalise."""
+    ranked, order = probabilities.sort(dim=-1, descending=True)
+    ranked = ranked.masked_fill(ranked.cumsum(-1) - ranked >= top_p, 0.0)
+    kept = torch.zeros_like(probabilities).scatter_(1, order, ranked)
+    return kept / kept.sum(-1, keepdim=True)
+
+
+def _uniforms(prompts: list[tuple[int, ...]], sampling: SamplingParams) -> np.ndarray:
+    """Uniform draws, (prompts x n, max_tokens), each prompt's from its own stream."""
+    draws = [
+        np.random.Generator(np.random.Philox(derive(sampling.seed, *prompt))).random(
+            (sampling.n, sampling.max_tokens), dtype=np.float32
+        )
+        for prompt in prompts
+    ]
+    return np.concatenate(draws)
+
+
+def _common_prefix(prompts: list[tuple[int, ...]]) -> int:
+    """How many leading tokens all prompts share."""
+    first, last = min(prompts), max(prompts)
+    return next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), min(len(first), len(last)))
+
+
+def _chunks(order: list[tuple[int, ...]], n: int, rows: int) -> list[list[tuple[int, ...]]]:
+    """Split prompts, sorted by length, into batches of at most ``rows`` sequences (at least one prompt each)."""
+    size = max(1, rows // n)
+    return [order[start : start + size] for start in range(0, len(order), size)]
