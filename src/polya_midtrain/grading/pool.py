@@ -1,0 +1,227 @@
+"""Grading many completions: each distinct question once, the hard ones in helper processes under limits.
+
+The helpers are plain subprocesses (see `worker`), not multiprocessing children: they inherit no locks, threads or
+GPU context of a training process, and may be started from any thread and from a daemonic worker. They are started
+when first needed and kept for the next call.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import json
+import os
+import selectors
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from polya_midtrain.errors import UserError
+from polya_midtrain.grading.graders import grader
+from polya_midtrain.grading.verdict import TIMEOUT, Verdict
+
+CPU_SECONDS = 5.0  # per judgement; math-verify's own default. The slowest gold of the public sets takes 0.3
+WALL_SECONDS = 60.0  # a helper silent for so long is stuck in a way that its CPU limit does not see
+CHUNK = 64  # texts of one gold per job
+PER_HELPER = 150  # judgements, about 0.7 s of work, that are worth the start of one more helper
+
+
+def verify(completion: str, gold: str, kind: str) -> Verdict:
+    """Grade one completion; the same verdict as `grade_many` gives it."""
+    return grade_many([(completion, gold, kind)], workers=1)[0]
+
+
+def grade_many(items: Sequence[tuple[str, str, str]], workers: int) -> list[Verdict]:
+    """Verdicts on (completion, gold, kind), in order; at most ``workers`` helper processes.
+
+    A verdict depends on its item only. Time is bounded for any input: a judgement that outlasts its limits gives
+    reason ``timeout`` and the others go on. An unknown kind is a `UserError`.
+    """
+    verdicts: list[Verdict | None] = []
+    waiting: dict[tuple[str, str], dict[str, list[int]]] = {}  # (kind, gold) -> text -> positions
+    for position, (completion, gold, kind) in enumerate(items):
+        outcome = grader(kind).quick(completion, gold)
+        if isinstance(outcome, Verdict):
+            verdicts.append(outcome)
+        else:
+            verdicts.append(None)
+            waiting.setdefault((kind, gold), {}).setdefault(outcome, []).append(position)
+    if waiting:
+        jobs = [
+            _Job(kind, gold, texts[start : start + CHUNK])
+            for (kind, gold), found in waiting.items()
+            for texts in [list(found)]
+            for start in range(0, len(texts), CHUNK)
+        ]
+        with _LOCK:
+            _HELPERS.run(jobs, workers)
+        for job in jobs:
+            for text, verdict in zip(job.texts, job.verdicts, strict=True):
+                for position in waiting[job.kind, job.gold][text]:
+                    verdicts[position] = verdict
+    return [verdict for verdict in verdicts if verdict is not None]
+
+
+def close_helpers() -> None:
+    """End this process's helpers; the next call starts new ones."""
+    with _LOCK:
+        _HELPERS.close()
+
+
+@dataclass(slots=True)
+class _Job:
+    kind: str
+    gold: str
+    texts: list[str]
+    verdicts: list[Verdict] = field(default_factory=list)
+
+    def line(self) -> bytes:
+        return json.dumps([self.kind, self.gold, self.texts[len(self.verdicts) :]]).encode() + b"\n"
+
+
+class _Helper:
+    """One running `worker` process, its latest job and when it last gave a sign of life."""
+
+    job: _Job  # set by `start`, before anything is read
+
+    def __init__(self) -> None:
+        root = str(Path(__file__).resolve().parents[2])
+        path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
+        self.process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "polya_midtrain.grading.worker", str(CPU_SECONDS)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            # a fixed hash seed: sympy's heuristics may follow the order of sets
+            env={**os.environ, "PYTHONPATH": path, "PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1"},
+        )
+        self.ready = False
+        self.buffer = b""
+        self.seen = time.monotonic()
+
+    def start(self, job: _Job) -> None:
+        assert self.process.stdin is not None
+        self.job = job
+        self.seen = time.monotonic()
+        try:
+            self.process.stdin.write(job.line())
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            pass  # it has ended: the next read sees the end of its output
+
+    def read(self) -> bool:
+        """Take the replies that have arrived; False when the process has ended."""
+        assert self.process.stdout is not None
+        data = os.read(self.process.stdout.fileno(), 1 << 16)
+        *lines, self.buffer = (self.buffer + data).split(b"\n")
+        for line in lines:
+            self.seen = time.monotonic()
+            reply: list[Any] = json.loads(line)
+            if not reply:
+                self.ready = True
+            else:
+                self.job.verdicts.append(Verdict(*reply))
+        return bool(data)
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        self.forget()
+
+    def forget(self) -> None:
+        for pipe in (self.process.stdin, self.process.stdout):
+            assert pipe is not None
+            with contextlib.suppress(BrokenPipeError):  # a job that it did not live to read is still in the buffer
+                pipe.close()
+
+
+class _Helpers:
+    """The helpers of this process."""
+
+    def __init__(self) -> None:
+        self.all: list[_Helper] = []
+
+    def run(self, jobs: Sequence[_Job], workers: int) -> None:
+        """Fill in the verdicts of ``jobs``."""
+        queue = deque(jobs)
+        for helper in [helper for helper in self.all if helper.process.poll() is not None]:
+            self._drop(helper)  # ended while idle, by no fault of the coming jobs
+        wanted = min(max(workers, 1), len(jobs), 1 + sum(len(job.texts) for job in jobs) // PER_HELPER)
+        try:
+            with selectors.DefaultSelector() as selector:
+                for helper in self.all[:wanted]:
+                    self._give(helper, queue, selector)
+                while selector.get_map() or queue:
+                    while queue and len(selector.get_map()) < wanted:
+                        self.all.append(_Helper())
+                        self._give(self.all[-1], queue, selector)
+                    for key, _ in selector.select(timeout=1.0):
+                        self._advance(key.data, queue, selector)
+                    for key in list(selector.get_map().values()):
+                        if time.monotonic() - key.data.seen > WALL_SECONDS:
+                            self._lose(key.data, queue, selector)
+        except BaseException:
+            self.close()  # replies of an abandoned job must not meet the next one
+            raise
+
+    @staticmethod
+    def _give(helper: _Helper, queue: deque[_Job], selector: selectors.BaseSelector) -> None:
+        selector.register(helper.process.stdout, selectors.EVENT_READ, helper)  # type: ignore[arg-type]
+        helper.start(queue.popleft())
+
+    def _advance(self, helper: _Helper, queue: deque[_Job], selector: selectors.BaseSelector) -> None:
+        if not helper.read():
+            self._lose(helper, queue, selector)
+        elif len(helper.job.verdicts) == len(helper.job.texts):
+            if queue:
+                helper.start(queue.popleft())
+            else:
+                selector.unregister(helper.process.stdout)  # type: ignore[arg-type]
+
+    def _lose(self, helper: _Helper, queue: deque[_Job], selector: selectors.BaseSelector) -> None:
+        """The helper died of, or hangs in, the judgement that its job has reached."""
+        job = helper.job
+        selector.unregister(helper.process.stdout)  # type: ignore[arg-type]
+        self._drop(helper)
+        if not helper.ready:
+            raise UserError(
+                "grading: the helper process did not start; run `python -m polya_midtrain.grading.worker 5` to see why"
+            )
+        job.verdicts.append(Verdict(False, "", TIMEOUT))
+        if len(job.verdicts) < len(job.texts):
+            queue.appendleft(job)
+
+    def _drop(self, helper: _Helper) -> None:
+        self.all.remove(helper)
+        helper.close()
+
+    def close(self) -> None:
+        while self.all:
+            self.all.pop().close()
+
+    def forget(self) -> None:
+        """In a forked child: the parent's helpers are not ours, and our copies of their pipes would keep them alive."""
+        for helper in self.all:
+            helper.forget()
+            helper.process.returncode = 0  # not our child: nothing to wait for
+        self.all.clear()
+
+
+_HELPERS = _Helpers()
+_LOCK = threading.Lock()
+
+
+def _after_fork() -> None:
+    global _LOCK
+    _LOCK = threading.Lock()
+    _HELPERS.forget()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+atexit.register(_HELPERS.close)

@@ -1,0 +1,114 @@
+"""Public sets as questions, from a local folder or from the hub."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from polya_midtrain.errors import UserError
+from polya_midtrain.records import Question
+from polya_midtrain.sources.adapters import ADAPTERS, Adapter, Row, Split
+
+
+def load(name: str, split: str, folder: Path | None) -> list[Question]:
+    """The questions of one split, in the set's order, as published: nothing is filtered here.
+
+    ``folder`` holds the local files at the paths that the adapter names; None reads the hub. Ids are
+    ``name/split/own id`` or ``name/split/index``. A missing file, an unreachable hub and a row that does not parse
+    are a `UserError` of one line.
+    """
+    adapter, chosen = _find(name, split)
+    rows = _hub_rows(adapter, chosen) if folder is None else _local_rows(chosen, folder)
+    questions = []
+    for index, (place, row) in enumerate(rows):
+        try:
+            parsed = adapter.parse(row)
+        except ValueError as error:
+            raise UserError(f"{place}: {error}; restore the published set") from error
+        own = parsed.own_id or str(index)
+        questions.append(Question(f"{name}/{split}/{own}", parsed.question, parsed.answer, "maths", name))
+    return questions
+
+
+def provenance(name: str, split: str, folder: Path | None) -> list[dict[str, Any]]:
+    """What `load` reads: per local file its sha256 and whether that is the published one; or the hub's address."""
+    adapter, chosen = _find(name, split)
+    if folder is None:
+        return [
+            {"hub": adapter.hub_id, "config": adapter.hub_config, "split": chosen.hub, "revision": adapter.revision}
+        ]
+    found = []
+    for file in chosen.files:
+        digest = hashlib.sha256(_existing(folder / file.path).read_bytes()).hexdigest()
+        found.append({"file": file.path, "sha256": digest, "published": digest == file.sha256})
+    return found
+
+
+def _find(name: str, split: str) -> tuple[Adapter, Split]:
+    if name not in ADAPTERS:
+        raise UserError(f"unknown source {name!r}; the sources are {', '.join(ADAPTERS)}")
+    adapter = ADAPTERS[name]
+    if split not in adapter.splits:
+        raise UserError(f"source {name} has no split {split!r}; choose {' or '.join(adapter.splits)}")
+    return adapter, adapter.splits[split]
+
+
+def _existing(path: Path) -> Path:
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; point POLYA_DATA at the folder of the public sets, or unset it")
+    return path
+
+
+def _local_rows(split: Split, folder: Path) -> Iterator[tuple[str, Row]]:
+    readers = {".jsonl": _jsonl_rows, ".parquet": _parquet_rows}
+    for file in split.files:
+        path = _existing(folder / file.path)
+        yield from readers[path.suffix](path)
+
+
+def _jsonl_rows(path: Path) -> Iterator[tuple[str, Row]]:
+    # split at \n only: str.splitlines would cut questions that hold a Unicode line separator
+    for number, line in enumerate(path.read_bytes().split(b"\n"), start=1):
+        if line.strip():
+            try:
+                row = json.loads(line)
+            except ValueError as error:
+                raise UserError(f"{path}:{number}: not valid JSON ({error}); restore the published file") from error
+            if not isinstance(row, dict):
+                raise UserError(f"{path}:{number}: expected a JSON object; restore the published file")
+            yield f"{path}:{number}", row
+
+
+def _parquet_rows(path: Path) -> Iterator[tuple[str, Row]]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(path)
+    except pa.ArrowException as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{path}: not a parquet file ({reason}); restore the published file") from error
+    for number, row in enumerate(table.to_pylist(), start=1):
+        yield f"{path}:{number}", row
+
+
+def _hub_rows(adapter: Adapter, split: Split) -> Iterator[tuple[str, Row]]:
+    import logging
+
+    import datasets
+
+    datasets.disable_progress_bars()
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # it reports every retry on standard error
+    try:
+        rows = datasets.load_dataset(adapter.hub_id, adapter.hub_config, split=split.hub, revision=adapter.revision)
+    except Exception as error:  # the hub's client raises a dozen types; all mean that the set cannot be had from here
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(
+            f"{adapter.hub_id}: the hub cannot be read ({reason}); "
+            "set POLYA_DATA to a folder with local copies of the public sets"
+        ) from error
+    for number, row in enumerate(rows, start=1):
+        yield f"{adapter.hub_id}/{split.hub}:{number}", row
