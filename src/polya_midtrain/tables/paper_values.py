@@ -1,0 +1,46 @@
+"""The paper's own numbers, as far as they are known (arXiv 2605.08472; Llama-3.2-3B-Instruct), as shares of 1.
+
+Source marks: A, the authors' post; R, a published review of the full text (second-hand). A value that neither gives is
+absent here and stays empty in the tables.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+MEAN = "mean"  # the name of the average over benchmarks; the paper's is over six maths sets
+SETTING = "Llama-3.2-3B-Instruct, mean of six maths benchmarks"
+
+
+class PaperValue(NamedTuple):
+    """A pass@k as a share of 1, with its source mark."""
+
+    value: float
+    source: str
+
+
+# Keys: phase, arm, benchmark and k.
+PASS_AT_K = {
+    ("before", "vanilla", MEAN, 64): PaperValue(0.4630, "R"),  # "zero-shot": vanilla before RL is the base itself
+    ("before", "star", MEAN, 64): PaperValue(0.4632, "R"),
+    ("before", "n64", MEAN, 64): PaperValue(0.4817, "R"),
+    ("after", "vanilla", MEAN, 64): PaperValue(0.4421, "A"),
+    ("after", "star", MEAN, 64): PaperValue(0.4569, "R"),
+    ("after", "n16", MEAN, 64): PaperValue(0.4809, "A"),
+    ("after", "n64", MEAN, 64): PaperValue(0.4762, "R"),
+    ("after", "vanilla", "math500", 64): PaperValue(0.8342, "R"),
+    ("after", "vanilla", "aime25", 64): PaperValue(0.1691, "R"),
+    ("after", "vanilla", "amc23", 64): PaperValue(0.7818, "R"),
+}
+
+# The review gives the best arm's value per benchmark without saying which arm it is; keys: benchmark and k.
+BEST_AFTER_RL = {
+    ("math500", 64): PaperValue(0.8627, "R"),
+    ("aime25", 64): PaperValue(0.2334, "R"),
+    ("amc23", 64): PaperValue(0.8452, "R"),
+}
+
+
+def lookup(phase: str, arm: str, benchmark: str, k: int) -> PaperValue | None:
+    """The paper's pass@k of an arm, or None where it is unknown."""
+    return PASS_AT_K.get((phase, arm, benchmark, k))

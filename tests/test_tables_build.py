@@ -1,0 +1,290 @@
+"""Tables from synthetic counts: complete, consistent between the formats, reproducible to the byte."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from polya_midtrain.errors import UserError
+from polya_midtrain.params import Params, Questions, Tables
+from polya_midtrain.stages import tables as stage
+from polya_midtrain.tables import render
+from polya_midtrain.tables.long import Row
+
+ARMS = ["vanilla", "star", "n4", "n16"]
+BENCHMARKS = ["easy", "math500"]
+SEEDS, KS, SAMPLES, QUESTIONS = [1, 2, 3], [1, 8, 64], 72, {"easy": 6, "math500": 9}
+FIRST_COLUMNS = "arm,phase,benchmark,metric,k,value,low,high,unit,n_questions,n_samples,seeds,paper,"
+NUMBER = re.compile(r"[+-]?\d\.\d{3}\b")
+Csv = list[dict[str, str]]
+
+
+def parameters(**changes: Any) -> Params:
+    """The blocks that the stage reads; the others are absent, so that reading one would fail."""
+    settings = {
+        "profile": "synthetic",
+        "seeds": SEEDS,
+        "arms": dict.fromkeys(ARMS),
+        "questions": Questions.model_construct(benchmarks=dict.fromkeys(BENCHMARKS)),
+        "tables": Tables(ks=KS, resamples=400, seed=5),
+    }
+    return Params.model_construct(**settings | changes)
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project folder with counts in which n16 is clearly better than vanilla after RL and nothing else differs."""
+    rng = np.random.default_rng(1)
+    (tmp_path / "results/counts").mkdir(parents=True)
+    hardness = {name: rng.uniform(0.02, 0.1, size=size) for name, size in QUESTIONS.items()}
+    for arm in ARMS:
+        rows = []
+        for phase, seed, benchmark in product(("before", "after"), SEEDS, BENCHMARKS):
+            gain = 0.3 if (arm, phase) == ("n16", "after") else 0.0
+            for number, chance in enumerate(hardness[benchmark]):
+                correct = int(rng.binomial(SAMPLES, chance + gain))
+                row = {"phase": phase, "seed": seed, "benchmark": benchmark, "question": f"q{number}", "n": SAMPLES}
+                rows.append(row | {"c": correct, "truncated": seed, "no_answer": 9})
+        decoding = {"temperature": 1.0, "max_tokens": 64, "system": "", "suffix": "\nAnswer:"}
+        content = {"arm": arm, "samples": SAMPLES, "decoding": decoding, "rows": rows}
+        (tmp_path / f"results/counts/{arm}.json").write_text(json.dumps(content), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def built(table: str, **changes: Any) -> Csv:
+    stage.run(parameters(**changes), table)
+    return list(csv.DictReader(io.StringIO(Path(f"reports/tables/{table}.csv").read_text(encoding="utf-8"))))
+
+
+def one(records: Csv, **fields: str) -> dict[str, str]:
+    found = [record for record in records if all(record[name] == value for name, value in fields.items())]
+    assert len(found) == 1
+    return found[0]
+
+
+@pytest.mark.parametrize(("table", "phase"), [("main", "after"), ("midtrain", "before")])
+def test_every_arm_benchmark_metric_k_and_seed_is_there_once_and_in_order(
+    project: Path, table: str, phase: str
+) -> None:
+    records = built(table)
+    assert Path(f"reports/tables/{table}.csv").read_text(encoding="utf-8").startswith(FIRST_COLUMNS)
+    assert {(record["phase"], record["unit"]) for record in records} == {(phase, "share")}
+    metrics = [*(("pass@k", str(k)) for k in KS), ("truncated", ""), ("no_answer", "")]
+    keys = [tuple(record[name] for name in ("arm", "benchmark", "metric", "k", "seeds")) for record in records]
+    assert keys == [
+        (arm, benchmark, *metric, seeds)
+        for arm, benchmark, metric, seeds in product(ARMS, [*BENCHMARKS, "mean"], metrics, ["1", "2", "3", "1+2+3"])
+    ]
+
+
+def test_values_are_those_of_the_counts(project: Path) -> None:
+    records = built("main")
+    rows = json.loads(Path("results/counts/star.json").read_text(encoding="utf-8"))["rows"]
+    means = []
+    for benchmark in BENCHMARKS:
+        right = [row["c"] for row in rows if row["phase"] == "after" and row["benchmark"] == benchmark]
+        means.append(np.mean(right) / SAMPLES)
+        record = one(records, arm="star", benchmark=benchmark, metric="pass@k", k="1", seeds="1+2+3")
+        assert record["value"] == f"{means[-1]:.4f}"
+        assert (record["n_questions"], record["n_samples"]) == (str(QUESTIONS[benchmark]), str(SAMPLES))
+    mean = one(records, arm="star", benchmark="mean", metric="pass@k", k="1", seeds="1+2+3")
+    assert float(mean["value"]) == pytest.approx(np.mean(means), abs=5.1e-5)
+    assert mean["n_questions"] == "15"
+    assert one(records, arm="n4", benchmark="mean", metric="truncated", seeds="2")["value"] == f"{2 / SAMPLES:.4f}"
+    assert one(records, arm="n4", benchmark="easy", metric="no_answer", seeds="1+2+3")["value"] == "0.1250"
+
+
+def test_intervals_hold_their_value_and_name_their_method(project: Path) -> None:
+    for record in built("main"):
+        assert 0 <= float(record["low"]) <= float(record["value"]) <= float(record["high"]) <= 1
+        pooled = "+" in record["seeds"]
+        assert record["method"] == "bootstrap over questions" + (" and seeds" if pooled else "")
+
+
+def test_only_the_arm_that_is_better_is_marked(project: Path) -> None:
+    for table, better in (("main", {"n16"}), ("midtrain", set())):
+        records = built(table)
+        tested = [record for record in records if record["p_holm"]]
+        assert {(record["arm"], record["k"]) for record in tested} == {(a, str(k)) for a in ARMS[1:] for k in KS}
+        assert all(record["metric"] == "pass@k" and record["seeds"] == "1+2+3" for record in tested)
+        at_1 = [record for record in tested if (record["benchmark"], record["k"]) == ("mean", "1")]
+        assert {record["arm"] for record in at_1 if record["significant"] == "yes"} == better
+        for record in tested:
+            assert (record["significant"] == "yes") == (float(record["p_holm"]) < 0.05)
+            vanilla = one(
+                records, arm="vanilla", benchmark=record["benchmark"], metric="pass@k", k=record["k"], seeds="1+2+3"
+            )
+            gain = float(record["value"]) - float(vanilla["value"])
+            assert float(record["diff"]) == pytest.approx(gain, abs=1.1e-4)
+            assert float(record["diff_low"]) <= float(record["diff"]) <= float(record["diff_high"])
+
+
+def test_the_papers_values_stand_where_they_belong_and_nowhere_else(project: Path) -> None:
+    def shown(table: str) -> dict[tuple[str, str, str], str]:
+        records = [record for record in built(table) if record["paper"]]
+        assert {record["seeds"] for record in records} == {"1+2+3"}
+        return {(record["arm"], record["benchmark"], record["k"]): record["paper"] for record in records}
+
+    assert shown("main") == {
+        ("vanilla", "mean", "64"): "0.4421",
+        ("star", "mean", "64"): "0.4569",
+        ("n16", "mean", "64"): "0.4809",
+        ("vanilla", "math500", "64"): "0.8342",
+    }
+    assert shown("midtrain") == {("vanilla", "mean", "64"): "0.4630", ("star", "mean", "64"): "0.4632"}
+    assert "math500 0.8627" in Path("reports/tables/main.md").read_text(encoding="utf-8")
+
+
+def test_markdown_and_latex_show_the_numbers_of_the_csv(project: Path) -> None:
+    records = built("main")
+    markdown = Path("reports/tables/main.md").read_text(encoding="utf-8")
+    latex = Path("reports/tables/main.tex").read_text(encoding="utf-8")
+    in_markdown = [
+        NUMBER.findall(line) for line in markdown.splitlines() if line.startswith("| ") and "---" not in line
+    ]
+    in_latex = [NUMBER.findall(line) for line in latex.splitlines() if line.endswith(r"\\")]
+    assert in_markdown == in_latex
+    short = {
+        f"{float(record[name]):{sign}.3f}"
+        for record in records
+        for name in ("value", "low", "high", "paper", "diff", "diff_low", "diff_high", "p_holm", "detectable")
+        for sign in ("", "+")
+        if record[name]
+    }
+    assert {number for line in in_markdown for number in line} <= short
+    first = markdown.splitlines().index("| --- | --- | --- | --- | --- |")
+    for arm, line in zip(ARMS, markdown.splitlines()[first + 1 :], strict=False):
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        assert cells[0] == arm
+        for k, cell in zip(KS, cells[1:], strict=False):
+            record = one(records, arm=arm, benchmark="mean", metric="pass@k", k=str(k), seeds="1+2+3")
+            value, low, high = (f"{float(record[name]):.3f}" for name in ("value", "low", "high"))
+            assert cell == f"{value} [{low}, {high}]" + (r"\*" if record["significant"] == "yes" else "")
+    assert r"0.4809 (A)" in markdown
+    assert r"decoding: max\_tokens 64, suffix '\textbackslash{}nAnswer:', temperature 1.0. " in latex
+
+
+def test_two_runs_give_the_same_bytes_and_another_seed_other_intervals(project: Path) -> None:
+    def files() -> dict[str, bytes]:
+        return {path.name: path.read_bytes() for path in sorted(Path("reports/tables").iterdir())}
+
+    built("main")
+    first = files()
+    assert set(first) == {"main.csv", "main.md", "main.tex"}
+    built("main")
+    assert files() == first
+    built("main", tables=Tables(ks=KS, resamples=400, seed=6))
+    assert files()["main.csv"] != first["main.csv"]
+
+
+def test_an_arms_numbers_do_not_depend_on_the_other_arms(project: Path) -> None:
+    everything = built("main")
+    alone = built("main", arms={"vanilla": None})
+    assert alone == [record for record in everything if record["arm"] == "vanilla"]
+    assert "Difference to vanilla" not in Path("reports/tables/main.md").read_text(encoding="utf-8")
+
+
+def edit_counts(arm: str, edit: Any) -> None:
+    path = Path(f"results/counts/{arm}.json")
+    content = json.loads(path.read_text(encoding="utf-8"))
+    edit(content)
+    path.write_text(json.dumps(content), encoding="utf-8")
+
+
+def width(record: dict[str, str], low: str = "low", high: str = "high") -> float:
+    return float(record[high]) - float(record[low])
+
+
+def test_seeds_are_not_paired_between_arms(project: Path) -> None:
+    rows = json.loads(Path("results/counts/vanilla.json").read_text(encoding="utf-8"))["rows"]
+    edit_counts("n4", lambda content: content.update(rows=rows))
+    twin = one(built("main"), arm="n4", benchmark="mean", metric="pass@k", k="1", seeds="1+2+3")
+    # The same counts, question by question; yet other runs of either arm would have differed.
+    assert (twin["diff"], twin["significant"]) == ("0.0000", "no")
+    assert width(twin, "diff_low", "diff_high") > 0.005
+
+
+def test_questions_are_drawn_within_each_benchmark(project: Path) -> None:
+    def twin_benchmarks(content: dict[str, Any]) -> None:
+        easy = [row for row in content["rows"] if row["benchmark"] == "easy"]
+        content["rows"] = easy + [row | {"benchmark": "math500"} for row in easy]
+
+    for arm in ARMS:
+        edit_counts(arm, twin_benchmarks)
+    records = built("main")
+    single, mean = (one(records, arm="n16", benchmark=b, metric="pass@k", k="1", seeds="1") for b in ("easy", "mean"))
+    assert single["value"] == mean["value"]
+    assert width(mean) < 0.8 * width(single)  # two sets of questions tell more than one
+
+
+def test_the_mark_follows_the_confidence_and_the_corrected_p(project: Path) -> None:
+    names = ("arm", "benchmark", "metric", "k", "seeds")
+    tested = [record for record in built("main") if record["p_holm"]]
+    middling = next(record for record in tested if 0.01 < float(record["p_holm"]) < 0.45)
+    for step, mark in ((0.001, "yes"), (-0.001, "no")):
+        settings = Tables(ks=KS, resamples=400, seed=5, confidence=1 - float(middling["p_holm"]) - step)
+        found = one(built("main", tables=settings), **{name: middling[name] for name in names})
+        assert (found["p_holm"], found["significant"]) == (middling["p_holm"], mark)
+
+
+def test_more_arms_need_a_larger_difference(project: Path) -> None:
+    wanted = {"arm": "n16", "benchmark": "mean", "metric": "pass@k", "k": "1", "seeds": "1+2+3"}
+    among_three = one(built("main"), **wanted)
+    on_its_own = one(built("main", arms=dict.fromkeys(["vanilla", "n16"])), **wanted)
+    assert float(among_three["detectable"]) > 1.1 * float(on_its_own["detectable"])
+    assert among_three["diff"] == on_its_own["diff"]
+
+
+def test_one_training_seed_is_compared_but_not_tested(project: Path) -> None:
+    records = built("main", seeds=[2])
+    assert {(record["seeds"], record["method"]) for record in records} == {("2", "bootstrap over questions")}
+    assert one(records, arm="n16", benchmark="mean", metric="pass@k", k="1")["diff"]
+    assert {(record["p_holm"], record["significant"], record["detectable"]) for record in records} == {("", "", "")}
+    assert "One training seed" in Path("reports/tables/main.md").read_text(encoding="utf-8")
+
+
+def test_metrics_are_the_pooled_means_at_both_ends_of_ks(project: Path) -> None:
+    records = built("midtrain")
+    metrics = json.loads(Path("results/metrics/tables@midtrain.json").read_text(encoding="utf-8"))
+    assert set(metrics) == {f"{arm}/pass_at_{k}" for arm in ARMS for k in (1, 64)}
+    for name, value in metrics.items():
+        arm, k = name.split("/pass_at_")
+        record = one(records, arm=arm, benchmark="mean", metric="pass@k", k=k, seeds="1+2+3")
+        assert f"{value:.4f}" == record["value"]
+
+
+def test_refusals_leave_the_earlier_table_as_it_was(project: Path) -> None:
+    built("main")
+    before = Path("reports/tables/main.csv").read_bytes()
+    with pytest.raises(UserError, match="no table 'maim'; the tables are main, midtrain"):
+        stage.run(parameters(), "maim")
+    with pytest.raises(UserError, match=r"params.yaml: tables.ks: k=100, but the counts hold 72 samples"):
+        stage.run(parameters(tables=Tables(ks=[1, 100], resamples=400, seed=5)), "main")
+    Path("results/counts/n4.json").write_text("{", encoding="utf-8")
+    with pytest.raises(UserError, match=r"results/counts/n4.json:1: not valid JSON"):
+        stage.run(parameters(), "main")
+    assert Path("reports/tables/main.csv").read_bytes() == before
+
+
+def test_csv_floats_are_fixed_and_unknown_values_empty() -> None:
+    row = Row("a", "after", "b", "pass@k", 4, 0.5, 0.0, 1.0, "share", 3, 8, "1+2", None, "m", diff=-0.25)
+    line = render.csv_text([row]).splitlines()[1]
+    assert line == "a,after,b,pass@k,4,0.5000,0.0000,1.0000,share,3,8,1+2,,m,-0.2500,,,,,"
+
+
+def test_text_is_escaped_for_each_format() -> None:
+    page = render.Page("50% & more", [render.Grid("a_b", ["x|y", "z"], [["#1*", "{}~^\\<>$"]])], ["`n`"])
+    markdown, latex = render.markdown(page), render.latex(page)
+    assert r"| x\|y | z |" in markdown
+    assert r"\`n\`" in markdown
+    assert r"\caption{50\% \& more. a\_b}" in latex
+    assert r"\#1$^{*}$ & \{\}\textasciitilde{}\textasciicircum{}\textbackslash{}$<$$>$\$ \\" in latex
