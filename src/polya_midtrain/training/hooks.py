@@ -1,0 +1,54 @@
+"""What every trainer of the study shares: progress, resumption and the settings that trl would choose otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.trainer_utils import get_last_checkpoint
+
+from polya_midtrain.runtime.model_time import model_call
+
+
+class Report(TrainerCallback):
+    """Tells the stage's progress line how many optimiser steps are done."""
+
+    def __init__(self, report: Callable[[float, float], None]) -> None:
+        self.report = report
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        self.report(state.global_step, state.max_steps)
+
+
+def common(folder: Path, device: str, seed: int, save_steps: int) -> dict[str, Any]:
+    """Trainer arguments that are the same in every stage.
+
+    trl would train in bf16 with checkpointed activations everywhere; on a CPU both only cost time. Every step is
+    logged: curves are part of the study's record, by the callbacks that tracking gives (see runtime.tracking).
+    """
+    return {
+        "output_dir": str(folder),
+        "seed": seed,
+        "data_seed": seed,
+        "bf16": device == "cuda",
+        "use_cpu": device == "cpu",
+        "gradient_checkpointing": device == "cuda",
+        "logging_steps": 1,
+        "report_to": "none",
+        "disable_tqdm": True,
+        "save_strategy": "steps",
+        "save_steps": save_steps,
+        "save_total_limit": 1,
+        "dataloader_num_workers": 0,
+        "dataloader_pin_memory": device == "cuda",
+    }
+
+
+def run_trainer(trainer: Trainer, folder: Path) -> list[dict[str, float]]:
+    """Train, from the newest whole checkpoint in ``folder`` if a crash left one; the log, one record a step."""
+    trainer.remove_callback(PrinterCallback)  # the stage's progress line says it already
+    with model_call("train"):
+        trainer.train(resume_from_checkpoint=get_last_checkpoint(str(folder)) if folder.is_dir() else None)
+    return list(trainer.state.log_history)
