@@ -1,0 +1,80 @@
+"""Stage midtrain: supervised fine-tuning of the base on an arm's traces, once per training seed (paper, 6)."""
+
+from __future__ import annotations
+
+from polya_midtrain import paths, policy, prompts
+from polya_midtrain.errors import UserError
+from polya_midtrain.params import Params
+from polya_midtrain.records import TrainingRow, read_records
+from polya_midtrain.runtime import workers
+from polya_midtrain.runtime.stage import stage
+from polya_midtrain.training.seeds import Seed, final, trained
+
+
+def run(params: Params, arm: str) -> None:
+    """Write models/midtrain/ARM/seed-S for every seed; an arm without mid-training gets pointers to the base."""
+    source = paths.TRAIN / f"{arm}.parquet"
+    settings = params.midtrain
+    traces = params.arm(arm).traces
+    with stage(
+        params,
+        "midtrain",
+        arm=arm,
+        inputs=[source, paths.BASE],
+        settings={
+            "midtrain": settings.model_dump(),
+            "prompts": params.prompts.model_dump(mode="json"),
+            "seeds": params.seeds,
+        },
+        outputs={"seeds": paths.MIDTRAIN / arm},
+        unit="steps",
+        tasks=len(params.seeds),
+        seeds=params.seeds,
+    ) as this:
+        rows = read_records(source, TrainingRow)
+        if traces == "none":
+            for seed in params.seeds:
+                policy.point(this.work / "seeds" / f"seed-{seed}", paths.BASE)
+            return
+        if not rows:
+            raise UserError(
+                f"{source}: no correct trace was selected, so arm {arm} has nothing to learn from; raise "
+                "generate.samples or take easier questions.mid in params.yaml"
+            )
+        policy.quiet()
+        device = policy.device_of(params.machine.device)
+        from polya_midtrain.training import sft
+
+        def train(seed: int, report: workers.Report) -> dict[str, float]:
+            job = Seed(params, "midtrain", arm, seed, this)
+
+            def fit(model, tokenizer, arguments, callbacks):  # type: ignore[no-untyped-def]
+                examples = [
+                    sft.Example(
+                        prompts.encode(tokenizer, prompts.bare(row.question, params.prompts)),
+                        prompts.encode_response(tokenizer, row.response),
+                    )
+                    for row in rows
+                ]
+                return sft.fine_tune(
+                    model,
+                    tokenizer,
+                    examples,
+                    epochs=settings.epochs,
+                    batch=settings.batch,
+                    micro_batch=settings.micro_batch,
+                    learning_rate=settings.learning_rate,
+                    warmup=settings.warmup,
+                    max_length=settings.max_length,
+                    keep_order=False,
+                    arguments=arguments,
+                    callbacks=callbacks,
+                )
+
+            return trained(job, paths.BASE, device, settings.save_steps, report, fit)
+
+        results = workers.run_tasks(
+            train, params.seeds, workers.worker_count(params.machine.workers, device), this.line.update
+        )
+        this.numbers.update(final(results, params.seeds, ("loss",)))
+        this.numbers["rows"] = len(rows)

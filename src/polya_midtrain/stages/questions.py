@@ -1,0 +1,131 @@
+"""Stage questions: the training sets and the benchmarks, in one schema, disjoint from each other."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+from pathlib import Path
+from typing import Any
+
+from polya_midtrain import paths
+from polya_midtrain.errors import UserError
+from polya_midtrain.params import FileSet, Params, WorldSet
+from polya_midtrain.records import Question, write_records
+from polya_midtrain.runtime.stage import stage
+from polya_midtrain.seeding import derive
+
+TRAINING = ("mid", "reward", "rl")
+
+
+def run(params: Params) -> None:
+    """Write data/questions/{mid,reward,rl}.parquet, benchmarks/NAME.parquet and summary.json (counts by reason)."""
+    settings = params.questions
+    specs: dict[str, WorldSet | FileSet] = {name: getattr(settings, name) for name in TRAINING}
+    specs |= {f"benchmarks/{name}": spec for name, spec in settings.benchmarks.items()}
+    with stage(
+        params, "questions", settings=settings.model_dump(mode="json"), outputs={"questions": paths.QUESTIONS}
+    ) as this:
+        sets, dropped = build(specs, settings.seed)
+        contaminated = decontaminate(sets)
+        folder = this.work / "questions"
+        for name, rows in sets.items():
+            write_records(folder / f"{name}.parquet", Question, rows)
+        summary = {
+            name: {
+                "questions": len(rows),
+                "dropped": dropped[name],
+                "contaminated": contaminated.get(name, {}),
+                "read": origin(specs[name]),
+            }
+            for name, rows in sets.items()
+        }
+        (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
+        this.numbers.update({name.replace("/", "_"): len(rows) for name, rows in sets.items()})
+
+
+def build(
+    specs: dict[str, WorldSet | FileSet], seed: int
+) -> tuple[dict[str, list[Question]], dict[str, dict[str, int]]]:
+    """The sets by name, and how many rows each source lost, by reason."""
+    sets: dict[str, list[Question]] = {}
+    dropped: dict[str, dict[str, int]] = {}
+    taken: set[Any] = set()
+    for name, spec in specs.items():
+        if isinstance(spec, WorldSet):
+            sets[name], dropped[name] = world_set(name, spec, seed, taken), {}
+        else:
+            sets[name], dropped[name] = file_set(name, spec, seed)
+    return sets, dropped
+
+
+def world_set(name: str, spec: WorldSet, seed: int, taken: set[Any]) -> list[Question]:
+    """Problems of the embedded world; ``taken`` keeps all sets disjoint."""
+    from polya_midtrain.world import problems
+
+    rng = random.Random(derive(seed, "questions", name))
+    drawn = problems.distinct(rng, spec.parts, spec.pool, spec.count, taken)
+    return [
+        Question(f"{name}/{index}", problems.text(problem), problems.answer(problem), "maths", "world")
+        for index, problem in enumerate(drawn)
+    ]
+
+
+def file_set(name: str, spec: FileSet, seed: int) -> tuple[list[Question], dict[str, int]]:
+    """A slice of a public set: filtered (with the reasons counted), shuffled by seed, then cut."""
+    from polya_midtrain.sources import filters, load
+
+    rows = load.load(spec.source, spec.split, data_folder())
+    kept, reasons = filters.drop(rows, max_chars=spec.max_chars, latin_only=True)
+    random.Random(derive(seed, "slice", spec.source, spec.split)).shuffle(kept)
+    end = None if spec.limit is None else spec.start + spec.limit
+    chosen = kept[spec.start : end]
+    if not chosen:
+        raise UserError(
+            f"params.yaml: questions.{name.replace('/', '.')}: start {spec.start} is past the {len(kept)} questions of "
+            f"{spec.source}/{spec.split}; lower it"
+        )
+    return chosen, reasons
+
+
+def origin(spec: WorldSet | FileSet) -> list[dict[str, Any]]:
+    """What a set was read from: files with their sha256, the hub's address, or nothing for the embedded world."""
+    from polya_midtrain.sources import load
+
+    return load.provenance(spec.source, spec.split, data_folder()) if isinstance(spec, FileSet) else []
+
+
+def data_folder() -> Path | None:
+    """The local folder of public data sets that POLYA_DATA names; without it they come from the hub."""
+    folder = os.environ.get("POLYA_DATA")
+    return Path(folder) if folder else None
+
+
+def decontaminate(sets: dict[str, list[Question]]) -> dict[str, dict[str, int]]:
+    """Remove, in place, training questions that overlap a benchmark or an earlier training set; counts by cause."""
+    from polya_midtrain.sources.decontaminate import overlaps
+
+    benchmarks = {name.split("/")[1]: rows for name, rows in sets.items() if name.startswith("benchmarks/")}
+    removed: dict[str, dict[str, int]] = {}
+    earlier: set[str] = set()
+    for name in TRAINING:
+        hits = overlaps(sets[name], benchmarks)
+        counts: dict[str, int] = {}
+        kept = []
+        for row in sets[name]:
+            if row.id in hits:
+                cause = "/".join(hits[row.id])
+            elif row.question in earlier:
+                cause = "in an earlier training set"
+            else:
+                kept.append(row)
+                continue
+            counts[cause] = counts.get(cause, 0) + 1
+        if not kept:
+            raise UserError(
+                f"params.yaml: questions.{name}: every question overlaps a benchmark or an earlier set; "
+                "take another slice"
+            )
+        earlier |= {row.question for row in kept}
+        sets[name], removed[name] = kept, counts
+    return removed
