@@ -130,9 +130,12 @@ class _Helper:
         return bool(data)
 
     def close(self) -> None:
-        self.process.kill()
-        self.process.wait()
-        self.forget()
+        self.forget()  # the end of its input ends an idle helper
+        try:
+            self.process.wait(timeout=0.5)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
 
     def forget(self) -> None:
         for pipe in (self.process.stdin, self.process.stdout):

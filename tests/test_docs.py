@@ -1,0 +1,117 @@
+"""The documents agree with the repository: the map, links, commands, and every number that a table repeats."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from polya_midtrain import cli
+from polya_midtrain.params import Arm, FileSet, HubBase
+from polya_midtrain.world import corpus, families, problems, traces
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = "src/polya_midtrain/"
+DOCUMENTS = ("README.md", "REPRODUCE.md", "CONTRIBUTING.md", "docs/world.md")
+MADE_BY_A_RUN = {"dvc.lock", "reports/"}  # committed, but a checkout in which a new study runs may lack them
+GIT = shutil.which("git")
+
+
+def text(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def mapped() -> list[str]:
+    """The paths of the README's map; the package's modules stand indented below its folder."""
+    match = re.search(r"^## Map\n+```text\n(.*?)^```", text("README.md"), re.MULTILINE | re.DOTALL)
+    assert match
+    entries = [re.fullmatch(r"(  )?(\S+) {2,}\S.*", line) for line in match[1].splitlines()]
+    assert all(entries), "a line of the map is a path, two blanks or more, and what it is"
+    return [PACKAGE * bool(entry[1]) + entry[2] for entry in entries if entry]
+
+
+def settings_table(name: str) -> dict[str, str]:
+    """First and second cell of the table rows whose first cell is one name in backquotes."""
+    rows = re.findall(r"^\| `([\w.]+)` \| (.+?) \|", text(name), re.MULTILINE)
+    assert len(dict(rows)) == len(rows)
+    return dict(rows)
+
+
+def test_the_map_names_each_file_once_and_none_that_is_not_there() -> None:
+    paths = mapped()
+    assert len(set(paths)) == len(paths)
+    absent = [path for path in paths if path not in MADE_BY_A_RUN and not (ROOT / path).exists()]
+    assert absent == []
+
+
+def test_every_file_is_in_the_map() -> None:
+    if GIT is None or not (ROOT / ".git").exists():
+        pytest.skip("not a git checkout")
+    command = [GIT, "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout.decode().split("\0")
+    apart = ("tests/", "reports/", ".dvc/")  # one line for all of their files, or none
+    paths = set(mapped())
+    missing = [
+        name
+        for name in names
+        if (ROOT / name).is_file() and not name.startswith(apart) and not name.endswith("__init__.py")
+        if name not in paths
+    ]
+    assert missing == [], "add a line to the map in README.md"
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_links_and_commands_exist(name: str) -> None:
+    content = text(name)
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)", content):
+        assert (ROOT / name).parent.joinpath(target).exists(), target
+    targets = set(re.findall(r"^([a-z]+):.*## ", text("Makefile"), re.MULTILINE))
+    assert set(re.findall(r"(?:`|^    )make ([a-z]+)", content, re.MULTILINE)) <= targets
+    commands = {command.callback.__name__ for command in cli.app.registered_commands if command.callback}
+    assert set(re.findall(r"(?:`|^    |bin/)polya ([a-z]+)", content, re.MULTILINE)) <= commands
+
+
+def test_the_settings_table_has_the_values_of_profile_tiny() -> None:
+    tiny = yaml.safe_load(text("profiles/tiny.yaml"))
+    shown = settings_table("REPRODUCE.md")
+    assert len(shown) > 30
+    for name, value in shown.items():
+        found: Any = tiny
+        for key in name.split("."):
+            found = found[key]
+        assert yaml.safe_load(value) == found, name
+
+
+def test_the_examples_of_the_readme_are_valid_settings() -> None:
+    blocks = re.findall(r"```yaml\n(.*?)```", text("README.md"), re.DOTALL)
+    settings = yaml.safe_load(blocks[0])
+    HubBase(**settings["base"])
+    FileSet(**settings["questions"]["rl"])
+    for spec in settings["questions"]["benchmarks"].values():
+        FileSet(**spec)
+    for arm in settings["arms"].values():
+        Arm(**arm)
+    assert len(blocks) == 2
+
+
+def test_the_world_page_shows_the_world() -> None:
+    page = text("docs/world.md")
+    habits = dataclasses.asdict(corpus.Habits())
+    assert {name: float(value) for name, value in settings_table("docs/world.md").items()} == habits
+    for family, plans in families.FAMILIES.items():
+        assert re.search(rf"^\| {family} \|.*\| {', '.join(plan.name for plan in plans)} \|$", page, re.MULTILINE)
+    types = re.findall(r"\| ([a-z]+) \| ([A-D]) \| ([A-D]) (?=\|)", page)
+    assert set(types) == {(kind.word, kind.family, kind.exception) for kind in families.TYPES.values()}
+
+
+def test_the_world_page_s_example_is_right() -> None:
+    question, answer = re.findall(r"^    ( ?(?:jar|rod).+?)(?: {3,}.*)?$", text("docs/world.md"), re.MULTILINE)
+    problem = problems.parse(question)
+    assert traces.write(problem, traces.plans_used(answer)) == answer
+    assert answer.endswith(f"\\boxed{{{problems.answer(problem)}}}")
