@@ -212,6 +212,21 @@ def distribution(subject: Subject, prompt: Prompt, so_far: Prompt, temperature: 
     return kept / kept.sum()
 
 
+def test_prompts_draw_independently_of_each_other(subject: Subject) -> None:
+    """Were two prompts given the same random numbers, alike prompts would be answered alike, token for token."""
+    one = subject.prompts([2])[0]
+    other = [*one[:2], one[3], *one[3:]]  # one digit is another
+    assert other != one
+    sampling = SamplingParams(n=2000, max_tokens=1, seed=4)
+    groups = subject.engine.generate([one, other], sampling)
+    same = sum(a.token_ids == b.token_ids for a, b in zip(*groups, strict=True))
+    chances = [distribution(subject, prompt, [], 1.0, 1.0) for prompt in (one, other)]
+    expected = float(chances[0] @ chances[1])
+    alike = float(np.minimum(*chances).sum())  # how often they would agree at most
+    assert alike > 3 * expected
+    assert same / sampling.n == pytest.approx(expected, abs=4 * (expected * (1 - expected) / sampling.n) ** 0.5)
+
+
 def test_top_p_keeps_to_the_nucleus_and_renormalises_its_logprobs(subject: Subject) -> None:
     prompt = subject.prompts([3])[0]
     cut = replace(SAMPLING, n=6, max_tokens=12, top_p=0.5)

@@ -137,7 +137,8 @@ def test_a_stage_runs_its_module_and_keeps_its_numbers(name: str, item: str, ent
     wanted = [option for option, needed in options.items() if needed]
     assert entry["cmd"] == " ".join(["polya stage", name, *(f"--{option} {item}" for option in wanted)])
     assert bool(item) is bool(wanted)
-    assert entry["metrics"] == [f"results/metrics/{name}@{item}.json" if item else f"results/metrics/{name}.json"]
+    metrics = f"results/metrics/{name}@{item}.json" if item else f"results/metrics/{name}.json"
+    assert entry["metrics"] == [{metrics: {"cache": False}}]
 
 
 @pytest.mark.parametrize(("name", "item", "entry"), STAGES, ids=NAMES)

@@ -1,0 +1,134 @@
+"""A study of a few seconds, run once, stage by stage: what the tests of the stages look at.
+
+The policy is `tiny_policy`, which answers 11 or 22 whatever it is asked, and every gold is one of the two. So all that
+a stage may meet occurs: right and wrong answers, some that are cut off, traces that follow their heuristic or stray.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from polya_midtrain import params as settings
+from polya_midtrain import paths
+from polya_midtrain.params import Params
+from polya_midtrain.records import Question, read_records, write_records
+from polya_midtrain.runtime import mlflow_store, scratch
+from polya_midtrain.stages import evaluate, generate, midtrain, questions, reward, rl, score, select, tables, verify
+
+ROOT = Path(__file__).resolve().parents[2]
+ARMS = ["vanilla", "star", "n2"]
+SEEDS = [1, 2]
+WORLD = {"source": "world", "parts": [1], "pool": "seen"}
+# Profile smoke but for sizes. One worker: this process does the work, so that a test can look on.
+CHANGES: dict[str, dict[str, Any]] = {
+    "machine": {"device": "cpu", "workers": 1},
+    "questions": {
+        "mid": WORLD | {"count": 10},
+        "reward": WORLD | {"count": 8},
+        "rl": WORLD | {"count": 6},
+        "benchmarks": {"pairs": WORLD | {"count": 3}, "odd": WORLD | {"count": 2, "pool": "exception"}},
+    },
+    "reward": {"sampling": {"samples": 2, "max_tokens": 20, "rows": 256}, "pairs": 40, "epochs": 1, "batch": 8},
+    "generate": {"heuristics": 3, "samples": 3, "unprompted": 3, "max_tokens": 11, "rows": 256},
+    "midtrain": {"epochs": 2, "batch": 4, "micro_batch": 2, "max_length": 64, "save_steps": 2, "learning_rate": 0.01},
+    "rl": {"prompts": 2, "generations": 6, "micro_batch": 6, "max_tokens": 12, "save_steps": 1, "learning_rate": 0.01},
+    "evaluate": {"samples": 8, "max_tokens": 11, "rows": 64},
+    "tables": {"ks": [1, 4], "resamples": 100},
+}
+
+
+def make_params(folder: Path) -> Params:
+    """params.yaml of the study in ``folder``, read as a stage would read it."""
+    content = yaml.safe_load((ROOT / "profiles/smoke.yaml").read_text(encoding="utf-8"))
+    content |= {"seeds": SEEDS, "arms": {name: content["arms"][name] for name in ARMS}}
+    for name, block in CHANGES.items():
+        content[name] |= block
+    (folder / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+    return settings.load(folder / "params.yaml")
+
+
+def relabel(path: Path) -> None:
+    """Give questions golds that the tiny policy can hit."""
+    rows = read_records(path, Question)
+    write_records(path, Question, [replace(row, answer=["11", "22"][i % 2]) for i, row in enumerate(rows)])
+
+
+@pytest.fixture(scope="session")
+def tracking_uri(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """One MLflow store for all: making one takes seconds."""
+    return f"sqlite:///{tmp_path_factory.mktemp('mlflow') / 'mlflow.db'}"
+
+
+@pytest.fixture(autouse=True)
+def _store(tracking_uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", tracking_uri)
+    monkeypatch.setattr(mlflow_store, "_warned", False)
+
+
+@pytest.fixture(scope="session")
+def project(tmp_path_factory: pytest.TempPathFactory, tiny_policy: Path) -> Path:
+    """A project root with the catalogue and the base model."""
+    folder = tmp_path_factory.mktemp("project")
+    shutil.copytree(ROOT / "data/heuristics", folder / "data/heuristics")
+    shutil.copytree(tiny_policy, folder / paths.BASE)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def seen() -> dict[str, tuple[set[str], set[str]]]:
+    """The inputs and outputs of each stage that ran, as it declared them."""
+    return {}
+
+
+@pytest.fixture(scope="session")
+def study(project: Path, tracking_uri: str, seen: dict[str, tuple[set[str], set[str]]]) -> Params:
+    """The whole study, stage by stage in the project's folder."""
+    params = make_params(project)
+
+    def watched(run: Callable[..., None], *more: str) -> None:
+        read: list[Path] = []
+        made: list[Path] = []
+        hashed, publish = scratch.hash_inputs, scratch.publish
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(project)
+            patch.setenv("MLFLOW_TRACKING_URI", tracking_uri)
+            patch.setattr(scratch, "hash_inputs", lambda inputs, key: (read.extend(inputs), hashed(inputs, key))[1])
+            patch.setattr(scratch, "publish", lambda src, dst: (made.append(dst), publish(src, dst)))
+            run(params, *more)
+        label = "@".join([run.__module__.rpartition(".")[2], *more])
+        seen[label] = ({path.as_posix() for path in read}, {path.as_posix() for path in made})
+
+    watched(questions.run)
+    for name in (paths.MID, paths.RL_QUESTIONS, *(paths.BENCHMARKS / f"{name}.parquet" for name in ("pairs", "odd"))):
+        relabel(project / name)
+    for stage in (reward, generate, verify, score):
+        watched(stage.run)
+    for arm in ARMS:
+        for stage in (select, midtrain, rl, evaluate):
+            watched(stage.run, arm)
+    for table in tables.TABLES:
+        watched(tables.run, table)
+    return params
+
+
+@pytest.fixture
+def here(study: Params, project: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
+    """The finished study, to be read: its folder is the working directory."""
+    monkeypatch.chdir(project)
+    return study
+
+
+@pytest.fixture
+def again(study: Params, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
+    """A copy of the finished study, to run stages in."""
+    for name in ("data", "models", "results"):
+        shutil.copytree(project / name, tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    return study

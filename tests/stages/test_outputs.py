@@ -1,0 +1,201 @@
+"""What each stage leaves: the promised records, in the promised order, and numbers that agree with them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from polya_midtrain import heuristics, paths, policy
+from polya_midtrain.params import Params
+from polya_midtrain.records import Completion, Graded, Question, Scored, TrainingRow, by_id, read_records
+from polya_midtrain.runtime import scratch
+from polya_midtrain.science import selection
+from polya_midtrain.stages import questions, tables
+from polya_midtrain.tables import counts
+
+ROOT = Path(__file__).resolve().parents[2]
+ARMS = ["vanilla", "star", "n2"]
+SEEDS = [1, 2]
+
+
+def metrics(name: str) -> dict[str, float]:
+    found: dict[str, float] = json.loads((paths.METRICS / f"{name}.json").read_text())
+    return found
+
+
+def test_stages_read_and_write_what_the_map_says(here: Params, seen: dict[str, tuple[set[str], set[str]]]) -> None:
+    pipeline = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+    for label, (inputs, outputs) in seen.items():
+        name, _, item = label.partition("@")
+        entry = pipeline[name].get("do", pipeline[name])
+        text = yaml.safe_dump(entry).replace("${key}", item).replace("${item}", item)
+        entry = yaml.safe_load(text.replace("${prompts.catalogue}", here.prompts.catalogue.as_posix()))
+        assert inputs == {dep for dep in entry["deps"] if not dep.startswith("src/")}, label
+        assert outputs == {next(iter(out)) if isinstance(out, dict) else out for out in entry["outs"]}, label
+        assert (paths.METRICS / f"{label}.json").exists()
+    assert {label.partition("@")[0] for label in seen} == set(pipeline) - {"base"}
+
+
+def test_nothing_half_done_is_left(here: Params) -> None:
+    left = [path for path in scratch.ROOT.glob("*/*") if path.is_dir()]
+    assert left == []
+    assert list(Path().rglob(".*.new")) == []
+
+
+def test_questions_are_as_many_as_asked_and_nowhere_twice(here: Params) -> None:
+    sets = {name: read_records(paths.QUESTIONS / f"{name}.parquet", Question) for name in questions.TRAINING}
+    for name in here.questions.benchmarks:
+        sets[f"benchmarks/{name}"] = read_records(paths.BENCHMARKS / f"{name}.parquet", Question)
+    assert {name: len(rows) for name, rows in sets.items()} == {
+        "mid": 10,
+        "reward": 8,
+        "rl": 6,
+        "benchmarks/pairs": 3,
+        "benchmarks/odd": 2,
+    }
+    texts = [row.question for rows in sets.values() for row in rows]
+    assert len(set(texts)) == len(texts)
+    summary = json.loads((paths.QUESTIONS / "summary.json").read_text())
+    assert {name: entry["questions"] for name, entry in summary.items()} == {
+        name: len(rows) for name, rows in sets.items()
+    }
+    assert metrics("questions")["benchmarks_odd"] == 2
+
+
+def test_the_reward_model_is_a_classifier_and_was_measured_on_other_questions(here: Params) -> None:
+    model, tokenizer = policy.load(paths.REWARD, "cpu", "AutoModelForSequenceClassification")
+    assert model.config.num_labels == 1
+    assert tokenizer.chat_template
+    numbers = metrics("reward")
+    assert 0 < numbers["training_pairs"] <= 40
+    assert 0 < numbers["held_out_pairs"] <= 40
+    assert 0 <= numbers["held_out_accuracy"] <= 1
+
+
+def test_every_question_is_answered_under_every_heuristic_and_without(here: Params) -> None:
+    rows = read_records(paths.GENERATED, Completion)
+    asked = [row.id for row in read_records(paths.MID, Question)]
+    names = heuristics.load(here.prompts.catalogue).first(3)
+    expected = [(name, question, sample) for name in [*names, ""] for question in asked for sample in range(3)]
+    assert [(row.heuristic, row.question_id, row.sample) for row in rows] == expected
+    assert {row.finish for row in rows} == {"stop", "length"}
+    for row in rows:
+        assert row.logprob < 0
+        assert row.tokens <= 11
+        assert (row.tokens == 11) or row.finish == "stop"
+    numbers = metrics("generate")
+    assert (numbers["completions"], numbers["tokens"]) == (len(rows), sum(row.tokens for row in rows))
+    assert 0 < numbers["truncated"] < 1
+
+
+def test_verification_keeps_right_and_wrong_alike(here: Params) -> None:
+    golds = by_id(read_records(paths.MID, Question))
+    rows = read_records(paths.VERIFIED, Graded)
+    plain = [Completion(*(getattr(row, name) for name in Completion.__slots__)) for row in rows]
+    assert plain == read_records(paths.GENERATED, Completion)
+    for row in rows:
+        assert row.correct is (row.reason == "right")
+        if row.finish == "stop":
+            boxed = row.text.rpartition("boxed{")[2].partition("}")[0]
+            assert row.correct is (boxed == golds[row.question_id].answer)
+    numbers = metrics("verify")
+    assert numbers["correct"] == sum(row.correct for row in rows)
+    assert 0 < numbers["correct"] < numbers["completions"] == len(rows)
+    assert sum(value for name, value in numbers.items() if name.startswith("reason/")) == len(rows)
+
+
+def test_correct_responses_are_scored_and_unprompted_ones_kept_at_zero(here: Params) -> None:
+    rows = read_records(paths.SCORED, Scored)
+    assert [row.text for row in rows] == [row.text for row in read_records(paths.VERIFIED, Graded) if row.correct]
+    assert all(row.score == 0.0 for row in rows if not row.heuristic)
+    prompted = [row for row in rows if row.heuristic]
+    assert len({row.score for row in prompted}) > 1
+    assert metrics("score")["scored"] == len(prompted)
+    assert metrics("score")["mean"] == pytest.approx(sum(row.score for row in prompted) / len(prompted), abs=1e-5)
+
+
+def test_the_score_of_a_response_does_not_depend_on_the_batch(here: Params) -> None:
+    from polya_midtrain.reward_model import RewardModel
+
+    catalogue = heuristics.load(here.prompts.catalogue)
+    asked = by_id(read_records(paths.MID, Question))
+    rows = [row for row in read_records(paths.SCORED, Scored) if row.heuristic]
+    one_by_one = RewardModel.load(paths.REWARD, here.machine, batch=1).scores(
+        [(catalogue.get(row.heuristic), asked[row.question_id].question, row.text) for row in rows]
+    )
+    assert one_by_one == pytest.approx([row.score for row in rows], abs=1e-4)
+
+
+@pytest.mark.parametrize("arm", ARMS)
+def test_a_training_set_is_the_selection_and_its_card_counts_it(here: Params, arm: str) -> None:
+    rows = read_records(paths.TRAIN / f"{arm}.parquet", TrainingRow)
+    scored = read_records(paths.SCORED, Scored)
+    chosen = {
+        "vanilla": [],
+        "star": selection.unprompted(scored, 1, here.select.seed),
+        "n2": selection.best_per_heuristic(scored, heuristics.load(here.prompts.catalogue).first(2)),
+    }[arm]
+    assert [row.response for row in rows] == [row.text for row in chosen]
+    asked = by_id(read_records(paths.MID, Question))
+    assert all(row.question == asked[row.question_id].question for row in rows)
+    card = json.loads((paths.TRAIN / f"{arm}.json").read_text())
+    assert card["rows"] == len(rows) == sum(card["rows_per_heuristic"].values()) == metrics(f"select@{arm}")["rows"]
+    assert card["tokens"] == sum(row.tokens for row in rows)
+    assert card["questions"] == len({row.question_id for row in rows}) <= card["questions_asked"] == 10
+    assert bool(rows) is (arm != "vanilla")
+
+
+def test_an_arm_without_midtraining_points_to_the_base(here: Params) -> None:
+    for seed in SEEDS:
+        folder = paths.MIDTRAIN / "vanilla" / f"seed-{seed}"
+        assert [path.name for path in folder.iterdir()] == [policy.POINTER]
+        assert policy.resolve(folder) == paths.BASE
+
+
+def test_midtraining_learns_its_traces_and_rl_reports_its_reward(here: Params) -> None:
+    assert metrics("midtrain@n2")["rows"] == len(read_records(paths.TRAIN / "n2.parquet", TrainingRow))
+    for seed in SEEDS:
+        assert metrics("midtrain@n2")[f"seed_{seed}/loss"] > 0
+        assert 0 <= metrics("rl@n2")[f"seed_{seed}/reward"] <= 1
+
+
+@pytest.mark.parametrize("arm", ARMS)
+def test_counts_are_those_of_the_completions(here: Params, arm: str) -> None:
+    document = json.loads((paths.COUNTS / f"{arm}.json").read_text())
+    assert (document["arm"], document["samples"]) == (arm, 8)
+    assert document["decoding"]["max_tokens"] == 11
+    rows = read_records(paths.COMPLETIONS / f"{arm}.parquet", Graded)
+    cells = [
+        (phase, seed, name) for phase in ("before", "after") for seed in SEEDS for name in here.questions.benchmarks
+    ]
+    asked = {name: read_records(paths.BENCHMARKS / f"{name}.parquet", Question) for name in here.questions.benchmarks}
+    position = 0
+    expected = []
+    for phase, seed, name in cells:
+        for question in asked[name]:
+            group = rows[position : position + 8]
+            position += 8
+            assert {row.question_id for row in group} == {question.id}
+            assert [row.sample for row in group] == list(range(8))
+            tally = {"c": sum(row.correct for row in group), "truncated": sum(row.finish == "length" for row in group)}
+            tally["no_answer"] = sum(not row.extracted for row in group)
+            where = {"phase": phase, "seed": seed, "benchmark": name, "question": question.id}
+            expected.append(where | {"n": 8} | tally)
+    assert document["rows"] == expected
+    assert position == len(rows)
+    assert sum(row["c"] for row in expected) > 0
+    before = [row for row in expected if row["phase"] == "before"]
+    assert metrics(f"evaluate@{arm}")["before/correct"] == pytest.approx(
+        sum(row["c"] for row in before) / (8 * len(before)), abs=1e-6
+    )
+    counts.read(paths.COUNTS, ARMS, list(asked), SEEDS)
+
+
+def test_tables_are_made_in_three_formats(here: Params) -> None:
+    for table in tables.TABLES:
+        for suffix in ("csv", "md", "tex"):
+            assert (paths.TABLES / f"{table}.{suffix}").stat().st_size > 200
+        assert set(metrics(f"tables@{table}")) == {f"{arm}/pass_at_{k}" for arm in ARMS for k in (1, 4)}
