@@ -1,0 +1,192 @@
+"""The trainers' own part: what carries loss, which rollouts a seed draws, what is kept of a curve."""
+
+from __future__ import annotations
+
+import copy
+import random
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from polya_midtrain import params as settings
+from polya_midtrain import policy, prompts
+from polya_midtrain.engine.transformers_engine import TransformersEngine
+from polya_midtrain.errors import UserError
+from polya_midtrain.params import Rl
+from polya_midtrain.training import grpo, hooks, sft
+from polya_midtrain.training.seeds import TAIL, final, tails
+from polya_midtrain.training.sft import IGNORED, Example
+from polya_midtrain.world import problems, traces
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="module")
+def loaded(tiny_policy: Path) -> tuple[Any, Any]:
+    policy.quiet()
+    return policy.load(tiny_policy, "cpu")
+
+
+@pytest.fixture(scope="module")
+def examples(loaded: tuple[Any, Any]) -> list[Example]:
+    rng = random.Random(3)
+    found = []
+    for parts in (1, 3, 2, 1, 2, 3):
+        problem = problems.sample(rng, parts)
+        turns = [{"role": "user", "content": problems.text(problem)}]
+        response = traces.write(problem, ["lemma"] * parts)
+        found.append(Example(prompts.encode(loaded[1], turns), prompts.encode_response(loaded[1], response)))
+    return found
+
+
+def test_only_the_response_carries_loss() -> None:
+    columns = Example([1, 2, 3], [4, 5]).columns(10)
+    assert columns == {"input_ids": [1, 2, 3, 4, 5], "labels": [IGNORED, IGNORED, IGNORED, 4, 5]}
+    assert Example([1, 2, 3], [4, 5]).columns(4) == {"input_ids": [1, 2, 3, 4], "labels": [IGNORED] * 3 + [4]}
+
+
+def response_loss(model: Any, examples: list[Example]) -> float:
+    """The mean over response tokens of their negative log-probability, by plain forward passes."""
+    total, count = 0.0, 0
+    with torch.inference_mode():
+        for example in examples:
+            ids = torch.tensor([example.prompt + example.response])
+            logprobs = torch.log_softmax(model(input_ids=ids).logits[0, :-1].double(), dim=-1)
+            picked = logprobs.gather(1, ids[0, 1:, None]).squeeze(1)[len(example.prompt) - 1 :]
+            total, count = total - float(picked.sum()), count + len(picked)
+    return total / count
+
+
+@pytest.mark.parametrize("micro_batch", [6, 2])
+def test_fine_tuning_minimises_the_loss_of_response_tokens(
+    loaded: tuple[Any, Any], examples: list[Example], micro_batch: int, tmp_path: Path
+) -> None:
+    model = copy.deepcopy(loaded[0])
+    before = response_loss(model, examples)
+    log = sft.fine_tune(
+        model,
+        loaded[1],
+        examples,
+        epochs=6,
+        batch=6,
+        micro_batch=micro_batch,
+        learning_rate=0.01,
+        warmup=0.0,
+        max_length=160,
+        keep_order=True,
+        arguments=hooks.common(tmp_path / "trainer", "cpu", 1, save_steps=100),
+        callbacks=[],
+    )
+    losses = [point["loss"] for point in log if "loss" in point]
+    assert losses[0] == pytest.approx(before, abs=1e-3)  # all six in one step, however they are split up
+    assert len(losses) == 6
+    assert response_loss(model, examples) < losses[-1] < losses[0]
+
+
+def rl_settings(**changes: Any) -> Rl:
+    params = settings.load(ROOT / "profiles/smoke.yaml")
+    return params.rl.model_copy(update={"prompts": 3, "generations": 4, "max_tokens": 20} | changes)
+
+
+def rolled(loaded: tuple[Any, Any], seed: int, step: int, questions: list[str]) -> dict[str, Any]:
+    """A step's rollouts, asked for as trl does: each prompt G times in a row."""
+    model, tokenizer = loaded
+    config = rl_settings()
+    roll = grpo.rollouts(
+        TransformersEngine(model, tokenizer), lambda turns: prompts.encode(tokenizer, turns), config, seed
+    )
+    turns = [[{"role": "user", "content": question}] for question in questions for _ in range(config.generations)]
+    return roll(turns, SimpleNamespace(state=SimpleNamespace(global_step=step)))
+
+
+QUESTIONS = ["jar 3 5 2", "rod 1 4 6; cup 2 2 1", "box 9 8 7"]
+
+
+def test_rollouts_answer_the_prompts_that_they_stand_beside(loaded: tuple[Any, Any]) -> None:
+    model, tokenizer = loaded
+    found = rolled(loaded, 1, 0, QUESTIONS)
+    expected = [prompts.encode(tokenizer, [{"role": "user", "content": question}]) for question in QUESTIONS]
+    assert found["prompt_ids"] == [ids for ids in expected for _ in range(4)]
+    assert len(found["completion_ids"]) == len(found["logprobs"]) == 12
+    for prompt, completion, logprobs in zip(*found.values(), strict=True):
+        with torch.inference_mode():
+            logits = model(input_ids=torch.tensor([prompt + completion])).logits[0, len(prompt) - 1 : -1]
+        plain = torch.log_softmax(logits, -1).gather(1, torch.tensor(completion)[:, None]).squeeze(1)
+        assert logprobs == pytest.approx(plain.tolist(), abs=2e-4)
+    assert len({tuple(ids) for ids in found["completion_ids"]}) > 4
+
+
+def test_rollouts_depend_on_the_training_seed_and_the_step(loaded: tuple[Any, Any]) -> None:
+    drawn = {
+        (seed, step): rolled(loaded, seed, step, QUESTIONS)["completion_ids"] for seed in (1, 2) for step in (0, 1)
+    }
+    assert drawn[1, 0] == rolled(loaded, 1, 0, QUESTIONS)["completion_ids"]
+    found = list(drawn.values())
+    assert all(a != b for i, a in enumerate(found) for b in found[:i])
+
+
+def test_the_reward_is_one_for_right_and_zero_for_wrong() -> None:
+    asked: list[Any] = []
+
+    def verify(items: Any) -> list[bool]:
+        asked.extend(items)
+        return [text == gold for text, gold, _ in items]
+
+    score = grpo.reward(verify)
+    completions = [[{"role": "assistant", "content": text}] for text in ("1", "2", "3")]
+    found = score(completions=completions, answer=["1", "3", "3"], kind=["maths"] * 3, prompts=["?"] * 3, step=1)
+    assert found == [1.0, 0.0, 1.0]
+    assert asked == [("1", "1", "maths"), ("2", "3", "maths"), ("3", "3", "maths")]
+
+
+def test_a_final_number_is_the_mean_over_the_last_steps() -> None:
+    curve: list[dict[str, Any]] = [{"loss": float(step), "step": step} for step in range(20)]
+    curve += [{"loss": 7.0, "note": "text"}, {"train_runtime": 3.0}]
+    found = tails(curve)
+    assert found["loss"] == pytest.approx((16 + 17 + 18 + 19 + 7) / TAIL)
+    assert found["train_runtime"] == 3.0
+    assert "note" not in found
+
+
+def test_chosen_numbers_get_the_name_of_their_seed() -> None:
+    results = [{"loss": 1.0, "seconds": 9.0}, {"seconds": 9.0}]
+    assert final(results, [3, 7], ("loss", "entropy")) == {"seed_3/loss": 1.0}
+
+
+# Loading and saving
+
+
+def test_a_pointer_stands_for_another_checkpoint(tmp_path: Path) -> None:
+    policy.point(tmp_path / "arm/seed-1", Path("models/base"))
+    assert policy.resolve(tmp_path / "arm/seed-1") == Path("models/base")
+    assert policy.resolve(tmp_path) == tmp_path
+
+
+def test_a_checkpoint_keeps_its_number_format(loaded: tuple[Any, Any], tmp_path: Path) -> None:
+    model, tokenizer = loaded
+    for dtype in (torch.bfloat16, torch.float32):
+        policy.save(model, tokenizer, tmp_path / str(dtype), dtype)
+        assert policy.stored_dtype(tmp_path / str(dtype)) == dtype
+        opened = policy.load(tmp_path / str(dtype), "cpu")[0]
+        assert opened.dtype == torch.float32
+        assert not opened.training
+        for (name, ours), theirs in zip(opened.named_parameters(), model.parameters(), strict=True):
+            assert torch.equal(ours, theirs.to(dtype).float()), name
+    assert model.dtype == torch.float32  # the model in hand is as it was
+
+
+def test_a_folder_without_a_checkpoint_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"nothing: no checkpoint here; run `dvc repro`"):
+        policy.load(tmp_path / "nothing", "cpu")
+
+
+def test_a_gpu_that_is_not_there_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert policy.device_of("auto") == policy.device_of("cpu") == "cpu"
+    with pytest.raises(UserError, match=r"^params.yaml: machine.device is cuda but torch sees no GPU; set it to "):
+        policy.device_of("cuda")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert [policy.device_of(wanted) for wanted in ("auto", "cuda", "cpu")] == ["cuda", "cuda", "cpu"]
