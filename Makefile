@@ -32,7 +32,7 @@ $(INSTALLED): pyproject.toml $(CONSTRAINTS)
 		{ echo 'make: $(PYTHON) is older than Python 3.11; name a newer one: make PYTHON=python3.12' >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 	@# Not compiled here: most of it is never imported, and compiling everything takes as long as installing it.
-	$(BIN)/python -m pip install --disable-pip-version-check -q --no-compile -c $(CONSTRAINTS) -e '.[$(EXTRAS)]'
+	$(BIN)/python -m pip install --disable-pip-version-check -q -c $(CONSTRAINTS) -e '.[$(EXTRAS)]'
 	@touch $@
 
 repro: setup ## Run the study, or what has changed in it (PROFILE=name: with profiles/name.yaml)
