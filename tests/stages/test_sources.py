@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -120,10 +121,10 @@ def test_the_embedded_policy_is_trained_from_scratch_and_repeats_itself(smoke: P
     model, encoder = policy.load(paths.BASE, "cpu")
     assert encoder.get_vocab() == tokenizer.build().get_vocab()
     assert (model.config.hidden_size, model.config.num_hidden_layers) == (16, 1)
-    assert model.generation_config.eos_token_id == encoder.eos_token_id
+    assert model.generation_config.eos_token_id in (encoder.eos_token_id, [encoder.eos_token_id])
     numbers = json.loads((paths.METRICS / "base.json").read_text())
     assert numbers["parameters"] == model.num_parameters()
-    assert 0 < numbers["loss"] < 5  # ln(99) = 4.6 is what guessing costs
+    assert 0 < numbers["loss"] < math.log(len(encoder))  # what guessing costs
     weights = (paths.BASE / "model.safetensors").read_bytes()
     base.run(tiny_base(smoke))
     assert (paths.BASE / "model.safetensors").read_bytes() == weights
