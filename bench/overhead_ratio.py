@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -37,6 +38,10 @@ def measure(root: Path, profile: str) -> dict[str, Any]:
         for line in log.read_text().splitlines():
             kind, value = line.split()
             seconds[kind] += float(value)
+        tables = {
+            path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in sorted((folder / "reports/tables").glob("*.csv"))
+        }
     inside = sum(seconds.values())
     return {
         "overhead_ratio": round(wall * cores / inside, 3),
@@ -45,4 +50,5 @@ def measure(root: Path, profile: str) -> dict[str, Any]:
         "cores": cores,
         "model_cpu_seconds": round(inside, 1),
         **{f"cpu_seconds_{kind}": round(value, 1) for kind, value in sorted(seconds.items())},
+        "tables_sha256": tables,  # two runs on one machine must agree
     }
