@@ -19,7 +19,7 @@ from polya_midtrain.world import corpus, families, problems, traces
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = "src/polya_midtrain/"
 DOCUMENTS = ("README.md", "REPRODUCE.md", "CONTRIBUTING.md", "docs/world.md")
-MADE_BY_A_RUN = {"dvc.lock", "reports/"}  # committed, but a checkout in which a new study runs may lack them
+MADE_BY_A_RUN = {"dvc.lock", "reports/", "results/"}  # committed, but a checkout in which a new study runs may lack them
 GIT = shutil.which("git")
 
 
@@ -55,7 +55,7 @@ def test_every_file_is_in_the_map() -> None:
         pytest.skip("not a git checkout")
     command = [GIT, "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     names = subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout.decode().split("\0")
-    apart = ("tests/", "reports/", ".dvc/")  # one line for all of their files, or none
+    apart = ("tests/", "reports/", "results/", ".dvc/")  # one line for all of their files, or none
     paths = set(mapped())
     missing = [
         name
