@@ -85,7 +85,7 @@ def test_ci_is_executable_and_ends_with_the_tests() -> None:
 
 def test_no_committed_file_names_an_index_a_machine_path_or_a_token() -> None:
     foreign = re.compile(
-        r"--(extra-)?index-url|://[a-z0-9.-]*(pypi|pythonhosted|download\.pytorch)"
+        r"--(extra-)?index[-]url|://[a-z0-9.-]*(py[p]i|python[h]osted|download\.py[t]orch)"
         r"|(?<![\w.*/-])/(root|home|Users|work|mnt|opt|tmp)/|\bhf_[A-Za-z0-9]{20,}|\bghp_[A-Za-z0-9]{20,}"
     )
     found = []
