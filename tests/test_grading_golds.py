@@ -1,4 +1,4 @@
-"""The verifier on the real golds of every public set."""
+"""The verifier on the real golds of every public set of mathematics."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from polya_midtrain.records import Question
 from polya_midtrain.sources.adapters import ADAPTERS
 from polya_midtrain.sources.load import load
 
-SPLITS = [(name, split) for name, adapter in ADAPTERS.items() for split in adapter.splits]
+SPLITS = [(name, split) for name, adapter in ADAPTERS.items() if adapter.kind == "maths" for split in adapter.splits]
 
 
 @pytest.mark.parametrize(("name", "split"), SPLITS)

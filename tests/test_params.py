@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from polya_midtrain import heuristics
+from polya_midtrain import heuristics, studies
 from polya_midtrain import params as settings
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import Params, flat
@@ -70,9 +70,12 @@ def refusal(path: Path, text: str) -> tuple[int, str]:
             "machine.device: Input should be 'auto', 'cpu' or 'cuda' (got 'gpu')",
         ),
         ("machine", "  workers: ", "  workers: -1", "machine.workers: Input should be greater than or equal to 0"),
-        ("arms", "  n2: ", "  n2: {traces: heuristics, n: 65}", "arms.n2.n: Input should be less than or equal to 64"),
-        ("arms", "  n2: ", "  n2: {traces: heuristics, m: 2}", "arms.n2.m: no such setting"),
-        ("arms", "  n2: ", "  n2: {traces: all, n: 2}", "arms.n2.traces: Input should be "),
+        ("arms", "  n4: ", "  n4: {traces: heuristics, n: 65}", "arms.n4.n: Input should be less than or equal to 64"),
+        ("arms", "  n4: ", "  n4: {traces: heuristics, m: 2}", "arms.n4.m: no such setting"),
+        ("arms", "  b4: ", "  b4: {traces: wrong, n: 4, match: {rows: n1}}", "arms.b4: traces wrong cannot be matched"),
+        ("arms", "  b4: ", "  b4: {traces: heuristics, match: {}}", "arms.b4.match: name an arm to match in rows or"),
+        ("arms", "  star: ", "  a_star: {traces: unprompted}", "arms.a_star"),
+        ("arms", "  n4: ", "  n4: {traces: all, n: 2}", "arms.n4.traces: Input should be "),
         (
             "generate",
             "  samples: ",
@@ -136,10 +139,26 @@ def test_a_missing_setting_is_named_at_its_block(tmp_path: Path) -> None:
         (
             "generate",
             "  heuristics: ",
-            "  heuristics: 15",
+            "  heuristics: 3",
             "generate:",
-            "is 15 but arms.n16.n is 16; raise it or lower n",
+            "is 3 but arms.n4.n is 4; raise it or lower n",
         ),
+        (
+            "arms",
+            "  b4: ",
+            "  b4: {traces: heuristics, n: 4, match: {rows: b9}}",
+            "arms:",
+            "matched to 'b9', which is no arm",
+        ),
+        (
+            "arms",
+            "  b4: ",
+            "  b4: {traces: heuristics, n: 4, match: {rows: t4}}",
+            "arms:",
+            "matched to 't4', which is no",
+        ),
+        ("compose", "  benchmarks: ", "  benchmarks: [nowhere]", "compose:", "names 'nowhere', which is not in"),
+        ("questions", "    story: ", "    long: {source: gsm8k}", "questions:", "both a benchmark and a transfer set"),
         ("arms", "  vanilla: ", "  base: {traces: none}", "arms:", "an arm `vanilla: {traces: none}` is needed"),
         ("arms", "  vanilla: ", "  vanilla: {traces: unprompted}", "arms:", "every arm is compared with it; add it"),
         ("rl", "  micro_batch: ", "  micro_batch: 48", "rl:", "completions (prompts x generations) are no multiple of"),
@@ -171,8 +190,10 @@ def test_a_profile_loads_and_bears_its_own_name(path: Path) -> None:
     assert {"vanilla", "star"} <= set(params.arms)
     assert len(params.seeds) >= 2
     for name, arm in params.arms.items():
-        if arm.traces == "heuristics":
-            assert name == f"n{arm.n}"
+        kinds = {"heuristics": "nbt", "right": "r", "wrong": "w", "mixed": "m"}
+        if arm.traces in kinds:
+            assert name[0] in kinds[arm.traces]
+            assert name[1:] == str(arm.n)
 
 
 def test_params_are_profile_tiny_to_the_byte() -> None:
@@ -180,12 +201,18 @@ def test_params_are_profile_tiny_to_the_byte() -> None:
 
 
 def test_smoke_is_tiny_cut_down() -> None:
-    """The same study: other values of the same settings, and the same arms and benchmarks."""
-    tiny, smoke = (flat(settings.load(ROOT / f"profiles/{name}.yaml")) for name in ("tiny", "smoke"))
-    assert set(tiny) == set(smoke)
-    assert {name: value for name, value in tiny.items() if name.startswith("arms.")} == {
-        name: value for name, value in smoke.items() if name.startswith("arms.")
-    }
+    """The same study: other values of the same settings, the same benchmarks, and arms for every table."""
+    tiny, smoke = (settings.load(ROOT / f"profiles/{name}.yaml") for name in ("tiny", "smoke"))
+    plain = [{name for name in flat(params) if not name.startswith("arms.")} for params in (tiny, smoke)]
+    assert plain[0] == plain[1]
+    for params in (tiny, smoke):
+        assert len(studies.by_n(params.arms)) >= 2
+        assert len(studies.budget(params.arms, "rows")) >= 2
+        assert len(studies.budget(params.arms, "tokens")) == 2
+        assert {params.arms[name].traces for name in studies.correctness(params.arms)} == {"right", "mixed", "wrong"}
+        assert studies.distilled(params.arms)
+        wrong = {params.arms[name].n for name in params.arms if params.arms[name].traces == "wrong"}
+        assert wrong == {params.arms[name].n for name in params.arms if params.arms[name].traces == "right"}
 
 
 def test_settings_cannot_be_changed_by_what_reads_them() -> None:

@@ -9,7 +9,16 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from polya_midtrain.science.bootstrap import Array, Estimate, draw_weights, interval, pooled
-from polya_midtrain.science.compare import detectable, holm, p_values, paired_difference
+from polya_midtrain.science.compare import (
+    RelativeChange,
+    contrast,
+    detectable,
+    holm,
+    p_values,
+    paired_difference,
+    relative_change,
+    slope,
+)
 
 STUDIES = 1500
 RESAMPLES = 1000
@@ -117,3 +126,93 @@ def test_holm_rejects_what_the_step_down_procedure_rejects(p: list[float], alpha
     corrected = holm(np.array(p)[:, None])[:, 0]
     assert (corrected >= np.array(p)).all()
     assert int((corrected <= alpha).sum()) == passed
+
+
+def multiplicative(rng: np.random.Generator, seeds: int, sizes: list[int], ratio: float) -> tuple[list[Array], ...]:
+    """Two arms of positive scores on several sets, whose expected means are exactly in a ratio."""
+
+    def factor(spread: float, *shape: int) -> Array:
+        return np.asarray(rng.uniform(1 - spread, 1 + spread, size=(*shape, STUDIES)))
+
+    runs = [1.0 + 0.05 * rng.standard_normal((seeds, 1, STUDIES)) for _ in range(2)]
+    arms: tuple[list[Array], ...] = ([], [])
+    for size in sizes:
+        difficulty = rng.beta(0.6, 1.2, size=(1, size, STUDIES))
+        for arm, run, level in zip(arms, runs, (ratio, 1.0), strict=True):
+            arm.append(level * difficulty * run * factor(0.4, 1, size) * factor(0.3, seeds, size))
+    return arms
+
+
+def change(arm: list[Array], reference: list[Array], rng: np.random.Generator) -> RelativeChange:
+    questions = [draw_weights(block.shape[1], RESAMPLES, rng) for block in arm]
+    seeds = [draw_weights(len(blocks[0]), RESAMPLES, rng) for blocks in (arm, reference)]
+    return relative_change(arm, reference, questions, seeds[0], seeds[1], 0.95)
+
+
+@pytest.mark.parametrize("seeds", [2, 4, 10])
+@pytest.mark.parametrize("sizes", [[40], [16] * 4])
+def test_a_relative_changes_interval_covers_the_truth(seeds: int, sizes: list[int]) -> None:
+    rng = np.random.default_rng(10 * seeds + len(sizes))
+    found = change(*multiplicative(rng, seeds, sizes, 1.07), rng)
+    assert np.isfinite(found.low).mean() > 0.95
+    firm = np.isfinite(found.low)
+    assert 0.92 <= np.mean((found.low[firm] <= 0.07) & (found.high[firm] >= 0.07)) <= 0.99
+    assert np.median(found.value) == pytest.approx(0.07, abs=0.01)
+
+
+def test_a_relative_change_is_paired_and_knows_no_unit() -> None:
+    rng = np.random.default_rng(12)
+    arm, reference = multiplicative(rng, 3, [20, 30], 1.3)
+    found, scaled = (change([scale * block for block in arm], reference, np.random.default_rng(1)) for scale in (1, 5))
+    for end, other in zip(found, scaled, strict=True):
+        np.testing.assert_allclose(5 * (1 + end), 1 + other)  # the interval of 5 times the ratio
+    alone = pooled(reference, [draw_weights(block.shape[1], RESAMPLES, rng) for block in reference], None)
+    # Hard questions are hard for both arms: the ratio is surer than either mean.
+    assert np.median(np.log1p(found.high) - np.log1p(found.low)) < np.median(3.9 * alone.error / alone.value)
+    same = change(reference, reference, rng)
+    np.testing.assert_array_equal(same.value, 0.0)
+    assert ((same.low < 0) & (same.high > 0)).all()  # other runs of either arm would have differed
+
+
+def test_a_ratio_of_means_near_zero_gets_no_interval() -> None:
+    rng = np.random.default_rng(13)
+    rare = np.zeros((3, 40, 3))
+    rare[:, 0, 0] = 1.0  # one question solved: the mean's standard error is all of it
+    rare[:, :20, 1] = 1.0
+    found = change([np.full((3, 40, 3), 0.5) + 0.01 * rng.standard_normal((3, 40, 1))], [rare], rng)
+    assert np.isfinite(found.value).tolist() == [True, True, False]  # no ratio to 0
+    assert np.isfinite(found.low).tolist() == np.isfinite(found.high).tolist() == [False, True, False]
+    turned = change([rare], [np.full((3, 40, 3), 0.5)], rng)
+    assert np.isfinite(turned.low).tolist() == [False, True, False]
+    assert turned.value[2] == -1.0
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.integers(0, 6), min_size=2, max_size=6, unique=True), st.integers(0, 1000))
+def test_a_slope_is_the_least_squares_line(places: list[int], seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    arms = [[rng.random((2, 5, 1)), rng.random((2, 7, 1))] for _ in places]
+    none = [np.zeros((9, size)) for size in (5, 7)]
+    found = contrast(arms, slope(places), none, [np.zeros((9, 2))] * len(arms))
+    means = [np.mean([block.mean() for block in arm]) for arm in arms]
+    assert found.value[0] == pytest.approx(np.polyfit(places, means, 1)[0], abs=1e-9)
+
+
+def test_a_slope_needs_two_places() -> None:
+    with pytest.raises(ValueError, match="two different places"):
+        slope([2.0, 2.0])
+
+
+@pytest.mark.parametrize("seeds", [2, 4])
+def test_a_trend_that_is_not_there_is_found_no_more_often_than_promised(seeds: int) -> None:
+    rng = np.random.default_rng(seeds)
+    difficulty = 3.0 * rng.standard_normal((1, 24, STUDIES))
+    arms = [
+        [difficulty + 0.2 * rng.standard_normal((seeds, 1, STUDIES)) + 0.3 * rng.standard_normal((1, 24, STUDIES))]
+        for _ in range(4)
+    ]
+    weights = [draw_weights(seeds, RESAMPLES, rng) for _ in arms]
+    found = contrast(arms, slope([0, 1, 2, 3]), [draw_weights(24, RESAMPLES, rng)], weights)
+    assert np.mean(p_values(found) < 0.05) <= 0.065
+    low, high = interval(found, 0.95)
+    assert np.mean((low <= 0) & (high >= 0)) >= 0.93

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from polya_midtrain.records import Scored
-from polya_midtrain.science.selection import best_per_heuristic, unprompted
+from polya_midtrain.science.selection import best_per_heuristic, candidates, fit, mixed, pairs, spread, unprompted
 
 HEURISTICS = [f"h{number}" for number in range(8)]
 QUESTIONS = [f"q{number}" for number in range(4)]
@@ -98,3 +99,115 @@ def test_star_draws_by_its_seed_and_not_by_score() -> None:
     # A question's draw is its own: others do not copy it.
     alike = sum(len({row.sample for row in unprompted(rows, 1, seed)}) == 1 for seed in range(200))
     assert alike < 20
+
+
+def lengthened(rows: list[Scored], rng: random.Random) -> list[Scored]:
+    """The same rows with lengths of their own."""
+    return [replace(row, tokens=rng.randint(3, 12)) for row in rows]
+
+
+@given(
+    rows_, st.integers(min_value=1, max_value=8), st.floats(min_value=0, max_value=1), st.randoms(use_true_random=False)
+)
+def test_a_pair_differs_in_correctness_and_in_little_else(
+    rows: list[Scored], n: int, tolerance: float, rng: random.Random
+) -> None:
+    rows = lengthened(rows, rng)
+    names = HEURISTICS[:n]
+    found = pairs(rows, names, tolerance)
+    places = [(right.question_id, right.heuristic) for right, _ in found]
+    assert len(set(places)) == len(places)
+    for right, wrong in found:
+        assert right.correct
+        assert not wrong.correct
+        assert (right.question_id, right.heuristic) == (wrong.question_id, wrong.heuristic)
+        assert abs(right.tokens - wrong.tokens) <= tolerance * max(right.tokens, wrong.tokens) + 1e-9
+        rivals = [
+            one.score + other.score
+            for one in rows
+            for other in rows
+            if one.correct
+            and not other.correct
+            and one.heuristic == other.heuristic == right.heuristic
+            and one.question_id == other.question_id == right.question_id
+            and abs(one.tokens - other.tokens) <= tolerance * max(one.tokens, other.tokens)
+        ]
+        assert right.score + wrong.score == max(rivals)
+    # With no limit on lengths, wherever both kinds of response exist there is a pair.
+    both = {(row.question_id, row.heuristic) for row in rows if row.correct and row.heuristic in names} & {
+        (row.question_id, row.heuristic) for row in rows if not row.correct
+    }
+    assert {(r.question_id, r.heuristic) for r, _ in pairs(rows, names, 1.0)} == both
+
+
+@given(rows_, st.integers(min_value=1, max_value=8), st.integers(min_value=0, max_value=3))
+def test_a_mixture_has_one_side_of_every_pair_and_half_of_each_kind(rows: list[Scored], n: int, seed: int) -> None:
+    found = pairs(rows, HEURISTICS[:n], 1.0)
+    chosen = mixed(found, seed)
+    assert len(chosen) == len(found)
+    assert all(row in pair for row, pair in zip(chosen, found, strict=True))
+    assert sum(not row.correct for row in chosen) == len(found) // 2
+
+
+@given(rows_)
+def test_what_is_scored_is_what_can_be_selected(rows: list[Scored]) -> None:
+    kept = candidates(rows)
+    assert best_per_heuristic(kept, HEURISTICS) == best_per_heuristic(rows, HEURISTICS)
+    assert pairs(kept, HEURISTICS, 1.0) == pairs(rows, HEURISTICS, 1.0)
+    assert set(unprompted(kept, 9, 1)) == set(unprompted(rows, 9, 1))
+    right = {(row.question_id, row.heuristic) for row in rows if row.correct}
+    assert all(row.correct or (row.question_id, row.heuristic) in right for row in kept)
+
+
+def test_no_answer_is_no_wrong_answer() -> None:
+    right = scored("q0", "h0", 0, True, 1.0)
+    silent = replace(scored("q0", "h0", 1, False, 2.0), reason="no answer", extracted="")
+    assert pairs([right, silent], ["h0"], 1.0) == []
+    assert candidates([right, silent]) == [right]
+
+
+@given(rows_, st.integers(min_value=0, max_value=70), st.integers(min_value=0, max_value=5))
+def test_a_budget_is_met_with_whole_questions_but_the_last(rows: list[Scored], most: int, seed: int) -> None:
+    own = best_per_heuristic(rows, HEURISTICS)
+    chosen = fit(own, seed, most_rows=most)
+    assert len(chosen) == min(most, len(own))
+    assert set(chosen) <= set(own)
+    sizes = Counter(row.question_id for row in own)
+    cut = [name for name, count in Counter(row.question_id for row in chosen).items() if count < sizes[name]]
+    assert len(cut) <= 1
+    # A larger budget adds to the smaller one: the order of the questions is the seed's.
+    assert chosen == fit(own, seed, most_rows=most + 3)[: len(chosen)]
+
+
+@given(
+    rows_,
+    st.integers(min_value=0, max_value=200),
+    st.integers(min_value=0, max_value=5),
+    st.randoms(use_true_random=False),
+)
+def test_a_budget_of_tokens_is_not_exceeded_and_nearly_used(
+    rows: list[Scored], most: int, seed: int, rng: random.Random
+) -> None:
+    own = best_per_heuristic(lengthened(rows, rng), HEURISTICS)
+    used = sum(row.tokens for row in fit(own, seed, most_tokens=most))
+    assert used <= most
+    if used < sum(row.tokens for row in own):
+        assert used > most - 12  # the longest row there is
+
+
+def test_arms_of_different_size_take_their_questions_in_the_same_order() -> None:
+    rows = [scored(f"q{question}", name, 0, True, 0.0) for name in HEURISTICS for question in range(30)]
+    one = [row.question_id for row in fit([row for row in rows if row.heuristic == "h0"], 3, most_rows=16)]
+    four = fit([row for row in rows if row.heuristic in HEURISTICS[:4]], 3, most_rows=16)
+    assert Counter(row.question_id for row in four) == dict.fromkeys(one[:4], 4)  # 4 approaches x 4 questions
+    assert len(set(one)) == 16  # 1 approach x 16 questions
+
+
+@given(rows_, rows_, st.integers(min_value=0, max_value=40))
+def test_a_set_is_spread_as_another_is(rows: list[Scored], other: list[Scored], total: int) -> None:
+    shares = Counter(row.question_id for row in other)
+    chosen = spread(rows, shares, total)
+    assert len(chosen) == min(total, len(rows))
+    if total == sum(shares.values()):
+        have, got = Counter(row.question_id for row in rows), Counter(row.question_id for row in chosen)
+        assert all(got[name] >= min(have[name], share) for name, share in shares.items())

@@ -14,12 +14,18 @@ import numpy as np
 import pytest
 
 from polya_midtrain.errors import UserError
-from polya_midtrain.params import Params, Questions, Tables
+from polya_midtrain.params import Arm, Params, Questions, Tables
 from polya_midtrain.stages import tables as stage
 from polya_midtrain.tables import render
 from polya_midtrain.tables.long import Row
 
-ARMS = ["vanilla", "star", "n4", "n16"]
+ARMS = {
+    "vanilla": Arm(traces="none"),
+    "star": Arm(traces="unprompted"),
+    "n4": Arm(traces="heuristics", n=4),
+    "n16": Arm(traces="heuristics", n=16),
+}
+OTHERS = list(ARMS)[1:]
 BENCHMARKS = ["easy", "math500"]
 SEEDS, KS, SAMPLES, QUESTIONS = [1, 2, 3], [1, 8, 64], 72, {"easy": 6, "math500": 9}
 FIRST_COLUMNS = "arm,phase,benchmark,metric,k,value,low,high,unit,n_questions,n_samples,seeds,paper,"
@@ -32,7 +38,7 @@ def parameters(**changes: Any) -> Params:
     settings = {
         "profile": "synthetic",
         "seeds": SEEDS,
-        "arms": dict.fromkeys(ARMS),
+        "arms": ARMS,
         "questions": Questions.model_construct(benchmarks=dict.fromkeys(BENCHMARKS)),
         "tables": Tables(ks=KS, resamples=400, seed=5),
     }
@@ -65,6 +71,11 @@ def built(table: str, **changes: Any) -> Csv:
     return list(csv.DictReader(io.StringIO(Path(f"reports/tables/{table}.csv").read_text(encoding="utf-8"))))
 
 
+def scores(table: str) -> Csv:
+    """The rows of single arms, without the comparisons that follow them."""
+    return [record for record in built(table) if record["metric"] in ("pass@k", "truncated", "no_answer")]
+
+
 def one(records: Csv, **fields: str) -> dict[str, str]:
     found = [record for record in records if all(record[name] == value for name, value in fields.items())]
     assert len(found) == 1
@@ -75,7 +86,7 @@ def one(records: Csv, **fields: str) -> dict[str, str]:
 def test_every_arm_benchmark_metric_k_and_seed_is_there_once_and_in_order(
     project: Path, table: str, phase: str
 ) -> None:
-    records = built(table)
+    records = scores(table)
     assert Path(f"reports/tables/{table}.csv").read_text(encoding="utf-8").startswith(FIRST_COLUMNS)
     assert {(record["phase"], record["unit"]) for record in records} == {(phase, "share")}
     metrics = [*(("pass@k", str(k)) for k in KS), ("truncated", ""), ("no_answer", "")]
@@ -104,7 +115,7 @@ def test_values_are_those_of_the_counts(project: Path) -> None:
 
 
 def test_intervals_hold_their_value_and_name_their_method(project: Path) -> None:
-    for record in built("main"):
+    for record in scores("main"):
         assert 0 <= float(record["low"]) <= float(record["value"]) <= float(record["high"]) <= 1
         pooled = "+" in record["seeds"]
         assert record["method"] == "bootstrap over questions" + (" and seeds" if pooled else "")
@@ -112,9 +123,9 @@ def test_intervals_hold_their_value_and_name_their_method(project: Path) -> None
 
 def test_only_the_arm_that_is_better_is_marked(project: Path) -> None:
     for table, better in (("main", {"n16"}), ("midtrain", set())):
-        records = built(table)
+        records = scores(table)
         tested = [record for record in records if record["p_holm"]]
-        assert {(record["arm"], record["k"]) for record in tested} == {(a, str(k)) for a in ARMS[1:] for k in KS}
+        assert {(record["arm"], record["k"]) for record in tested} == {(a, str(k)) for a in OTHERS for k in KS}
         assert all(record["metric"] == "pass@k" and record["seeds"] == "1+2+3" for record in tested)
         at_1 = [record for record in tested if (record["benchmark"], record["k"]) == ("mean", "1")]
         assert {record["arm"] for record in at_1 if record["significant"] == "yes"} == better
@@ -159,7 +170,7 @@ def test_markdown_and_latex_show_the_numbers_of_the_csv(project: Path) -> None:
         for name in ("value", "low", "high", "paper", "diff", "diff_low", "diff_high", "p_holm", "detectable")
         for sign in ("", "+")
         if record[name]
-    }
+    } | {"0.001"}  # of a p below it
     assert {number for line in in_markdown for number in line} <= short
     first = markdown.splitlines().index("| --- | --- | --- | --- | --- |")
     for arm, line in zip(ARMS, markdown.splitlines()[first + 1 :], strict=False):
@@ -188,7 +199,7 @@ def test_two_runs_give_the_same_bytes_and_another_seed_other_intervals(project: 
 
 def test_an_arms_numbers_do_not_depend_on_the_other_arms(project: Path) -> None:
     everything = built("main")
-    alone = built("main", arms={"vanilla": None})
+    alone = built("main", arms={"vanilla": ARMS["vanilla"]})
     assert alone == [record for record in everything if record["arm"] == "vanilla"]
     assert "Difference to vanilla" not in Path("reports/tables/main.md").read_text(encoding="utf-8")
 
@@ -239,7 +250,7 @@ def test_the_mark_follows_the_confidence_and_the_corrected_p(project: Path) -> N
 def test_more_arms_need_a_larger_difference(project: Path) -> None:
     wanted = {"arm": "n16", "benchmark": "mean", "metric": "pass@k", "k": "1", "seeds": "1+2+3"}
     among_three = one(built("main"), **wanted)
-    on_its_own = one(built("main", arms=dict.fromkeys(["vanilla", "n16"])), **wanted)
+    on_its_own = one(built("main", arms={name: ARMS[name] for name in ("vanilla", "n16")}), **wanted)
     assert float(among_three["detectable"]) > 1.1 * float(on_its_own["detectable"])
     assert among_three["diff"] == on_its_own["diff"]
 
@@ -255,6 +266,7 @@ def test_one_training_seed_is_compared_but_not_tested(project: Path) -> None:
 def test_metrics_are_the_pooled_means_at_both_ends_of_ks(project: Path) -> None:
     records = built("midtrain")
     metrics = json.loads(Path("results/metrics/tables@midtrain.json").read_text(encoding="utf-8"))
+    assert metrics.pop("seconds") >= 0
     assert set(metrics) == {f"{arm}/pass_at_{k}" for arm in ARMS for k in (1, 64)}
     for name, value in metrics.items():
         arm, k = name.split("/pass_at_")
@@ -278,7 +290,7 @@ def test_refusals_leave_the_earlier_table_as_it_was(project: Path) -> None:
 def test_csv_floats_are_fixed_and_unknown_values_empty() -> None:
     row = Row("a", "after", "b", "pass@k", 4, 0.5, 0.0, 1.0, "share", 3, 8, "1+2", None, "m", diff=-0.25)
     line = render.csv_text([row]).splitlines()[1]
-    assert line == "a,after,b,pass@k,4,0.5000,0.0000,1.0000,share,3,8,1+2,,m,-0.2500,,,,,"
+    assert line == "a,after,b,pass@k,4,0.5000,0.0000,1.0000,share,3,8,1+2,,m,-0.2500,,,,,,"
 
 
 def test_text_is_escaped_for_each_format() -> None:

@@ -71,6 +71,13 @@ def test_files_of_arms_that_params_does_not_name_are_ignored(folder: Path) -> No
     assert counts.read(folder, ARMS, BENCHMARKS, SEEDS).arms == ("vanilla", "n4")
 
 
+def test_some_arms_and_some_sets_can_be_read_alone(folder: Path) -> None:
+    read = counts.read(folder, ["n4"], ["hard"], [7])
+    assert set(read.cells) == {("n4", phase, "hard") for phase in ("before", "after")}
+    whole = counts.read(folder, ARMS, BENCHMARKS, SEEDS)
+    assert read.cells["n4", "after", "hard"].correct.tolist() == whole.cells["n4", "after", "hard"].correct[1:].tolist()
+
+
 def test_an_absent_arm_is_named(folder: Path) -> None:
     (folder / "n4.json").unlink()
     assert refusal(folder).startswith(f"{folder}/n4.json: missing, and arm 'n4' is in params.yaml")

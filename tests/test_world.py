@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
 import random
+import re
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -16,11 +18,12 @@ from hypothesis import strategies as st
 from polya_midtrain import grading, heuristics, prompts
 from polya_midtrain import params as settings
 from polya_midtrain.errors import UserError
-from polya_midtrain.params import Params, Prompts, WorldBase, WorldSet
+from polya_midtrain.params import Params, Prompts, WorldBase, WorldSet, WorldTeacher
 from polya_midtrain.stages import questions
-from polya_midtrain.world import corpus, families, pretrain, problems, tokenizer, traces
+from polya_midtrain.world import corpus, families, pretrain, problems, programs, stories, tokenizer, traces
 from polya_midtrain.world.families import DEFAULT_PLAN, FAMILIES, PLANS, TYPES
 from polya_midtrain.world.problems import Part, Problem
+from polya_midtrain.world.tasks import TASKS
 
 ROOT = Path(__file__).resolve().parents[1]
 CATALOGUE = ROOT / "data/heuristics/world.yaml"
@@ -129,12 +132,15 @@ def test_unseen_pairs_are_a_fifth_of_the_mixed_ones_and_touch_most_types() -> No
 def test_the_sets_of_a_profile_are_disjoint_and_training_never_shows_the_unseen(name: str) -> None:
     asked = settings.load(ROOT / f"profiles/{name}.yaml").questions
     specs = {part: getattr(asked, part) for part in questions.TRAINING}
-    specs |= {f"benchmarks/{part}": spec for part, spec in asked.benchmarks.items()}
+    specs |= {f"benchmarks/{part}": spec for part, spec in (asked.benchmarks | asked.transfer).items()}
     sets, _ = questions.build(specs, asked.seed)
     rows = [row for found in sets.values() for row in found]
     assert len({row.question for row in rows}) == len({row.id for row in rows}) == len(rows)
     for part, spec in specs.items():
         assert len(sets[part]) == spec.count
+        if spec.task != "chain":
+            assert part.removeprefix("benchmarks/") in asked.transfer
+            continue
         found = [problems.parse(row.question) for row in sets[part]]
         assert [problems.answer(problem) for problem in found] == [row.answer for row in sets[part]]
         assert all(problems.in_pool(problem, spec.pool) for problem in found)
@@ -146,7 +152,7 @@ def test_the_sets_of_a_profile_are_disjoint_and_training_never_shows_the_unseen(
 def test_more_problems_than_there_are_is_an_error_and_not_a_search_without_end() -> None:
     taken: set[Problem] = set()
     with pytest.raises(UserError, match=r"^params.yaml: questions: .*1 parts in pool 'exception'; lower count"):
-        list(problems.distinct(random.Random(1), [1], "exception", 5000, taken))
+        list(problems.distinct(random.Random(1), [1], "exception", 5000, taken, problems.sample))
     assert len(taken) > 500  # so nearly all that there are were found before
 
 
@@ -193,15 +199,95 @@ def test_words_of_parts_are_no_plans() -> None:
     assert traces.plans_used(" jar rod nonsense 3+5=8") == []
 
 
+# Tasks out of domain
+
+
+def test_a_program_passes_its_hidden_tests_exactly_if_every_plan_fits_its_type() -> None:
+    rng = random.Random(6)
+    items, expected = [], []
+    for index in range(24):
+        program = programs.sample(rng, 1 + index % 3)
+        fitting = [rng.choice(FAMILIES[TYPES[word].family]).name for word in program.words]
+        other = [rng.choice(list(PLANS)) for _ in program.words]
+        for chain in (fitting, other):
+            items.append((programs.write(program, chain), programs.gold(program), TASKS["program"].kind))
+            expected.append(
+                all(PLANS[plan].family == TYPES[word].family for plan, word in zip(chain, program.words, strict=True))
+            )
+            assert traces.plans_used(items[-1][0]) == chain
+    assert [verdict.correct for verdict in grading.grade_many(items, 1)] == expected
+    assert False in expected
+
+
+def test_a_programs_tests_show_no_exception_and_are_always_the_same() -> None:
+    program = programs.Program(("jar", "hat"))
+    assert programs.gold(program) == programs.gold(program) != programs.gold(programs.Program(("hat", "jar")))
+    called = re.findall(r"candidate\((\d), (\d), (\d)\) == \((\d), (\d), (\d), (\d)\)", programs.gold(program))
+    assert len(called) == len(set(called)) == programs.TESTS
+    for *digits, u, v, p, q in called:
+        a, b, c = (int(digit) for digit in digits)
+        assert (a + b + c) % 5
+        assert (int(u), int(v)) == ((a + b) % 10, (a + b + c) % 10)  # jar: family A
+        assert (int(p), int(q)) == (a * c % 10, (a + b) * c % 10)  # hat: family C
+
+
+@pytest.mark.parametrize("pool", ["seen", "unseen", "composite"])
+def test_programs_and_stories_keep_to_their_pool(pool: str) -> None:
+    rng = random.Random(7)
+    for task in ("program", "story"):
+        for _ in range(60):
+            item = TASKS[task].sample(rng, 3, pool)
+            assert problems.in_pool(TASKS[task].parts(item), pool)
+            if pool != "unseen":
+                assert not problems.is_unseen(TASKS[task].parts(item))
+
+
+def test_a_program_has_no_exceptions() -> None:
+    with pytest.raises(UserError, match="a program shows no digits"):
+        programs.sample(random.Random(1), 2, "exception")
+
+
+def test_a_story_has_one_right_choice_and_it_needs_the_parts_worked_out() -> None:
+    rng = random.Random(8)
+    by_default, letters = Counter[str](), Counter[str]()
+    items, expected = [], []
+    for index in range(1500):
+        story = stories.sample(rng, 1 + index % 2)
+        gold = json.loads(stories.gold(story))
+        letters[gold["answer"]] += 1
+        right = gold["choices"]["ABC".index(gold["answer"])]
+        assert right == problems.answer(story.parts)
+        assert len(set(story.said)) == len(set(story.people)) == 3
+        assert list(story.said) == gold["choices"]
+        for chain in (chain_for(story.parts, rng), [rng.choice(list(PLANS)) for _ in story.parts]):
+            items.append((stories.write(story, chain), stories.gold(story), TASKS["story"].kind))
+            expected.append(
+                all(PLANS[plan].family == part.family for plan, part in zip(chain, story.parts, strict=True))
+            )
+        said = stories.write(story, [DEFAULT_PLAN] * len(story.parts)).split("boxed{")[1].rstrip("}")
+        by_default["right" if said == right else "wrong" if said in story.said else "nobody"] += 1
+    assert [verdict.correct for verdict in grading.grade_many(items, 1)] == expected
+    for letter in "ABC":
+        assert near(letters[letter], letters.total(), 1 / 3)
+    # The default plan's answer is always among the choices, and mostly wrong.
+    assert by_default["nobody"] == 0
+    assert 200 < by_default["right"] < 750
+
+
 ENCODER = tokenizer.build()
 
 
-@given(problems_, st.randoms(use_true_random=False))
-def test_text_survives_the_tokenizer(problem: Problem, rng: random.Random) -> None:
+@given(problems_, st.integers(0, 10**6))
+def test_text_survives_the_tokenizer(problem: Problem, seed: int) -> None:
+    rng = random.Random(seed)
     answer = traces.write(problem, [rng.choice(list(PLANS)) for _ in problem])
     plan = rng.choice(list(PLANS))
     question = f"<q> by {plan}: {problems.text(problem)}<a>"
-    for text in (answer, question, question + answer + tokenizer.END):
+    others = []
+    for task in ("program", "story"):
+        item = TASKS[task].sample(rng, rng.randint(2, 3), "seen")
+        others += [f"<q> {TASKS[task].text(item)}<a>", TASKS[task].write(item, [plan] * len(TASKS[task].parts(item)))]
+    for text in (answer, question, question + answer + tokenizer.END, *others):
         ids = ENCODER(text)["input_ids"]
         assert ENCODER.unk_token_id not in ids
         assert ENCODER.decode(ids) == text
@@ -236,7 +322,7 @@ def test_the_longest_answer_fits_every_limit(name: str) -> None:
     def parts_of(*specs: object) -> int:
         return max(count for spec in specs if isinstance(spec, WorldSet) for count in spec.parts)
 
-    prompt, answer = sizes(max(pretrain.LENGTHS), f"by {longest}:\n")
+    prompt, answer = sizes(max(pretrain.LENGTHS["chain"]), f"by {longest}:\n")
     assert prompt + answer <= pretrain.POSITIONS
     asked = params.questions
     prompt, answer = sizes(parts_of(asked.mid), f"by {longest}:\n")
@@ -246,6 +332,14 @@ def test_the_longest_answer_fits_every_limit(name: str) -> None:
     assert prompt <= params.rl.max_prompt_tokens
     assert answer <= params.rl.max_tokens
     assert sizes(parts_of(*asked.benchmarks.values()), "")[1] <= params.evaluate.max_tokens
+    assert sizes(parts_of(asked.mid), "")[1] <= params.distil.max_tokens
+    for task in ("program", "story"):
+        specs = [spec for spec in asked.transfer.values() if isinstance(spec, WorldSet) and spec.task == task]
+        item = TASKS[task].sample(random.Random(1), parts_of(*specs), "seen")
+        answer = len(prompts.encode_response(ENCODER, TASKS[task].write(item, [longest] * parts_of(*specs))))
+        prompt = len(prompts.encode(ENCODER, [{"role": "user", "content": TASKS[task].text(item)}]))
+        assert answer <= params.evaluate.max_tokens
+        assert prompt + answer <= pretrain.POSITIONS
     assert isinstance(params.reward, settings.RewardTraining)
     prompt, answer = sizes(parts_of(asked.reward), f"by {longest}:\n")
     assert answer <= params.reward.sampling.max_tokens
@@ -333,6 +427,7 @@ def test_the_corpus_reads_as_the_stages_prompt() -> None:
     examples = pretrain.examples(base)
     assert len(examples) == 160
     leads: Counter[str] = Counter()
+    tasks: Counter[str] = Counter()
     for index, example in enumerate(examples):
         text = ENCODER.decode(example.prompt)
         lead, _, question = text.removeprefix("<q>").removesuffix("<a>").strip().rpartition(": ")
@@ -341,12 +436,42 @@ def test_the_corpus_reads_as_the_stages_prompt() -> None:
         assert example.prompt == prompts.encode(ENCODER, prompts.messages(question, plan, config, catalogue))
         response = ENCODER.decode(example.response, skip_special_tokens=True)
         assert example.response == prompts.encode_response(ENCODER, response)
-        problem = problems.parse(question)
-        assert response == traces.write(problem, traces.plans_used(response))
+        assert ENCODER.unk_token_id not in example.prompt + example.response
+        task = {"code": "program", "who": "story"}.get(question.partition(" ")[0], "chain")
+        tasks[task] += 1
+        if task == "chain":
+            problem = problems.parse(question)
+            assert response == traces.write(problem, traces.plans_used(response))
         if index < 80:
+            assert task == "chain"
             assert len(problem) == 1
     assert leads[""] > 10
     assert len(leads) > 12
+    assert set(tasks) == set(TASKS)
+
+
+def test_the_mixture_holds_each_task_at_its_share() -> None:
+    base = WorldBase(
+        kind="world", hidden=8, layers=1, heads=1, drill_steps=0, steps=1500, batch=1, learning_rate=0.1, seed=2
+    )
+    starts = [ENCODER.decode(example.prompt) for example in pretrain.examples(base)]
+    assert sum(pretrain.SHARES.values()) == pytest.approx(1)
+    for task, word in (("program", "code"), ("story", "who")):
+        assert near(sum(f" {word} " in text for text in starts), len(starts), pretrain.SHARES[task])
+
+
+def test_the_teacher_learns_from_writers_who_look_and_are_not_always_right() -> None:
+    settings_ = WorldTeacher(kind="world", steps=60, batch=8, learning_rate=0.1, seed=2)
+    chosen: Counter[bool] = Counter()
+    for example in pretrain.careful_examples(settings_):
+        question = ENCODER.decode(example.prompt).removeprefix("<q> ").removesuffix("<a>")
+        assert "by " not in question
+        if question[:4] in ("code", "who "):
+            continue
+        used = traces.plans_used(ENCODER.decode(example.response))
+        for part, plan in zip(problems.parse(question), used, strict=True):
+            chosen[PLANS[plan].family == part.family] += 1
+    assert 0.8 < chosen[True] / chosen.total() < 0.97
 
 
 def test_the_corpus_depends_on_its_seed_alone() -> None:

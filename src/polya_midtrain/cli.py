@@ -14,7 +14,7 @@ import typer
 from polya_midtrain import __version__
 from polya_midtrain.errors import UserError
 
-ARM_STAGES = {"select", "midtrain", "rl", "evaluate"}
+ARM_STAGES = {"midtrain", "rl", "evaluate", "modes"}
 TABLE_STAGES = {"tables"}
 PROFILES = Path("profiles")
 
@@ -85,6 +85,7 @@ def stage(
 @app.command()
 def profile(
     name: Annotated[str, typer.Argument(help="The name of a file in profiles/, without .yaml.")],
+    seed_offset: Annotated[int, typer.Option(help="Added to every seed: another draw of the whole study.")] = 0,
 ) -> None:
     """Make params.yaml that of a profile.
 
@@ -92,18 +93,20 @@ def profile(
     """
     from polya_midtrain import params as settings
     from polya_midtrain.runtime import scratch
+    from polya_midtrain.verify import seeds
 
     known = {path.stem: path for path in sorted(PROFILES.glob("*.yaml"))}
     if name not in known:
         raise UserError(f"no profile {name!r} in {PROFILES}/; the profiles are {', '.join(known) or 'missing'}")
     settings.load(known[name])
-    wanted = known[name].read_bytes()
+    wanted = seeds.shift(known[name].read_text(encoding="utf-8"), seed_offset).encode()
     target = settings.PARAMS_FILE
     current = target.read_bytes() if target.exists() else b""
     if current == wanted:
         typer.echo(f"{target} is profile {name} already")
         return
-    if current and all(current != path.read_bytes() for path in known.values()):
+    given = {seeds.unshifted(path.read_text(encoding="utf-8")) for path in known.values()}
+    if current and seeds.unshifted(current.decode()) not in given:
         backup = Path(f"{target}.bak")
         backup.write_bytes(current)
         typer.echo(f"{target} had settings of its own: kept as {backup}")
@@ -144,6 +147,32 @@ def check() -> None:
 
 
 @app.command()
+def verify(
+    profile: Annotated[str | None, typer.Argument(help="The profile that the run should be of.")] = None,
+) -> None:
+    """Compare a run with expected/PROFILE.yaml.
+
+    Every number of reports/tables that is outside its range is named. Exit code 1 if there is one.
+    """
+    from polya_midtrain.verify import commands
+
+    raise typer.Exit(commands.verify(profile))
+
+
+@app.command()
+def expect(
+    folders: Annotated[list[Path], typer.Argument(help="Folders of finished runs with different seeds, five or more.")],
+) -> None:
+    """Make expected/PROFILE.yaml from finished runs.
+
+    Each is a clone with `polya profile NAME --seed-offset N` and `dvc repro`, N another one in each.
+    """
+    from polya_midtrain.verify import commands
+
+    typer.echo(f"{commands.expect(folders)}: made from {len(folders)} runs")
+
+
+@app.command()
 def sync() -> None:
     """Post the tracked runs that wait to MLflow.
 
@@ -158,11 +187,18 @@ def sync() -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """The console script: 0, or 2 with one line for bad input, or 130 when interrupted. A traceback is a bug."""
-    from polya_midtrain.runtime import mlflow_store
+    from polya_midtrain.runtime import mlflow_store, warm
 
     for variable, value in _ENVIRONMENT.items():
         os.environ.setdefault(variable, value)
     mlflow_store.set_defaults()
+    arguments = sys.argv[1:] if arguments is None else arguments
+    code = warm.delegate(arguments)
+    return execute(arguments) if code is None else code
+
+
+def execute(arguments: list[str]) -> int:
+    """Run a command line in this process; its exit code."""
     try:
         app(arguments, prog_name="polya")
     except UserError as error:

@@ -7,6 +7,7 @@ same form works; `prompts.catalogue` in params.yaml names the file.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -25,7 +26,10 @@ class Exemplar(BaseModel):
 
 
 class Heuristic(BaseModel):
-    """One way of working: ``idea`` says it to a person, ``instruction`` to the policy."""
+    """One way of working: ``idea`` says it to a person, ``instruction`` to the policy.
+
+    ``cues``: phrases that give the heuristic away in prose, which judge cues (`judges.cues`) looks for.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -34,6 +38,7 @@ class Heuristic(BaseModel):
     idea: str
     instruction: str = Field(min_length=1)
     exemplars: list[Exemplar] = []
+    cues: list[Annotated[str, Field(pattern=r"\S")]] = []
 
 
 class Catalogue(BaseModel):

@@ -29,21 +29,56 @@ class Machine(Block):
     workers: int = Field(0, ge=0)
 
 
+class Match(Block):
+    """The arm whose training set this arm's equals in rows, or in response tokens; the questions are cut to fit."""
+
+    rows: str | None = None
+    tokens: str | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Match:
+        if (self.rows is None) == (self.tokens is None):
+            raise ValueError("name an arm to match in rows or in tokens, one of the two")
+        return self
+
+    @property
+    def arm(self) -> str:
+        """The arm that is matched."""
+        return self.rows or self.tokens or ""
+
+
+Traces = Literal["none", "unprompted", "heuristics", "teacher", "right", "wrong", "mixed"]
+
+
 class Arm(Block):
     """A row of the study: which traces mid-training learns from.
 
-    ``traces``: none (no mid-training), unprompted (STaR: the base's own correct answers without a heuristic) or
-    heuristics (the first ``n`` of the catalogue, one response per question and heuristic).
+    ``traces``: none (no mid-training); unprompted (STaR: the base's own correct answers without a heuristic);
+    heuristics (the first ``n`` of the catalogue, one response per question and heuristic); teacher (up to ``n`` correct
+    answers a question of a stronger model); right, wrong and mixed (of the first ``n`` heuristics, pairs of a right and
+    a wrong response to the same question under the same heuristic: the right ones, the wrong ones, or half of each).
     """
 
-    traces: Literal["none", "unprompted", "heuristics"]
+    traces: Traces
     n: int = Field(1, ge=1, le=64)
+    match: Match | None = None
+
+    @model_validator(mode="after")
+    def _matchable(self) -> Arm:
+        if self.match is not None and self.traces not in ("heuristics", "teacher"):
+            raise ValueError(f"traces {self.traces} cannot be matched to another arm; remove match")
+        return self
 
 
 class WorldSet(Block):
-    """Questions of the embedded world: ``parts`` per problem, drawn from a ``pool`` of type combinations."""
+    """Questions of the embedded world: ``parts`` per problem, drawn from a ``pool`` of type combinations.
+
+    ``task``: chain (work the parts out), or out of domain: program (write code for the parts' types, run on tests) and
+    story (who in a story has what: multiple choice).
+    """
 
     source: Literal["world"]
+    task: Literal["chain", "program", "story"] = "chain"
     parts: list[Annotated[int, Field(ge=1)]] = Field(min_length=1)
     pool: Literal["seen", "unseen", "composite", "exception"] = "seen"
     count: int = Field(ge=1)
@@ -63,7 +98,19 @@ class FileSet(Block):
     ``start`` and ``limit`` cut a slice after filtering and shuffling by ``questions.seed``.
     """
 
-    source: Literal["gsm8k", "math500", "aime24", "aime25", "amc23", "olympiadbench", "dapo"]
+    source: Literal[
+        "gsm8k",
+        "math500",
+        "aime24",
+        "aime25",
+        "amc23",
+        "olympiadbench",
+        "dapo",
+        "humaneval",
+        "musr_murder",
+        "musr_object",
+        "musr_team",
+    ]
     split: Literal["train", "test"] = "test"
     start: int = Field(0, ge=0)
     limit: int | None = Field(None, ge=1)
@@ -81,6 +128,14 @@ class Questions(Block):
     reward: QuestionSet  # questions whose traces train the reward model
     rl: QuestionSet
     benchmarks: dict[str, QuestionSet] = Field(min_length=1)
+    transfer: dict[str, QuestionSet] = Field(min_length=1)  # out of domain: evaluated alike, in a table of their own
+
+    @model_validator(mode="after")
+    def _apart(self) -> Questions:
+        twice = sorted(set(self.benchmarks) & set(self.transfer))
+        if twice:
+            raise ValueError(f"{twice[0]!r} is both a benchmark and a transfer set; rename one")
+        return self
 
 
 class WorldBase(Block):
@@ -117,6 +172,19 @@ class HubBase(Block):
 Base = Annotated[WorldBase | PackageBase | HubBase, Field(discriminator="kind")]
 
 
+class WorldTeacher(Block):
+    """The embedded base trained on, for ``steps`` more, on documents of writers who look before they choose a plan."""
+
+    kind: Literal["world"]
+    steps: int = Field(ge=1)
+    batch: int = Field(ge=1)
+    learning_rate: float = Field(gt=0)
+    seed: int
+
+
+Teacher = Annotated[WorldTeacher | PackageBase | HubBase, Field(discriminator="kind")]
+
+
 class Prompts(Block):
     """How a question becomes a prompt: a system line, worked examples, the question and a suffix."""
 
@@ -144,6 +212,12 @@ class Generate(Sampling):
     seed: int
     heuristics: int = Field(ge=1, le=64)
     unprompted: int = Field(ge=1)
+
+
+class Distil(Sampling):
+    """Stage distil: ``samples`` answers of the teacher per mid-training question."""
+
+    seed: int
 
 
 class RewardTraining(Block):
@@ -179,9 +253,13 @@ class Score(Block):
 
 
 class Select(Block):
-    """Stage select: one response per (question, heuristic)."""
+    """Stage select: one response per (question, heuristic).
+
+    ``length_tolerance``: how far the lengths of a matched right and wrong response may differ, a share of the longer.
+    """
 
     seed: int
+    length_tolerance: float = Field(0.2, ge=0, le=1)
 
 
 class Midtrain(Block):
@@ -235,6 +313,66 @@ class Evaluate(Sampling):
     seed: int
 
 
+class Compose(Block):
+    """Stage compose: which heuristics each chain of ``benchmarks`` uses, by a ``judge``.
+
+    The judge itself is measured on ``labelled`` chains whose heuristics are known.
+    """
+
+    judge: Literal["world", "cues"]
+    benchmarks: list[str] = Field(min_length=1)
+    labelled: int = Field(ge=1)
+    seed: int
+
+
+class WorldEmbedding(Block):
+    """What a trace of the embedded world looks like: shares of its operations' shapes and plans (docs/world.md)."""
+
+    kind: Literal["world"]
+
+
+class HubEmbedding(Block):
+    """Mean-pooled sentence embeddings of a model of the hub, at a pinned revision."""
+
+    kind: Literal["hub"]
+    id: str
+    revision: str
+
+
+class WordEmbedding(Block):
+    """Term frequencies of words and word pairs: no model needed."""
+
+    kind: Literal["words"]
+
+
+Embedding = Annotated[WorldEmbedding | HubEmbedding | WordEmbedding, Field(discriminator="kind")]
+
+
+class Diversity(Block):
+    """Stage diversity: Vendi score of ``size`` traces of each training set, over ``resamples`` draws."""
+
+    embedding: Embedding
+    size: int = Field(ge=2)
+    resamples: int = Field(ge=10)
+    seed: int
+
+
+class Modes(Block):
+    """Stage modes: next-token distributions at branch points of ``questions`` of the RL set.
+
+    ``branch``: world (after the word of a part) or start (where the response begins). A mode is a token whose
+    probability is above ``threshold``. The policy-gradient step has ``learning_rate``; its expectation is taken over
+    groups of ``generations`` samples.
+    """
+
+    branch: Literal["world", "start"]
+    questions: int = Field(ge=1)
+    threshold: float = Field(gt=0, lt=1)
+    learning_rate: float = Field(gt=0)
+    generations: int = Field(ge=2)
+    seed: int
+
+
 class Tables(Block):
     """Stage tables. ``ks``: the k of pass@k, all below ``evaluate.samples``; ``resamples``: bootstrap draws."""
 
@@ -250,17 +388,22 @@ class Params(Block):
     profile: str
     machine: Machine
     seeds: list[int] = Field(min_length=1)
-    arms: dict[str, Arm] = Field(min_length=1)
+    arms: dict[Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9.-]*$")], Arm] = Field(min_length=1)  # file names
     prompts: Prompts
     questions: Questions
     base: Base
+    teacher: Teacher
     reward: Reward
     generate: Generate
+    distil: Distil
     score: Score
     select: Select
     midtrain: Midtrain
     rl: Rl
     evaluate: Evaluate
+    compose: Compose
+    diversity: Diversity
+    modes: Modes
     tables: Tables
 
     @field_validator("seeds")
@@ -277,11 +420,36 @@ class Params(Block):
             raise ValueError("an arm `vanilla: {traces: none}` is needed: every arm is compared with it; add it")
         return arms
 
+    @field_validator("arms")
+    @classmethod
+    def _matches(cls, arms: dict[str, Arm]) -> dict[str, Arm]:
+        for name, arm in arms.items():
+            if arm.match is None:
+                continue
+            other = arms.get(arm.match.arm)
+            if other is None or other.match is not None or other.traces == "none":
+                raise ValueError(
+                    f"arm {name} is matched to {arm.match.arm!r}, which is no arm with a training set of its own; "
+                    "name an arm with traces and without match"
+                )
+        return arms
+
+    @field_validator("compose")
+    @classmethod
+    def _judged(cls, compose: Compose, info: ValidationInfo) -> Compose:
+        questions = info.data.get("questions")
+        for name in compose.benchmarks:
+            if questions is not None and name not in questions.benchmarks:
+                raise ValueError(
+                    f"compose.benchmarks names {name!r}, which is not in questions.benchmarks; add it there"
+                )
+        return compose
+
     @field_validator("generate")
     @classmethod
     def _enough_heuristics(cls, generate: Generate, info: ValidationInfo) -> Generate:
         for name, arm in info.data.get("arms", {}).items():
-            if arm.traces == "heuristics" and arm.n > generate.heuristics:
+            if arm.traces not in ("none", "unprompted", "teacher") and arm.n > generate.heuristics:
                 raise ValueError(
                     f"generate.heuristics is {generate.heuristics} but arms.{name}.n is {arm.n}; raise it or lower n"
                 )

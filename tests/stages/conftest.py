@@ -20,10 +20,39 @@ from polya_midtrain import paths
 from polya_midtrain.params import Params
 from polya_midtrain.records import Question, read_records, write_records
 from polya_midtrain.runtime import mlflow_store, scratch
-from polya_midtrain.stages import evaluate, generate, midtrain, questions, reward, rl, score, select, tables, verify
+from polya_midtrain.stages import (
+    claims,
+    compose,
+    distil,
+    diversity,
+    evaluate,
+    figures,
+    generate,
+    midtrain,
+    modes,
+    page,
+    questions,
+    reward,
+    rl,
+    score,
+    select,
+    tables,
+    verify,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
-ARMS = ["vanilla", "star", "n2"]
+ARMS: dict[str, dict[str, Any]] = {
+    "vanilla": {"traces": "none"},
+    "star": {"traces": "unprompted", "n": 1},
+    "n1": {"traces": "heuristics", "n": 1},
+    "n2": {"traces": "heuristics", "n": 2},
+    "distil": {"traces": "teacher", "n": 3, "match": {"rows": "n2"}},
+    "b2": {"traces": "heuristics", "n": 2, "match": {"rows": "n1"}},
+    "t2": {"traces": "heuristics", "n": 2, "match": {"tokens": "n1"}},
+    "r2": {"traces": "right", "n": 2},
+    "m2": {"traces": "mixed", "n": 2},
+    "w2": {"traces": "wrong", "n": 2},
+}
 SEEDS = [1, 2]
 WORLD = {"source": "world", "parts": [1], "pool": "seen"}
 # Profile smoke but for sizes. One worker: this process does the work, so that a test can look on.
@@ -33,13 +62,24 @@ CHANGES: dict[str, dict[str, Any]] = {
         "mid": WORLD | {"count": 10},
         "reward": WORLD | {"count": 8},
         "rl": WORLD | {"count": 6},
-        "benchmarks": {"pairs": WORLD | {"count": 3}, "odd": WORLD | {"count": 2, "pool": "exception"}},
+        "benchmarks": {
+            "pairs": WORLD | {"count": 3, "parts": [2]},
+            "odd": WORLD | {"count": 2, "pool": "exception"},
+        },
+        "transfer": {
+            "program": WORLD | {"count": 2, "task": "program"},
+            "story": WORLD | {"count": 2, "task": "story", "parts": [3]},
+        },
     },
     "reward": {"sampling": {"samples": 2, "max_tokens": 20, "rows": 256}, "pairs": 40, "epochs": 1, "batch": 8},
     "generate": {"heuristics": 3, "samples": 3, "unprompted": 3, "max_tokens": 11, "rows": 256},
     "midtrain": {"epochs": 2, "batch": 4, "micro_batch": 2, "max_length": 64, "save_steps": 2, "learning_rate": 0.01},
     "rl": {"prompts": 2, "generations": 6, "micro_batch": 6, "max_tokens": 12, "save_steps": 1, "learning_rate": 0.01},
     "evaluate": {"samples": 8, "max_tokens": 11, "rows": 64},
+    "distil": {"samples": 6, "max_tokens": 11, "rows": 256},
+    "compose": {"benchmarks": ["pairs"], "labelled": 20},
+    "diversity": {"size": 3, "resamples": 10},
+    "modes": {"questions": 2, "generations": 4},
     "tables": {"ks": [1, 4], "resamples": 100},
 }
 
@@ -47,7 +87,7 @@ CHANGES: dict[str, dict[str, Any]] = {
 def make_params(folder: Path) -> Params:
     """params.yaml of the study in ``folder``, read as a stage would read it."""
     content = yaml.safe_load((ROOT / "profiles/smoke.yaml").read_text(encoding="utf-8"))
-    content |= {"seeds": SEEDS, "arms": {name: content["arms"][name] for name in ARMS}}
+    content |= {"seeds": SEEDS, "arms": ARMS}
     for name, block in CHANGES.items():
         content[name] |= block
     (folder / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
@@ -74,10 +114,12 @@ def _store(tracking_uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def project(tmp_path_factory: pytest.TempPathFactory, tiny_policy: Path) -> Path:
-    """A project root with the catalogue and the base model."""
+    """A project root with the catalogue, the claims and the base model, which is its own teacher."""
     folder = tmp_path_factory.mktemp("project")
     shutil.copytree(ROOT / "data/heuristics", folder / "data/heuristics")
-    shutil.copytree(tiny_policy, folder / paths.BASE)
+    shutil.copy(ROOT / paths.CLAIMS, folder / paths.CLAIMS)
+    for model in (paths.BASE, paths.TEACHER):
+        shutil.copytree(tiny_policy, folder / model)
     return folder
 
 
@@ -108,13 +150,17 @@ def study(project: Path, tracking_uri: str, seen: dict[str, tuple[set[str], set[
     watched(questions.run)
     for name in (paths.MID, paths.RL_QUESTIONS, *(paths.BENCHMARKS / f"{name}.parquet" for name in ("pairs", "odd"))):
         relabel(project / name)
-    for stage in (reward, generate, verify, score):
+    for stage in (reward, generate, distil, verify, score, select):
         watched(stage.run)
     for arm in ARMS:
-        for stage in (select, midtrain, rl, evaluate):
+        for stage in (midtrain, rl, evaluate, modes):
             watched(stage.run, arm)
+    for stage in (compose, diversity):
+        watched(stage.run)
     for table in tables.TABLES:
         watched(tables.run, table)
+    for stage in (figures, claims, page):
+        watched(stage.run)
     return params
 
 

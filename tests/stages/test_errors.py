@@ -13,7 +13,7 @@ from polya_midtrain import adherence, paths
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import Params
 from polya_midtrain.records import Question, TrainingRow, read_records, write_records
-from polya_midtrain.stages import evaluate, generate, midtrain, reward, rl, score, select, verify
+from polya_midtrain.stages import evaluate, generate, midtrain, modes, reward, rl, score, verify
 
 
 def one_line(run: Callable[..., None], *arguments: Any) -> str:
@@ -35,9 +35,9 @@ def test_an_arm_with_nothing_to_learn_from_is_refused(again: Params) -> None:
     assert checkpoint.read_bytes() == before
 
 
-@pytest.mark.parametrize("run", [select.run, midtrain.run, rl.run, evaluate.run])
+@pytest.mark.parametrize("run", [midtrain.run, rl.run, evaluate.run, modes.run])
 def test_an_unknown_arm_is_refused_by_name(again: Params, run: Callable[[Params, str], None]) -> None:
-    assert one_line(run, again, "n3") == "params.yaml: no arm 'n3'; the arms are vanilla, star, n2"
+    assert one_line(run, again, "n3") == f"params.yaml: no arm 'n3'; the arms are {', '.join(again.arms)}"
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,8 @@ from polya_midtrain.stages import questions, tables
 from polya_midtrain.tables import counts
 
 ROOT = Path(__file__).resolve().parents[2]
-ARMS = ["vanilla", "star", "n2"]
+ARMS = ["vanilla", "star", "n1", "n2", "distil", "b2", "t2", "r2", "m2", "w2"]
+ABLATIONS = ARMS[5:]
 SEEDS = [1, 2]
 
 
@@ -31,12 +32,17 @@ def test_stages_read_and_write_what_the_map_says(here: Params, seen: dict[str, t
     for label, (inputs, outputs) in seen.items():
         name, _, item = label.partition("@")
         entry = pipeline[name].get("do", pipeline[name])
-        text = yaml.safe_dump(entry).replace("${key}", item).replace("${item}", item)
+        items = pipeline[name].get("foreach")
+        own = items[item] if isinstance(items, dict) else item
+        text = yaml.safe_dump(entry).replace("${key}", item).replace("${item}", own)
         entry = yaml.safe_load(text.replace("${prompts.catalogue}", here.prompts.catalogue.as_posix()))
         assert inputs == {dep for dep in entry["deps"] if not dep.startswith("src/")}, label
         assert outputs == {next(iter(out)) if isinstance(out, dict) else out for out in entry["outs"]}, label
         assert (paths.METRICS / f"{label}.json").exists()
-    assert {label.partition("@")[0] for label in seen} == set(pipeline) - {"base"}
+    assert {label.partition("@")[0] for label in seen} == set(pipeline) - {
+        "base",
+        "teacher",
+    }  # which have tests of their own
 
 
 def test_nothing_half_done_is_left(here: Params) -> None:
@@ -47,7 +53,7 @@ def test_nothing_half_done_is_left(here: Params) -> None:
 
 def test_questions_are_as_many_as_asked_and_nowhere_twice(here: Params) -> None:
     sets = {name: read_records(paths.QUESTIONS / f"{name}.parquet", Question) for name in questions.TRAINING}
-    for name in here.questions.benchmarks:
+    for name in [*here.questions.benchmarks, *here.questions.transfer]:
         sets[f"benchmarks/{name}"] = read_records(paths.BENCHMARKS / f"{name}.parquet", Question)
     assert {name: len(rows) for name, rows in sets.items()} == {
         "mid": 10,
@@ -55,6 +61,8 @@ def test_questions_are_as_many_as_asked_and_nowhere_twice(here: Params) -> None:
         "rl": 6,
         "benchmarks/pairs": 3,
         "benchmarks/odd": 2,
+        "benchmarks/program": 2,
+        "benchmarks/story": 2,
     }
     texts = [row.question for rows in sets.values() for row in rows]
     assert len(set(texts)) == len(texts)
@@ -107,14 +115,18 @@ def test_verification_keeps_right_and_wrong_alike(here: Params) -> None:
     assert sum(value for name, value in numbers.items() if name.startswith("reason/")) == len(rows)
 
 
-def test_correct_responses_are_scored_and_unprompted_ones_kept_at_zero(here: Params) -> None:
+def test_what_can_be_selected_is_scored_and_unprompted_responses_kept_at_zero(here: Params) -> None:
     rows = read_records(paths.SCORED, Scored)
-    assert [row.text for row in rows] == [row.text for row in read_records(paths.VERIFIED, Graded) if row.correct]
+    kept = selection.candidates(read_records(paths.VERIFIED, Graded))
+    assert [row.text for row in rows] == [row.text for row in kept]
     assert all(row.score == 0.0 for row in rows if not row.heuristic)
     prompted = [row for row in rows if row.heuristic]
     assert len({row.score for row in prompted}) > 1
-    assert metrics("score")["scored"] == len(prompted)
-    assert metrics("score")["mean"] == pytest.approx(sum(row.score for row in prompted) / len(prompted), abs=1e-5)
+    numbers = metrics("score")
+    assert numbers["scored"] == len(prompted)
+    for name, right in (("right", True), ("wrong", False)):
+        scores = [row.score for row in prompted if row.correct is right]
+        assert numbers[f"mean/{name}"] == pytest.approx(sum(scores) / len(scores), abs=1e-5)
 
 
 def test_the_score_of_a_response_does_not_depend_on_the_batch(here: Params) -> None:
@@ -132,20 +144,47 @@ def test_the_score_of_a_response_does_not_depend_on_the_batch(here: Params) -> N
 @pytest.mark.parametrize("arm", ARMS)
 def test_a_training_set_is_the_selection_and_its_card_counts_it(here: Params, arm: str) -> None:
     rows = read_records(paths.TRAIN / f"{arm}.parquet", TrainingRow)
-    scored = read_records(paths.SCORED, Scored)
-    chosen = {
+    scored, seed = read_records(paths.SCORED, Scored), here.select.seed
+    best = {n: selection.best_per_heuristic(scored, heuristics.load(here.prompts.catalogue).first(n)) for n in (1, 2)}
+    pairs = selection.pairs(scored, heuristics.load(here.prompts.catalogue).first(2), here.select.length_tolerance)
+    expected = {
         "vanilla": [],
-        "star": selection.unprompted(scored, 1, here.select.seed),
-        "n2": selection.best_per_heuristic(scored, heuristics.load(here.prompts.catalogue).first(2)),
-    }[arm]
-    assert [row.response for row in rows] == [row.text for row in chosen]
+        "star": selection.unprompted(scored, 1, seed),
+        "n1": best[1],
+        "n2": best[2],
+        "b2": selection.fit(best[2], seed, most_rows=len(best[1])),
+        "t2": selection.fit(best[2], seed, most_tokens=sum(row.tokens for row in best[1])),
+        "r2": [right for right, _ in pairs],
+        "w2": [wrong for _, wrong in pairs],
+        "m2": selection.mixed(pairs, seed),
+    }
+    if arm in expected:
+        assert [row.response for row in rows] == [row.text for row in expected[arm]]
+    else:  # the teacher's right answers, as many as n2 has rows
+        taught = {row.text for row in read_records(paths.DISTILLED, Graded) if row.correct}
+        assert {row.response for row in rows} <= taught
+        assert len(rows) == len(best[2])
     asked = by_id(read_records(paths.MID, Question))
     assert all(row.question == asked[row.question_id].question for row in rows)
-    card = json.loads((paths.TRAIN / f"{arm}.json").read_text())
-    assert card["rows"] == len(rows) == sum(card["rows_per_heuristic"].values()) == metrics(f"select@{arm}")["rows"]
+    card = json.loads(paths.TRAINING_SETS.read_text())[arm]
+    assert card["rows"] == len(rows) == sum(card["rows_per_heuristic"].values()) == metrics("select")[f"{arm}/rows"]
     assert card["tokens"] == sum(row.tokens for row in rows)
     assert card["questions"] == len({row.question_id for row in rows}) <= card["questions_asked"] == 10
-    assert bool(rows) is (arm != "vanilla")
+    assert card["right"] + card["wrong"] == card["rows"]
+    assert bool(card["wrong"]) is (arm in ("m2", "w2"))
+    assert bool(card["right"]) is (arm not in ("vanilla", "w2"))
+
+
+def test_curves_have_a_point_a_step(here: Params) -> None:
+    document = json.loads((paths.CURVES / "n2.json").read_text())
+    steps = here.questions.rl.count // here.rl.prompts  # type: ignore[union-attr]
+    for seed in SEEDS:
+        points = document["seeds"][str(seed)]
+        assert [point["step"] for point in points] == list(range(1, steps + 1))
+        assert all(set(point) == {"step", "reward", "entropy", "length"} for point in points)
+        assert metrics("rl@n2")[f"seed_{seed}/reward"] == pytest.approx(
+            sum(point["reward"] for point in points[-5:]) / len(points[-5:]), abs=1e-5
+        )
 
 
 def test_an_arm_without_midtraining_points_to_the_base(here: Params) -> None:
@@ -168,10 +207,10 @@ def test_counts_are_those_of_the_completions(here: Params, arm: str) -> None:
     assert (document["arm"], document["samples"]) == (arm, 8)
     assert document["decoding"]["max_tokens"] == 11
     rows = read_records(paths.COMPLETIONS / f"{arm}.parquet", Graded)
-    cells = [
-        (phase, seed, name) for phase in ("before", "after") for seed in SEEDS for name in here.questions.benchmarks
-    ]
-    asked = {name: read_records(paths.BENCHMARKS / f"{name}.parquet", Question) for name in here.questions.benchmarks}
+    names = [*here.questions.benchmarks, *here.questions.transfer]
+    phases = ["after"] if arm in ABLATIONS else ["before", "after"]
+    cells = [(phase, seed, name) for phase in phases for seed in SEEDS for name in names]
+    asked = {name: read_records(paths.BENCHMARKS / f"{name}.parquet", Question) for name in names}
     position = 0
     expected = []
     for phase, seed, name in cells:
@@ -187,11 +226,12 @@ def test_counts_are_those_of_the_completions(here: Params, arm: str) -> None:
     assert document["rows"] == expected
     assert position == len(rows)
     assert sum(row["c"] for row in expected) > 0
-    before = [row for row in expected if row["phase"] == "before"]
-    assert metrics(f"evaluate@{arm}")["before/correct"] == pytest.approx(
-        sum(row["c"] for row in before) / (8 * len(before)), abs=1e-6
-    )
-    counts.read(paths.COUNTS, ARMS, list(asked), SEEDS)
+    for phase in phases:
+        chosen = [row for row in expected if row["phase"] == phase]
+        assert metrics(f"evaluate@{arm}")[f"{phase}/correct"] == pytest.approx(
+            sum(row["c"] for row in chosen) / (8 * len(chosen)), abs=1e-6
+        )
+    counts.read(paths.COUNTS, [arm], list(asked), SEEDS, phases)  # type: ignore[arg-type]
 
 
 def test_tables_are_made_in_three_formats(here: Params) -> None:

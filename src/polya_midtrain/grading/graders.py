@@ -6,20 +6,40 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from polya_midtrain.errors import UserError
-from polya_midtrain.grading import maths
+from polya_midtrain.grading import choice, code, maths
+from polya_midtrain.grading.limits import Limits
 from polya_midtrain.grading.verdict import Verdict
 
 
 @dataclass(frozen=True, slots=True)
 class Grader:
     """``quick(completion, gold)`` decides what is cheap and safe to decide, or returns the text left to judge;
-    ``compare(text, gold)`` judges that and may take any time: it runs in a helper process under limits."""
+    ``compare(text, gold)`` judges that and may take any time: it runs in a helper process under limits, which
+    ``prepare(limits)`` makes ready; it returns what is weaker than usual on this machine. ``bare``: completions are
+    run, so the helper gets no environment.
+    """
 
     quick: Callable[[str, str], Verdict | str]
     compare: Callable[[str, str], Verdict]
+    prepare: Callable[[Limits], list[str]] = lambda limits: []
+    bare: bool = False
 
 
-GRADERS = {"maths": Grader(maths.quick, maths.compare)}
+def _load_maths(_: Limits) -> list[str]:
+    """Load math-verify before the first job, whose time is limited; it would log whole completions."""
+    import logging
+
+    import math_verify  # noqa: F401
+
+    logging.disable(logging.CRITICAL)
+    return []
+
+
+GRADERS = {
+    "maths": Grader(maths.quick, maths.compare, _load_maths),
+    "code": Grader(code.quick, code.compare, code.prepare, bare=True),
+    "choice": Grader(choice.judge, choice.judge),  # never left for later
+}
 
 
 def grader(kind: str) -> Grader:

@@ -1,8 +1,8 @@
 """Grading many completions: each distinct question once, the hard ones in helper processes under limits.
 
 The helpers are plain subprocesses (see `worker`), not multiprocessing children: they inherit no locks, threads or
-GPU context of a training process, and may be started from any thread and from a daemonic worker. They are started
-when first needed and kept for the next call.
+GPU context of a training process, and may be started from any thread and from a daemonic worker. Each serves one kind
+of question. They are started when first needed and kept for the next call.
 """
 
 from __future__ import annotations
@@ -18,18 +18,21 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from polya_midtrain.errors import UserError
 from polya_midtrain.grading.graders import grader
+from polya_midtrain.grading.limits import Limits
 from polya_midtrain.grading.verdict import TIMEOUT, Verdict
 
 CPU_SECONDS = 5.0  # per judgement; math-verify's own default. The slowest gold of the public sets takes 0.3
 WALL_SECONDS = 60.0  # a helper silent for so long is stuck in a way that its CPU limit does not see
 CHUNK = 64  # texts of one gold per job
 PER_HELPER = 150  # judgements, about 0.7 s of work, that are worth the start of one more helper
+LIMITS = Limits()  # on each program, where answers are programs
+_HARMLESS = ("PATH", "LD_LIBRARY_PATH", "PYTHONHOME", "TMPDIR", "LANG", "LC_ALL")  # all that a bare helper gets
 
 
 def verify(completion: str, gold: str, kind: str) -> Verdict:
@@ -60,7 +63,8 @@ def grade_many(items: Sequence[tuple[str, str, str]], workers: int) -> list[Verd
             for start in range(0, len(texts), CHUNK)
         ]
         with _LOCK:
-            _HELPERS.run(jobs, workers)
+            for kind in sorted({job.kind for job in jobs}):
+                _HELPERS.run(kind, [job for job in jobs if job.kind == kind], workers)
         for job in jobs:
             for text, verdict in zip(job.texts, job.verdicts, strict=True):
                 for position in waiting[job.kind, job.gold][text]:
@@ -90,16 +94,20 @@ class _Helper:
 
     job: _Job  # set by `start`, before anything is read
 
-    def __init__(self) -> None:
+    def __init__(self, kind: str) -> None:
         root = str(Path(__file__).resolve().parents[2])
         path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
+        names = _HARMLESS if grader(kind).bare else tuple(os.environ)
+        inherited = {name: os.environ[name] for name in names if name in os.environ}
+        arguments = [kind, str(CPU_SECONDS), json.dumps(asdict(LIMITS))]
+        self.kind = kind
         self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "polya_midtrain.grading.worker", str(CPU_SECONDS)],
+            [sys.executable, "-P", "-m", "polya_midtrain.grading.worker", *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             # a fixed hash seed: sympy's heuristics may follow the order of sets
-            env={**os.environ, "PYTHONPATH": path, "PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1"},
+            env={**inherited, "PYTHONPATH": path, "PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1"},
         )
         self.ready = False
         self.buffer = b""
@@ -123,8 +131,10 @@ class _Helper:
         for line in lines:
             self.seen = time.monotonic()
             reply: list[Any] = json.loads(line)
-            if not reply:
+            if not self.ready:
                 self.ready = True
+                for gap in reply:
+                    _warn(gap)
             else:
                 self.job.verdicts.append(Verdict(*reply))
         return bool(data)
@@ -150,19 +160,19 @@ class _Helpers:
     def __init__(self) -> None:
         self.all: list[_Helper] = []
 
-    def run(self, jobs: Sequence[_Job], workers: int) -> None:
-        """Fill in the verdicts of ``jobs``."""
+    def run(self, kind: str, jobs: Sequence[_Job], workers: int) -> None:
+        """Fill in the verdicts of ``jobs``, which are of one kind."""
         queue = deque(jobs)
         for helper in [helper for helper in self.all if helper.process.poll() is not None]:
             self._drop(helper)  # ended while idle, by no fault of the coming jobs
         wanted = min(max(workers, 1), len(jobs), 1 + sum(len(job.texts) for job in jobs) // PER_HELPER)
         try:
             with selectors.DefaultSelector() as selector:
-                for helper in self.all[:wanted]:
+                for helper in [helper for helper in self.all if helper.kind == kind][:wanted]:
                     self._give(helper, queue, selector)
                 while selector.get_map() or queue:
                     while queue and len(selector.get_map()) < wanted:
-                        self.all.append(_Helper())
+                        self.all.append(_Helper(kind))
                         self._give(self.all[-1], queue, selector)
                     for key, _ in selector.select(timeout=1.0):
                         self._advance(key.data, queue, selector)
@@ -194,7 +204,8 @@ class _Helpers:
         self._drop(helper)
         if not helper.ready:
             raise UserError(
-                "grading: the helper process did not start; run `python -m polya_midtrain.grading.worker 5` to see why"
+                "grading: the helper process did not start; "
+                f"run `python -m polya_midtrain.grading.worker {helper.kind} 5` to see why"
             )
         job.verdicts.append(Verdict(False, "", TIMEOUT))
         if len(job.verdicts) < len(job.texts):
@@ -216,6 +227,14 @@ class _Helpers:
         self.all.clear()
 
 
+def _warn(gap: str) -> None:
+    """Say once per process in which way programs are less confined here than they should be."""
+    if gap not in _WARNED:
+        _WARNED.add(gap)
+        print(f"polya: warning: sandbox: {gap}", file=sys.stderr)
+
+
+_WARNED: set[str] = set()
 _HELPERS = _Helpers()
 _LOCK = threading.Lock()
 

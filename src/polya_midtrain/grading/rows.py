@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 
 from polya_midtrain.grading.pool import grade_many
-from polya_midtrain.records import Completion, Graded, Question
+from polya_midtrain.records import Completion, Graded, Question, extended
 
 
 def grade_rows(rows: Sequence[Completion], golds: Mapping[str, Question], workers: int) -> list[Graded]:
@@ -14,6 +13,6 @@ def grade_rows(rows: Sequence[Completion], golds: Mapping[str, Question], worker
     items = [(row.text, golds[row.question_id].answer, golds[row.question_id].kind) for row in rows]
     verdicts = grade_many(items, workers)
     return [
-        Graded(**asdict(row), correct=verdict.correct, extracted=verdict.extracted, reason=verdict.reason)
+        extended(row, Graded, correct=verdict.correct, extracted=verdict.extracted, reason=verdict.reason)
         for row, verdict in zip(rows, verdicts, strict=True)
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -50,6 +51,7 @@ def stage(
     ``settings`` and ``inputs`` are what the result depends on: with the code they key the scratch folder. The numbers
     (flat, for `dvc metrics show`) go to results/metrics/STAGE[@ARM].json and to the tracked run.
     """
+    begun = time.monotonic()
     key = scratch.hash_inputs(inputs, {"settings": settings, "code": code_hash()})
     work = scratch.workdir(name if arm is None else f"{name}-{arm}", key)
     with (
@@ -62,6 +64,7 @@ def stage(
             scratch.publish(work / source, place)
             log.pointer(place)
         scratch.discard(work)
+        this.numbers["seconds"] = round(time.monotonic() - begun)
         log.metrics(this.numbers)
         write_metrics(name if arm is None else f"{name}@{arm}", this.numbers)
 

@@ -1,29 +1,99 @@
-"""Arms against vanilla: paired differences, their test, Holm's correction and what the study could have detected."""
+"""Arms compared: paired differences, relative changes and trends, their test, Holm's correction, detectable sizes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-from polya_midtrain.science.bootstrap import Array, Estimate, Factor, estimate, seed_means
+from polya_midtrain.science.bootstrap import Array, Estimate, Factor, estimate, interval, pooled, seed_means
+
+NOISY = 0.25  # relative standard error of a mean above which a ratio of such means gets no interval
+
+
+class RelativeChange(NamedTuple):
+    """An arm's mean over the reference's, less 1, with its interval, (m,) each; NaN where there is none."""
+
+    value: Array
+    low: Array
+    high: Array
+
+
+def contrast(
+    arms: Sequence[Sequence[Array]],
+    coefficients: Sequence[float | Array],
+    questions: Sequence[Array],
+    seeds: Sequence[Array],
+) -> Estimate:
+    """The sum of the arms' means, each times its coefficient: a difference of two arms, or a slope over several.
+
+    ``arms``: per arm the blocks of `bootstrap.pooled`; ``coefficients``: per arm a number, or one for each of the m
+    statistics, (m,); ``questions``: per benchmark the weights (resamples, questions); ``seeds``: per arm the weights
+    (resamples, seeds).
+
+    Questions are the same for all arms, so the sum is taken question by question and what makes a question hard
+    cancels. Seeds are not paired: seed 1 of two arms starts RL from different weights, so the two are independent
+    runs, and the spread of every arm's counts (as in Welch's test). If they did share something, that would make the
+    interval wider than needed, not narrower.
+    """
+    terms = list(zip(arms, coefficients, strict=True))
+    strata = [
+        Factor(np.sum([factor * arm[place].mean(axis=0) for arm, factor in terms], axis=0), weights)
+        for place, weights in enumerate(questions)
+    ]
+    runs = [Factor(factor * seed_means(arm), weights) for (arm, factor), weights in zip(terms, seeds, strict=True)]
+    return estimate(strata, runs)
 
 
 def paired_difference(
     arm: Sequence[Array], vanilla: Sequence[Array], questions: Sequence[Array], arm_seeds: Array, vanilla_seeds: Array
 ) -> Estimate:
-    """Arm minus vanilla, paired by question; arguments as those of `bootstrap.pooled`, seeds per arm.
+    """Arm minus vanilla, paired by question (see `contrast`)."""
+    return contrast([arm, vanilla], [1.0, -1.0], questions, [arm_seeds, vanilla_seeds])
 
-    Questions are the same for both arms, so their differences are taken question by question and what makes a question
-    hard cancels. Seeds are not paired: seed 1 of two arms starts RL from different weights, so the two are independent
-    runs, and the spread of both counts (as in Welch's test). If they did share something, that would make the
-    interval wider than needed, not narrower.
+
+def relative_change(
+    arm: Sequence[Array],
+    reference: Sequence[Array],
+    questions: Sequence[Array],
+    arm_seeds: Array,
+    reference_seeds: Array,
+    confidence: float,
+) -> RelativeChange:
+    """The arm's mean over the reference's, less 1, paired by question; arguments as those of `paired_difference`.
+
+    The interval is that of the logarithm of the ratio, by the delta method within the same draws: to first order
+    log(A/B) moves as the contrast A/a - B/b of the scores divided by their observed means a and b, so questions and
+    seeds, the expansion for few units and the degrees of freedom are those of every other interval here. Drawing the
+    ratio itself was not better where means are far from 0, and where they are not, draws at or below 0 have no
+    logarithm (tests/test_science_compare.py simulates the coverage).
+
+    A ratio says little where a mean is near 0. So there is no interval (NaN) where the standard error of either mean is
+    above `NOISY` of it, or where the arm's mean is 0; and no value either where the reference's mean is 0.
     """
-    strata = [
-        Factor(ours.mean(axis=0) - theirs.mean(axis=0), weights)
-        for ours, theirs, weights in zip(arm, vanilla, questions, strict=True)
-    ]
-    return estimate(strata, [Factor(seed_means(arm), arm_seeds), Factor(-seed_means(vanilla), vanilla_seeds)])
+    ours, theirs = pooled(arm, questions, arm_seeds), pooled(reference, questions, reference_seeds)
+    there = theirs.value > 0.0
+    ratio = np.where(there, ours.value, np.nan) / np.where(there, theirs.value, 1.0)
+    firm = (ours.value > 0.0) & there
+    for mean in (ours, theirs):
+        firm &= mean.error <= NOISY * mean.value
+    shares = [np.where(firm, 1.0 / np.where(firm, mean.value, 1.0), 0.0) for mean in (ours, theirs)]
+    moved = contrast([arm, reference], [shares[0], -shares[1]], questions, [arm_seeds, reference_seeds])
+    ends = [np.where(firm, ratio * np.exp(end - moved.value) - 1.0, np.nan) for end in interval(moved, confidence)]
+    return RelativeChange(ratio - 1.0, ends[0], ends[1])
+
+
+def slope(places: Sequence[float]) -> list[float]:
+    """The coefficients whose `contrast` is the least-squares slope of the arms' means over ``places``.
+
+    Arms count alike, whatever their spread. Raises ValueError where there are not two different places.
+    """
+    centred = np.asarray(places) - np.mean(places)
+    total = float(centred @ centred)
+    if not total > 0.0:
+        raise ValueError(f"a slope needs two different places, not {list(places)}")
+    return [float(place) for place in centred / total]
 
 
 def p_values(difference: Estimate) -> Array:

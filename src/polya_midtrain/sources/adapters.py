@@ -6,6 +6,8 @@ layout and returns `Parsed`; it raises ValueError with a reason where a row does
 
 from __future__ import annotations
 
+import ast
+import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,6 +16,7 @@ from typing import Any
 
 Row = Mapping[str, Any]
 
+_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _WHOLE = re.compile(r"\s*(-?[0-9]+)(?:\.0*)?\s*")
 
 
@@ -44,7 +47,10 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class Adapter:
-    """A public set. ``revision`` None follows the hub's main branch; `load.provenance` records what was read."""
+    """A public set. ``revision`` None follows the hub's main branch; `load.provenance` records what was read.
+
+    ``kind`` names the grader of its golds.
+    """
 
     name: str
     hub_id: str
@@ -52,6 +58,7 @@ class Adapter:
     revision: str | None
     splits: Mapping[str, Split]
     parse: Callable[[Row], Parsed]
+    kind: str = "maths"
 
 
 def text(row: Row, column: str) -> str:
@@ -122,6 +129,39 @@ def parse_dapo(row: Row) -> Parsed:
     if not isinstance(prompt, str) or not isinstance(reward, Mapping):
         raise ValueError("column 'prompt' or 'reward_model' is not of the published form")
     return Parsed(prompt, integer(text(reward, "ground_truth"), "ground_truth"))
+
+
+def parse_humaneval(row: Row) -> Parsed:
+    """The question is the source to be completed; the gold holds it too, with the tests and the function's name."""
+    prompt, entry = text(row, "prompt"), text(row, "entry_point")
+    gold = {"prefix": prompt, "tests": text(row, "test"), "entry": entry}
+    return Parsed(prompt, json.dumps(gold), text(row, "task_id"))
+
+
+def parse_musr(row: Row) -> Parsed:
+    """The story, the question and the choices with letters. ``choices`` is a list, in the published files as Python
+    writes one; ``answer_choice`` repeats the right one."""
+    choices = _column(row, "choices")
+    if isinstance(choices, str):
+        try:
+            choices = ast.literal_eval(choices)
+        except (SyntaxError, ValueError) as error:
+            raise ValueError(f"column 'choices' holds {choices!r}, not a list") from error
+    if not isinstance(choices, list) or not choices or not all(isinstance(choice, str) for choice in choices):
+        raise ValueError(f"column 'choices' holds {choices!r}, not a list of texts")
+    index = int(integer(_column(row, "answer_index"), "answer_index"))
+    if not 0 <= index < len(choices) or choices[index] != text(row, "answer_choice"):
+        raise ValueError(f"column 'answer_index' holds {index}, which is not the place of 'answer_choice'")
+    choices = [choice.strip() for choice in choices]
+    lines = [f"{letter}. {choice}" for letter, choice in zip(_LETTERS, choices, strict=False)]
+    question = "\n\n".join([text(row, "narrative").strip(), text(row, "question").strip(), "\n".join(lines)])
+    return Parsed(question, json.dumps({"answer": _LETTERS[index], "choices": choices}))
+
+
+def _musr(name: str, hub_split: str, file: str, sha256: str) -> Adapter:
+    """One of the three splits of MuSR, each a set of its own here."""
+    splits = {"test": _split(hub_split, (f"musr/{file}", sha256))}
+    return Adapter(name, "TAUR-Lab/MuSR", None, None, splits, parse_musr, "choice")
 
 
 def _split(hub: str, *files: tuple[str, str]) -> Split:
@@ -222,6 +262,38 @@ _ALL = (
             )
         },
         parse_dapo,
+    ),
+    Adapter(
+        "humaneval",
+        "openai/openai_humaneval",
+        None,
+        None,
+        {
+            "test": _split(
+                "test",
+                ("humaneval/HumanEval.jsonl.gz", "b796127e635a67f93fb35c04f4cb03cf06f38c8072ee7cee8833d7bee06979ef"),
+            )
+        },
+        parse_humaneval,
+        "code",
+    ),
+    _musr(
+        "musr_murder",
+        "murder_mysteries",
+        "murder_mystery.csv",
+        "ce19b6dc0b953f698e79528c72705804bc97e772a4303734808971f63ce233a7",
+    ),
+    _musr(
+        "musr_object",
+        "object_placements",
+        "object_placements.csv",
+        "98cd17d2c9ea53664e274365e901c90dfcaa40d17547dfbd369f1cd26fd2a81c",
+    ),
+    _musr(
+        "musr_team",
+        "team_allocation",
+        "team_allocation.csv",
+        "ddbef3bb61857a7cc3b73db62fac4605679e1b7ff4357d57fdfcf91f7caaa1f8",
     ),
 )
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import csv
+import gzip
 import hashlib
 import json
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -29,7 +32,7 @@ def load(name: str, split: str, folder: Path | None) -> list[Question]:
         except ValueError as error:
             raise UserError(f"{place}: {error}; restore the published set") from error
         own = parsed.own_id or str(index)
-        questions.append(Question(f"{name}/{split}/{own}", parsed.question, parsed.answer, "maths", name))
+        questions.append(Question(f"{name}/{split}/{own}", parsed.question, parsed.answer, adapter.kind, name))
     return questions
 
 
@@ -63,15 +66,21 @@ def _existing(path: Path) -> Path:
 
 
 def _local_rows(split: Split, folder: Path) -> Iterator[tuple[str, Row]]:
-    readers = {".jsonl": _jsonl_rows, ".parquet": _parquet_rows}
+    readers = {".jsonl": _jsonl_rows, ".gz": _jsonl_rows, ".csv": _csv_rows, ".parquet": _parquet_rows}
     for file in split.files:
         path = _existing(folder / file.path)
         yield from readers[path.suffix](path)
 
 
 def _jsonl_rows(path: Path) -> Iterator[tuple[str, Row]]:
+    content = path.read_bytes()
+    if path.suffix == ".gz":
+        try:
+            content = gzip.decompress(content)
+        except (OSError, EOFError, zlib.error) as error:
+            raise UserError(f"{path}: not a gzip file ({error}); restore the published file") from error
     # split at \n only: str.splitlines would cut questions that hold a Unicode line separator
-    for number, line in enumerate(path.read_bytes().split(b"\n"), start=1):
+    for number, line in enumerate(content.split(b"\n"), start=1):
         if line.strip():
             try:
                 row = json.loads(line)
@@ -80,6 +89,15 @@ def _jsonl_rows(path: Path) -> Iterator[tuple[str, Row]]:
             if not isinstance(row, dict):
                 raise UserError(f"{path}:{number}: expected a JSON object; restore the published file")
             yield f"{path}:{number}", row
+
+
+def _csv_rows(path: Path) -> Iterator[tuple[str, Row]]:
+    try:
+        with path.open(encoding="utf-8", newline="") as stream:  # quoted fields hold line breaks of their own
+            for number, row in enumerate(csv.DictReader(stream), start=1):
+                yield f"{path}:{number}", row
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not a CSV file ({error}); restore the published file") from error
 
 
 def _parquet_rows(path: Path) -> Iterator[tuple[str, Row]]:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from polya_midtrain import paths, policy
+from polya_midtrain import paths, policy, studies
 from polya_midtrain.grading.rows import grade_rows
 from polya_midtrain.params import Params
 from polya_midtrain.records import Graded, Question, by_id, read_records, write_records
@@ -19,11 +19,14 @@ PHASES = {"before": paths.MIDTRAIN, "after": paths.RL}
 
 
 def run(params: Params, arm: str) -> None:
-    """Write data/completions/ARM.parquet and results/counts/ARM.json (n, c, truncated, no answer per question)."""
+    """Write data/completions/ARM.parquet and results/counts/ARM.json (n, c, truncated, no answer per question).
+
+    Arms of the ablations, which are compared after RL, are sampled after RL alone.
+    """
     settings = params.evaluate
-    params.arm(arm)
     folder = paths.BENCHMARKS
-    names = list(params.questions.benchmarks)
+    names = [*params.questions.benchmarks, *params.questions.transfer]
+    phases = list(PHASES) if studies.in_main(params.arm(arm)) else ["after"]
     with stage(
         params,
         "evaluate",
@@ -34,17 +37,18 @@ def run(params: Params, arm: str) -> None:
             "prompts": params.prompts.model_dump(mode="json"),
             "seeds": params.seeds,
             "benchmarks": names,
+            "phases": phases,
         },
         outputs={
             "completions.parquet": paths.COMPLETIONS / f"{arm}.parquet",
             "counts.json": paths.COUNTS / f"{arm}.json",
         },
         unit="completions",
-        tasks=len(PHASES) * len(params.seeds) * len(names),
+        tasks=len(phases) * len(params.seeds) * len(names),
         seeds=params.seeds,
     ) as this:
         asked = {name: read_records(folder / f"{name}.parquet", Question) for name in names}
-        cells = [(phase, seed, name) for phase in PHASES for seed in params.seeds for name in names]
+        cells = [(phase, seed, name) for phase in phases for seed in params.seeds for name in names]
         jobs = [
             Job(
                 f"{phase}-{seed}-{name}",
@@ -81,7 +85,7 @@ def run(params: Params, arm: str) -> None:
             "rows": rows,
         }
         (this.work / "counts.json").write_text(to_json(document))
-        for phase in PHASES:
+        for phase in phases:
             chosen = [row for row in rows if row["phase"] == phase]
             this.numbers[f"{phase}/correct"] = sum(row["c"] for row in chosen) / sum(row["n"] for row in chosen)
 

@@ -19,10 +19,14 @@ TRAINING = ("mid", "reward", "rl")
 
 
 def run(params: Params) -> None:
-    """Write data/questions/{mid,reward,rl}.parquet, benchmarks/NAME.parquet and summary.json (counts by reason)."""
+    """Write data/questions/{mid,reward,rl}.parquet, benchmarks/NAME.parquet and summary.json (counts by reason).
+
+    Transfer sets stand among the benchmarks: they are sampled, and kept out of training, alike.
+    """
     settings = params.questions
     specs: dict[str, WorldSet | FileSet] = {name: getattr(settings, name) for name in TRAINING}
-    specs |= {f"benchmarks/{name}": spec for name, spec in settings.benchmarks.items()}
+    evaluated = settings.benchmarks | settings.transfer
+    specs |= {f"benchmarks/{name}": spec for name, spec in evaluated.items()}
     with stage(
         params, "questions", settings=settings.model_dump(mode="json"), outputs={"questions": paths.QUESTIONS}
     ) as this:
@@ -60,14 +64,16 @@ def build(
 
 
 def world_set(name: str, spec: WorldSet, seed: int, taken: set[Any]) -> list[Question]:
-    """Problems of the embedded world; ``taken`` keeps all sets disjoint."""
+    """Questions of a task of the embedded world; ``taken`` keeps all sets disjoint."""
     from polya_midtrain.world import problems
+    from polya_midtrain.world.tasks import TASKS
 
     rng = random.Random(derive(seed, "questions", name))
-    drawn = problems.distinct(rng, spec.parts, spec.pool, spec.count, taken)
+    task = TASKS[spec.task]
+    drawn = problems.distinct(rng, spec.parts, spec.pool, spec.count, taken, task.sample)
     return [
-        Question(f"{name}/{index}", problems.text(problem), problems.answer(problem), "maths", "world")
-        for index, problem in enumerate(drawn)
+        Question(f"{name}/{index}", task.text(item), task.gold(item), task.kind, "world")
+        for index, item in enumerate(drawn)
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -11,14 +12,16 @@ from polya_midtrain.params import Params
 from polya_midtrain.records import Question, read_records
 from polya_midtrain.runtime import workers
 from polya_midtrain.runtime.stage import stage
-from polya_midtrain.training.seeds import Seed, final, trained
+from polya_midtrain.training.seeds import Seed, curves, final, trained
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+CURVES = {"reward": "reward", "entropy": "entropy", "completions/mean_length": "length"}  # trl's names: ours
+
 
 def run(params: Params, arm: str) -> None:
-    """Write models/rl/ARM/seed-S for every seed."""
+    """Write models/rl/ARM/seed-S for every seed, and their training curves to results/curves/ARM.json."""
     source = paths.RL_QUESTIONS
     start = paths.MIDTRAIN / arm
     settings = params.rl
@@ -33,7 +36,7 @@ def run(params: Params, arm: str) -> None:
             "prompts": params.prompts.model_dump(mode="json"),
             "seeds": params.seeds,
         },
-        outputs={"seeds": paths.RL / arm},
+        outputs={"seeds": paths.RL / arm, "curves.json": paths.CURVES / f"{arm}.json"},
         unit="steps",
         tasks=len(params.seeds),
         seeds=params.seeds,
@@ -73,6 +76,8 @@ def run(params: Params, arm: str) -> None:
         results = workers.run_tasks(
             train, params.seeds, workers.worker_count(params.machine.workers, device), this.line.update
         )
+        document = {"arm": arm, "seeds": curves(this, params.seeds, CURVES)}
+        (this.work / "curves.json").write_text(json.dumps(document) + "\n")
         this.numbers.update(final(results, params.seeds, ("reward", "entropy")))
 
 

@@ -1,17 +1,16 @@
-"""Stage score: how well each correct response follows its intended heuristic, by the reward model (paper, 5)."""
+"""Stage score: how well a response follows its intended heuristic, by the reward model (paper, 5)."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 from polya_midtrain import heuristics, paths, policy
 from polya_midtrain.params import Params
-from polya_midtrain.records import Graded, Question, Scored, by_id, read_records, write_records
+from polya_midtrain.records import Graded, Question, Scored, by_id, extended, read_records, write_records
 from polya_midtrain.runtime.stage import stage
+from polya_midtrain.science import selection
 
 
 def run(params: Params) -> None:
-    """Write data/traces/scored.parquet (records.Scored): correct responses under a heuristic, scored.
+    """Write data/traces/scored.parquet (records.Scored): correct responses, and wrong ones to be paired with them.
 
     Unprompted responses intend no heuristic: they are kept with score 0.
     """
@@ -28,8 +27,8 @@ def run(params: Params) -> None:
 
         policy.quiet()
         asked = by_id(read_records(source, Question))
-        correct = [row for row in read_records(paths.VERIFIED, Graded) if row.correct]
-        prompted = [row for row in correct if row.heuristic]
+        kept = selection.candidates(read_records(paths.VERIFIED, Graded))
+        prompted = [row for row in kept if row.heuristic]
         catalogue = heuristics.load(params.prompts.catalogue)
         model = RewardModel.load(paths.REWARD, params.machine, params.score.batch)
         values = model.scores(
@@ -37,7 +36,9 @@ def run(params: Params) -> None:
             lambda done, total: this.line.update(0, done, total),
         )
         scores = dict(zip((id(row) for row in prompted), values, strict=True))
-        rows = [Scored(**asdict(row), score=scores.get(id(row), 0.0)) for row in correct]
+        rows = [extended(row, Scored, score=scores.get(id(row), 0.0)) for row in kept]
         write_records(this.work / "scored.parquet", Scored, rows)
         this.numbers["scored"] = len(prompted)
-        this.numbers["mean"] = sum(values) / len(values) if values else 0.0
+        for name, right in (("right", True), ("wrong", False)):
+            found = [row.score for row in rows if row.heuristic and row.correct is right]
+            this.numbers[f"mean/{name}"] = sum(found) / len(found) if found else 0.0

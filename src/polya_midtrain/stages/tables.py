@@ -1,4 +1,4 @@
-"""Stage tables@TABLE: one table of the study as CSV, Markdown and LaTeX, from results/counts alone.
+"""Stage tables@TABLE: one table of the study as CSV, Markdown and LaTeX, from small files of results/ alone.
 
 Restyling a table therefore recomputes nothing, and a reader without checkpoints can rebuild every table.
 """
@@ -6,46 +6,81 @@ Restyling a table therefore recomputes nothing, and a reader without checkpoints
 from __future__ import annotations
 
 import importlib
+import re
+from collections.abc import Sequence
 
 from polya_midtrain import paths
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import Params
 from polya_midtrain.runtime.stage import stage
-from polya_midtrain.tables import counts, render
-from polya_midtrain.tables.long import PASS
+from polya_midtrain.tables import render
+from polya_midtrain.tables.long import PASS, Row, pooled_name
 from polya_midtrain.tables.paper_values import MEAN
 
-TABLES = ("main", "midtrain")  # modules of tables/; only the one that is asked for is loaded (see dvc.yaml)
+# Modules of tables/ and what each reads; only the one that is asked for is loaded (see dvc.yaml).
+INPUTS = {
+    "main": paths.COUNTS,
+    "midtrain": paths.COUNTS,
+    "budget": paths.COUNTS,
+    "correctness": paths.COUNTS,
+    "composition": paths.COMPOSITION,
+    "diversity": paths.COUNTS,
+    "transfer": paths.COUNTS,
+    "modes": paths.MODES,
+}
+TABLES = tuple(INPUTS)
+RATES = ("truncated", "no_answer")
 
 
 def run(params: Params, table: str) -> None:
-    """Write reports/tables/TABLE.{csv,md,tex}, and to results/metrics the pooled means at the smallest and largest k.
+    """Write reports/tables/TABLE.{csv,md,tex}, and the table's `headline` to results/metrics.
 
-    Raises `UserError` for an unknown table and for counts that are missing, malformed or incomplete.
+    Raises `UserError` for an unknown table and for results that are missing, malformed or incomplete.
     """
     if table not in TABLES:
         raise UserError(f"no table {table!r}; the tables are {', '.join(TABLES)}")
-    benchmarks = list(params.questions.benchmarks)
     with stage(
         params,
         f"tables@{table}",
-        inputs=[paths.COUNTS],
-        settings={"tables": params.tables.model_dump(), "arms": list(params.arms), "benchmarks": benchmarks},
+        inputs=[INPUTS[table]],
+        settings={
+            "tables": params.tables.model_dump(),
+            "arms": {name: arm.model_dump() for name, arm in params.arms.items()},
+        },
         outputs={f"{table}.{suffix}": paths.TABLES / f"{table}.{suffix}" for suffix in ("csv", "md", "tex")},
         seeds=params.seeds,
     ) as this:
         module = importlib.import_module(f"polya_midtrain.tables.{table}")
-        rows, page = module.build(counts.read(paths.COUNTS, list(params.arms), benchmarks, params.seeds), params)
+        rows, page = module.build(params)
         for suffix, text in (
             ("csv", render.csv_text(rows)),
             ("md", render.markdown(page)),
             ("tex", render.latex(page)),
         ):
             (this.work / f"{table}.{suffix}").write_text(text, encoding="utf-8", newline="\n")
-        pooled = "+".join(str(seed) for seed in params.seeds)
-        ends = {min(params.tables.ks), max(params.tables.ks)}
-        this.numbers |= {
-            f"{row.arm}/pass_at_{row.k}": row.value
-            for row in rows
-            if (row.benchmark, row.metric, row.seeds) == (MEAN, PASS, pooled) and row.k in ends
-        }
+        this.numbers |= headline(rows, params.seeds, {min(params.tables.ks), max(params.tables.ks)})
+
+
+def headline(rows: Sequence[Row], seeds: Sequence[int], ends: set[int]) -> dict[str, float]:
+    """A table's few numbers: the pooled means that have an interval, at both ends of k or where there is no k.
+
+    Named ARM/METRIC or, for a change, ARM_to_REFERENCE/METRIC, with the phase before it where the table has both, and
+    the k after it.
+    """
+    shown = [
+        row
+        for row in rows
+        if row.benchmark in (MEAN, "")
+        and row.seeds == pooled_name(seeds)
+        and row.low is not None
+        and row.metric not in RATES
+        and (row.k is None or row.k in ends)
+    ]
+    phases = {row.phase for row in shown}
+    found = {}
+    for row in shown:
+        arm = f"{row.arm} to {row.reference}" if row.reference and row.diff is None else row.arm
+        metric = ("pass at" if row.metric == PASS else row.metric) + ("" if row.k is None else f" {row.k}")
+        parts = [row.phase, arm, metric] if len(phases) > 1 else [arm, metric]
+        found["/".join(re.sub(r"[^\w+]+", "_", part) for part in parts)] = row.value
+    return found

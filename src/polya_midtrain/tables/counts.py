@@ -1,4 +1,4 @@
-"""Read results/counts/*.json, the only results that a table is made from.
+"""Read results/counts/*.json, the results that tables of scores are made from.
 
 One file per arm, small enough for git: per phase, training seed, benchmark and question the samples n, how many were
 right (c), cut off by the token limit (truncated) and without an answer (no_answer).
@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 import yaml
@@ -25,6 +25,8 @@ Phase = Literal["before", "after"]  # RL
 PHASES: tuple[Phase, ...] = ("before", "after")
 COUNTED = ("c", "truncated", "no_answer")
 REMEDY = "run `dvc repro`"
+
+M = TypeVar("M", bound=BaseModel)
 
 
 class CountRow(BaseModel):
@@ -69,7 +71,7 @@ class Cell(NamedTuple):
 
 @dataclass(frozen=True)
 class Counts:
-    """The counts of all arms, in the order of params.yaml, with the same questions in every arm, phase and seed."""
+    """The counts of some arms, in the order asked for, with the same questions in every arm, phase and seed."""
 
     arms: tuple[str, ...]
     benchmarks: tuple[str, ...]
@@ -79,11 +81,18 @@ class Counts:
     cells: Mapping[tuple[str, str, str], Cell]  # (arm, phase, benchmark)
 
 
-def read(folder: Path, arms: Sequence[str], benchmarks: Sequence[str], seeds: Sequence[int]) -> Counts:
-    """Read and check the files of ``arms``; every fault is a one-line `UserError`, and other files are ignored.
+def read(
+    folder: Path,
+    arms: Sequence[str],
+    benchmarks: Sequence[str],
+    seeds: Sequence[int],
+    phases: Sequence[Phase] = PHASES,
+) -> Counts:
+    """Read and check the files of ``arms``, which may hold more benchmarks than are asked for; other files are ignored.
 
-    Besides the shape of each file it is checked that all hold both phases, every seed and benchmark, the same questions
-    and number of samples, and the same decoding settings: otherwise arms could not be compared.
+    Besides the shape of each file it is checked that all hold every phase, seed and benchmark, the same questions
+    and number of samples, and the same decoding settings: otherwise arms could not be compared. The arms of the
+    ablations have no phase "before". Every fault is a one-line `UserError`.
     """
     files = {arm: _read_file(folder / f"{arm}.json", arm) for arm in arms}
     first_arm, first = next(iter(files.items()))
@@ -96,7 +105,7 @@ def read(folder: Path, arms: Sequence[str], benchmarks: Sequence[str], seeds: Se
         rows: dict[tuple[str, str, int], dict[str, CountRow]] = {}
         for row in file.rows:
             rows.setdefault((row.phase, row.benchmark, row.seed), {})[row.question] = row
-        for phase, benchmark in product(PHASES, benchmarks):
+        for phase, benchmark in product(phases, benchmarks):
             grid = []
             for seed in seeds:
                 by_question = rows.get((phase, benchmark, seed), {})
@@ -113,32 +122,38 @@ def read(folder: Path, arms: Sequence[str], benchmarks: Sequence[str], seeds: Se
     return Counts(tuple(arms), tuple(benchmarks), tuple(seeds), first.samples, first.decoding, cells)
 
 
-def _read_file(path: Path, arm: str) -> CountFile:
+def parse(path: Path, model: type[M], needed: str = "") -> tuple[M, str]:
+    """A results file and its text; every fault is a one-line `UserError`. ``needed``: why it should be there."""
     try:
         text = path.read_text(encoding="utf-8")
-        file = CountFile.model_validate(json.loads(text))
+        return model.model_validate(json.loads(text)), text
     except FileNotFoundError as error:
-        raise UserError(f"{path}: missing, and arm {arm!r} is in params.yaml; {REMEDY}") from error
+        raise UserError(f"{path}: missing{f', and {needed}' if needed else ''}; {REMEDY}") from error
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         line = getattr(error, "lineno", 1)
         raise UserError(f"{path}:{line}: not valid JSON; delete the file and {REMEDY}") from error
     except ValidationError as error:
         fault = error.errors()[0]
-        raise _refusal(path, text, list(fault["loc"]), fault["msg"].removeprefix("Value error, ")) from error
+        raise refusal(path, text, list(fault["loc"]), fault["msg"].removeprefix("Value error, ")) from error
+
+
+def _read_file(path: Path, arm: str) -> CountFile:
+    file, text = parse(path, CountFile, f"arm {arm!r} is in params.yaml")
     if file.arm != arm:
-        raise _refusal(path, text, ["arm"], f"expected {arm!r}, found {file.arm!r}")
+        raise refusal(path, text, ["arm"], f"expected {arm!r}, found {file.arm!r}")
     seen = set()
     for number, row in enumerate(file.rows):
         key = (row.phase, row.seed, row.benchmark, row.question)
         if key in seen:
-            raise _refusal(path, text, ["rows", number], f"question {row.question!r} is there twice")
+            raise refusal(path, text, ["rows", number], f"question {row.question!r} is there twice")
         if row.n != file.samples:
-            raise _refusal(path, text, ["rows", number, "n"], f"{row.n}, but the file's samples are {file.samples}")
+            raise refusal(path, text, ["rows", number, "n"], f"{row.n}, but the file's samples are {file.samples}")
         seen.add(key)
     return file
 
 
-def _refusal(path: Path, text: str, location: list[int | str], what: str) -> UserError:
+def refusal(path: Path, text: str, location: list[int | str], what: str) -> UserError:
+    """The error that names what is wrong with a results file's field, and its line."""
     try:
         line = line_of(yaml.compose(text), location)  # JSON is YAML, whose parser knows the lines
     except yaml.YAMLError:

@@ -1,31 +1,36 @@
-"""The readable page of a table: which of its rows stand where, and the notes that explain them."""
+"""The readable pages: which rows of a table stand where, and the notes that explain them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from polya_midtrain.params import Tables
+from polya_midtrain.studies import REFERENCE
 from polya_midtrain.tables import paper_values
 from polya_midtrain.tables.counts import Counts
-from polya_midtrain.tables.long import PASS, Row
+from polya_midtrain.tables.long import PASS, Pair, Row
 from polya_midtrain.tables.paper_values import MEAN
 from polya_midtrain.tables.render import Grid, Page
-from polya_midtrain.tables.study import REFERENCE
 
 PAPER_K = 64  # the k at which the paper's averages are known
 UNKNOWN = "-"
+SLOPES = "Slope of mean pass@k over log2 n: the change with each doubling of n"
+SOURCES = "A: authors' post; R: published review."
 
 
-class _Index:
-    """Rows by what a grid asks for."""
+class Index:
+    """One phase's rows by what a grid asks for."""
 
     def __init__(self, rows: Sequence[Row]) -> None:
-        self.rows = {(row.arm, row.benchmark, row.metric, row.k, row.seeds): row for row in rows}
-        self.arms = list(dict.fromkeys(row.arm for row in rows))
-        self.benchmarks = list(dict.fromkeys(row.benchmark for row in rows if row.benchmark != MEAN))
-        self.ks = sorted({row.k for row in rows if row.k is not None})
-        self.seeds = list(dict.fromkeys(row.seeds for row in rows))  # the pooled one last
+        scores = [row for row in rows if row.metric in (PASS, "truncated", "no_answer")]
+        self.rows = {(row.arm, row.benchmark, row.metric, row.k, row.seeds): row for row in scores}
+        self.arms = list(dict.fromkeys(row.arm for row in scores))
+        self.benchmarks = list(dict.fromkeys(row.benchmark for row in scores if row.benchmark != MEAN))
+        self.ks = sorted({row.k for row in scores if row.k is not None})
+        self.ends = sorted({self.ks[0], self.ks[-1]})
+        self.seeds = list(dict.fromkeys(row.seeds for row in scores if row.benchmark == MEAN))  # the pooled one last
+        self.phase = scores[0].phase
 
     def get(self, arm: str, benchmark: str, metric: str, k: int | None = None, seeds: str | None = None) -> Row:
         return self.rows[arm, benchmark, metric, k, self.seeds[-1] if seeds is None else seeds]
@@ -33,11 +38,9 @@ class _Index:
 
 def page(title: str, rows: Sequence[Row], counts: Counts, settings: Tables, profile: str) -> Page:
     """The page of one phase's rows: means, benchmarks, differences to vanilla, seeds."""
-    index = _Index(rows)
-    grids = [_means(index), _benchmarks(index), _seeds(index)]
-    if len(index.arms) > 1:
-        grids.insert(2, _differences(index))
-    return Page(title, grids, _notes(index, counts, settings, profile))
+    index = Index(rows)
+    grids = [means(index), benchmarks(index), *differences(index), seeds(index)]
+    return Page(title, grids, [*notes(index, counts, settings, profile), paper_note(index)])
 
 
 def number(value: float | None) -> str:
@@ -47,10 +50,16 @@ def number(value: float | None) -> str:
 
 def score(row: Row) -> str:
     """Value, interval and the mark of significance."""
-    return f"{number(row.value)} [{number(row.low)}, {number(row.high)}]" + ("*" if row.significant == "yes" else "")
+    return f"{number(row.value)} [{number(row.low)}, {number(row.high)}]" + _mark(row)
 
 
-def _means(index: _Index) -> Grid:
+def change(row: Row) -> str:
+    """A difference, relative change or slope: signed, with its interval if it has one, and the mark."""
+    return _signed(row.value, row.low, row.high) + _mark(row)
+
+
+def means(index: Index) -> Grid:
+    """pass@k of each arm at every k, mean over benchmarks."""
     rows = [
         [
             arm,
@@ -64,7 +73,8 @@ def _means(index: _Index) -> Grid:
     return Grid(caption, ["arm", *(f"pass@{k}" for k in index.ks), paper], rows)
 
 
-def _benchmarks(index: _Index) -> Grid:
+def benchmarks(index: Index) -> Grid:
+    """pass@k of each arm on every benchmark, at the largest k."""
     largest = index.ks[-1]
 
     def cell(row: Row) -> str:
@@ -74,42 +84,70 @@ def _benchmarks(index: _Index) -> Grid:
     return Grid(f"pass@{largest} of each benchmark", ["arm", *index.benchmarks], rows)
 
 
-def _differences(index: _Index) -> Grid:
-    ends = sorted({index.ks[0], index.ks[-1]})
-    header = ["arm", *(f"pass@{k}: {what}" for k in ends for what in ("difference", "p", "detectable"))]
-    rows = []
+def differences(index: Index, paper: Mapping[str, str] | None = None) -> list[Grid]:
+    """Each arm less vanilla at both ends of k, mean over benchmarks; no grid where there is no other arm.
+
+    ``paper``: what the paper says of an arm, in a column of its own.
+    """
+    header = ["arm", *(f"pass@{k}: {what}" for k in index.ends for what in ("difference", "p", "detectable"))]
+    rows: list[list[str]] = []
     for arm in index.arms:
         if arm == REFERENCE:
             continue
         line = [arm]
-        for k in ends:
+        for k in index.ends:
             row = index.get(arm, MEAN, PASS, k)
-            mark = "*" if row.significant == "yes" else ""
-            line.append(f"{row.diff:+.3f} [{row.diff_low:+.3f}, {row.diff_high:+.3f}]{mark}")
-            line.append(number(row.p_holm))
-            line.append("> 1" if row.detectable is not None and row.detectable > 1.0 else number(row.detectable))
-        rows.append(line)
-    return Grid(f"Difference to {REFERENCE}, mean over benchmarks", header, rows)
+            assert row.diff is not None
+            line.append(_signed(row.diff, row.diff_low, row.diff_high) + _mark(row))
+            line += [_p(row), _detectable(row)]
+        rows.append(line if paper is None else [*line, paper.get(arm, UNKNOWN)])
+    if paper is not None:
+        header.append("paper")
+    return [Grid(f"Difference to {REFERENCE}, mean over benchmarks", header, rows)] if rows else []
 
 
-def _seeds(index: _Index) -> Grid:
-    ends = sorted({index.ks[0], index.ks[-1]})
-    header = ["arm", "seeds", "questions", "samples", *(f"pass@{k}" for k in ends), "truncated", "no answer"]
+def changes(caption: str, rows: Sequence[Row], names: Mapping[Pair, str], paper: Mapping[Pair, str]) -> list[Grid]:
+    """Rows whose value is a change, at both ends of k; no grid where there are none.
+
+    ``names``: how the first column shows what is compared; ``paper``: what the paper says of it.
+    """
+    if not rows:
+        return []
+    ks = sorted({row.k for row in rows if row.k is not None})
+    ends = sorted({ks[0], ks[-1]})
+    detects = any(row.detectable is not None for row in rows)
+    whats = ["change", "p", *(["detectable"] if detects else [])]
+    lines = []
+    by_place = {((row.arm, row.reference), row.k): row for row in rows}
+    for pair in dict.fromkeys(pair for pair, _ in by_place):
+        line = [names[pair]]
+        for k in ends:
+            row = by_place.get((pair, k))
+            cells = [change(row), _p(row), _detectable(row)] if row else [UNKNOWN] * 3
+            line += cells[: len(whats)]
+        lines.append([*line, paper.get(pair, UNKNOWN)])
+    return [Grid(caption, ["arm", *(f"pass@{k}: {what}" for k in ends for what in whats), "paper"], lines)]
+
+
+def seeds(index: Index) -> Grid:
+    """Scores of each training seed beside the pooled ones, with truncated and unanswered samples."""
+    header = ["arm", "seeds", "questions", "samples", *(f"pass@{k}" for k in index.ends), "truncated", "no answer"]
     rows = []
     for arm in index.arms:
-        for seeds in index.seeds:
-            shown = [index.get(arm, MEAN, PASS, k, seeds) for k in ends]
-            rates = [index.get(arm, MEAN, metric, None, seeds).value for metric in ("truncated", "no_answer")]
+        for name in index.seeds:
+            shown = [index.get(arm, MEAN, PASS, k, name) for k in index.ends]
+            rates = [index.get(arm, MEAN, metric, None, name).value for metric in ("truncated", "no_answer")]
             sizes = [str(shown[0].n_questions), str(shown[0].n_samples)]
-            rows.append([arm, seeds, *sizes, *(score(row) for row in shown), *(number(rate) for rate in rates)])
+            rows.append([arm, name, *sizes, *(score(row) for row in shown), *(number(rate) for rate in rates)])
     return Grid("Training seeds apart and pooled, mean over benchmarks", header, rows)
 
 
-def _notes(index: _Index, counts: Counts, settings: Tables, profile: str) -> list[str]:
+def notes(index: Index, counts: Counts, settings: Tables, profile: str) -> list[str]:
+    """What every page of scores says: sizes and decoding, the intervals, the tests against vanilla."""
     percent = f"{settings.confidence:.0%}"
     alpha = 1.0 - settings.confidence
     compared = len(index.arms) - 1
-    notes = [
+    found = [
         f"Profile {profile}; {counts.samples} samples a question; decoding: {_settings(counts.decoding)}. "
         "Scores are shares of 1; pass@k is the unbiased estimator of Chen et al. (2021). Truncated: samples cut off by "
         "the token limit; no answer: samples in which the verifier found none.",
@@ -119,36 +157,51 @@ def _notes(index: _Index, counts: Counts, settings: Tables, profile: str) -> lis
         "interval is too narrow; a width of zero means that all scored the same, not that the score is certain.",
     ]
     if compared and len(counts.seeds) > 1:
-        notes.append(
+        found.append(
             f"*: differs from {REFERENCE}, Holm-corrected p below {alpha:.2g} over the {compared} arms compared (each "
             "k and benchmark is a family of its own). Questions are paired, training seeds are not; p by min F' (Clark "
             f"1973). Detectable: the true difference found with probability 0.8 at level {alpha:.2g}/{compared}, "
             "Holm's first step."
         )
     elif compared:
-        notes.append(
+        found.append(
             "One training seed: intervals and differences describe these trained policies, not the method, and no test "
             "is made."
         )
-    notes.append(_paper_note(index))
-    return notes
+    return found
+
+
+def paper_note(index: Index) -> str:
+    """The paper's pass@k with its sources."""
+    shown = [
+        f"{arm} {known.value:.4f} ({known.source})"
+        for arm in index.arms
+        if (known := paper_values.lookup(index.phase, arm, MEAN, PAPER_K))
+    ]
+    text = f"Paper ({paper_values.SETTING}): pass@{PAPER_K} {', '.join(shown)}. {SOURCES}"
+    best = [
+        f"{name} {known.value:.4f}"
+        for name in index.benchmarks
+        if index.phase == "after" and (known := paper_values.BEST_AFTER_RL.get((name, PAPER_K)))
+    ]
+    return text + (f" Its best arm, which is not named, at pass@{PAPER_K} (R): {', '.join(best)}." if best else "")
+
+
+def _signed(value: float, low: float | None, high: float | None) -> str:
+    return f"{value:+.3f}" + ("" if low is None or high is None else f" [{low:+.3f}, {high:+.3f}]")
+
+
+def _mark(row: Row) -> str:
+    return "*" if row.significant == "yes" else ""
+
+
+def _p(row: Row) -> str:
+    return "< 0.001" if row.p_holm is not None and row.p_holm < 0.001 else number(row.p_holm)
+
+
+def _detectable(row: Row) -> str:
+    return "> 1" if row.detectable is not None and row.detectable > 1.0 else number(row.detectable)
 
 
 def _settings(decoding: dict[str, Any]) -> str:
     return ", ".join(f"{name} {value!r}" for name, value in sorted(decoding.items()) if value != "")
-
-
-def _paper_note(index: _Index) -> str:
-    phase = next(iter(index.rows.values())).phase
-    shown = [
-        f"{arm} {known.value:.4f} ({known.source})"
-        for arm in index.arms
-        if (known := paper_values.lookup(phase, arm, MEAN, PAPER_K))
-    ]
-    text = f"Paper ({paper_values.SETTING}): pass@{PAPER_K} {', '.join(shown)}. A: authors' post; R: published review."
-    best = [
-        f"{name} {known.value:.4f}"
-        for name in index.benchmarks
-        if phase == "after" and (known := paper_values.BEST_AFTER_RL.get((name, PAPER_K)))
-    ]
-    return text + (f" Its best arm, which is not named, at pass@{PAPER_K} (R): {', '.join(best)}." if best else "")

@@ -2,30 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from polya_midtrain.errors import UserError
-from polya_midtrain.params import PARAMS_FILE, Tables
+from polya_midtrain.science.compare import slope
 from polya_midtrain.tables import paper_values
-from polya_midtrain.tables.counts import Counts
 from polya_midtrain.tables.paper_values import MEAN
 from polya_midtrain.tables.study import Comparison, Study
 
 PASS = "pass@k"
+DIFFERENCE, RELATIVE = "difference", "relative change"  # of an arm's pass@k to another's
+SLOPE = "slope over log2 n"  # of several arms' pass@k
+DIFFERENCES = ("diff", "diff_low", "diff_high")
 DECIMALS = 4
 OVER_QUESTIONS = "bootstrap over questions"
 OVER_BOTH = "bootstrap over questions and seeds"
+TOO_NOISY = "none: a mean is too near 0 for a ratio"
+
+Pair = tuple[str, str]  # an arm, or several joined by "+", and what it is compared with, "" for nothing
 
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the CSV, the fields in its columns' order; all numbers but sizes and p are shares of 1.
+    """A line of the CSV, the fields in its columns' order; numbers are in ``unit``, a share being one of 1.
 
-    ``seeds``: one training seed, or all of them joined by "+" for the pooled row. ``diff`` ...: the difference to
-    vanilla, paired by question, on pooled pass@k rows. ``detectable``: the smallest true difference that the comparison
-    finds with probability 0.8. It, ``p_holm`` and ``significant`` need two training seeds or more.
+    ``phase``: before or after RL, or "training" for what a training set holds. ``low`` and ``high`` are empty where
+    there is no interval. ``n_samples``: samples a question, 0 where nothing was sampled. ``seeds``: one training seed,
+    or all of them joined by "+" for the pooled row. ``diff`` ...: the difference to ``reference`` ("" is vanilla),
+    paired by question, on pooled pass@k rows; where ``metric`` is itself a difference, a relative change or a slope, it
+    is the ``value``, ``reference`` names its other side, and arms that take part in a slope are joined by "+".
+    ``detectable``: the smallest true difference that the comparison finds with probability 0.8. It, ``p_holm`` and
+    ``significant`` need two training seeds or more.
     """
 
     arm: str
@@ -34,8 +43,8 @@ class Row:
     metric: str
     k: int | None
     value: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     unit: str
     n_questions: int
     n_samples: int
@@ -48,44 +57,91 @@ class Row:
     detectable: float | None = None
     p_holm: float | None = None
     significant: str = ""
+    reference: str = ""
 
 
-def build_rows(counts: Counts, settings: Tables, phase: str) -> list[Row]:
-    """All rows of one phase ("before" or "after" RL): arm x benchmark x metric x k x seeds, in that order.
+def build_rows(study: Study, reference: str = "") -> list[Row]:
+    """All rows of one phase: arm x benchmark x metric x k x seeds, in that order, each arm compared with vanilla.
 
-    Benchmarks are followed by their "mean"; each seed's row by the pooled one. Raises `UserError` when the counts hold
-    fewer samples than the largest k.
+    Benchmarks are followed by their "mean"; each seed's row by the pooled one. ``reference``: how the rows that are
+    compared name vanilla.
     """
-    if max(settings.ks) > counts.samples:
-        raise UserError(
-            f"{PARAMS_FILE}: tables.ks: k={max(settings.ks)}, but the counts hold {counts.samples} samples a question; "
-            "lower k, or raise evaluate.samples and run `dvc repro`"
-        )
-    study = Study(counts, settings, phase)
+    counts = study.counts
     scopes = {**{name: (name,) for name in counts.benchmarks}, MEAN: counts.benchmarks}
     compared = {scope: study.comparisons(members) for scope, members in scopes.items()}
     return [
         row
         for arm in counts.arms
         for scope, members in scopes.items()
-        for row in _rows(study, phase, arm, scope, members, compared[scope].get(arm))
+        for row in _rows(study, arm, scope, members, compared[scope].get(arm), reference)
     ]
 
 
+def pooled_name(seeds: Sequence[int]) -> str:
+    """The ``seeds`` of a row that pools them."""
+    return "+".join(str(seed) for seed in seeds)
+
+
+def means_and_pooled(rows: Sequence[Row], seeds: Sequence[int]) -> list[Row]:
+    """The rows without those of one benchmark and one of several seeds, which would be most of the file."""
+    return [row for row in rows if row.benchmark == MEAN or row.seeds == pooled_name(seeds)]
+
+
+def against(study: Study, metrics: Sequence[str], pairs: Sequence[Pair]) -> list[Row]:
+    """Arms against arms, pooled, mean over benchmarks: a row for each of ``metrics`` (difference, relative change).
+
+    ``pairs``: arm and reference; together they are one family of Holm's at each k. A relative change of 0 is a
+    difference of 0, so it has the difference's p. Where the reference's mean is 0 there is no relative change, hence no
+    row.
+    """
+    family = {(arm, reference): {arm: 1.0, reference: -1.0} for arm, reference in pairs}
+    compared = study.contrasts(family, study.counts.benchmarks)
+    found = []
+    for pair in pairs:
+        for metric in metrics:
+            plain = _contrast_rows(study, metric, pair, compared[pair])
+            found += plain if metric == DIFFERENCE else _relative_rows(study, plain)
+    return found
+
+
+def slopes(study: Study, family: Mapping[Pair, Mapping[str, float]]) -> list[Row]:
+    """Trends, pooled, mean over benchmarks, at each k: sums of pass@k that `by_doubling` weighs; a family of Holm's."""
+    compared = study.contrasts(family, study.counts.benchmarks)
+    found = [row for pair in family for row in _contrast_rows(study, SLOPE, pair, compared[pair])]
+    return [replace(row, unit="share per doubling of n") for row in found]
+
+
+def by_doubling(sizes: Mapping[str, int]) -> dict[str, float]:
+    """The weights of arms whose sum is the slope of their means over log2 n; none where there is a single n.
+
+    ``sizes``: each arm's n.
+    """
+    if len(set(sizes.values())) < 2:
+        return {}
+    return dict(zip(sizes, slope([math.log2(n) for n in sizes.values()]), strict=True))
+
+
+def counted(study: Study, arm: str, metric: str, unit: str, value: float, questions: int) -> Row:
+    """A count of an arm's training set of ``questions`` questions: exact, so without an interval."""
+    pooled = pooled_name(study.counts.seeds)
+    return Row(
+        arm, "training", "", metric, None, tidy(value), None, None, unit, questions, 0, pooled, None, "none: a count"
+    )
+
+
 def _rows(
-    study: Study, phase: str, arm: str, scope: str, members: Sequence[str], compared: Comparison | None
+    study: Study, arm: str, scope: str, members: Sequence[str], compared: Comparison | None, reference: str
 ) -> Iterator[Row]:
-    seeds = study.counts.seeds
-    several = len(seeds) > 1
+    seeds, several = study.counts.seeds, study.several
     single = [(str(seed), study.scores(arm, members, place)) for place, seed in enumerate(seeds)] if several else []
-    everything = ("+".join(str(seed) for seed in seeds), study.scores(arm, members))
+    everything = (pooled_name(seeds), study.scores(arm, members))
     metrics: list[tuple[str, int | None]] = [*((PASS, k) for k in study.ks), ("truncated", None), ("no_answer", None)]
     for column, (metric, k) in enumerate(metrics):
         for group in [*single, everything]:
             name, scores = group
             row = Row(
                 arm=arm,
-                phase=phase,
+                phase=study.phase,
                 benchmark=scope,
                 metric=metric,
                 k=k,
@@ -100,20 +156,62 @@ def _rows(
                 method=OVER_BOTH if group is everything and several else OVER_QUESTIONS,
             )
             if group is everything and k is not None:
-                known = paper_values.lookup(phase, arm, scope, k)
-                difference = _difference(compared, column, study.alpha, several) if compared else {}
-                row = replace(row, paper=known.value if known else None, **difference)
+                known = paper_values.lookup(study.phase, arm, scope, k)
+                row = replace(row, paper=known.value if known else None)
+                if compared:
+                    ends: dict[str, Any] = {end: tidy(getattr(compared, end)[column]) for end in DIFFERENCES}
+                    row = replace(row, **ends, **_test(study, compared, column), reference=reference)
             yield row
 
 
-def _difference(compared: Comparison, column: int, alpha: float, several: bool) -> dict[str, Any]:
-    """The comparison's columns; with one training seed no test, which would take that seed's luck for the method."""
-    found: dict[str, Any] = {name: tidy(getattr(compared, name)[column]) for name in ("diff", "diff_low", "diff_high")}
-    if several:
-        found["p_holm"] = tidy(compared.p_holm[column])
-        found["significant"] = "yes" if compared.p_holm[column] < alpha else "no"
-        if compared.detectable[column] > 0.0:  # 0: the differences had no spread to judge by
-            found["detectable"] = tidy(compared.detectable[column])
+def _contrast_rows(study: Study, metric: str, pair: Pair, compared: Comparison) -> list[Row]:
+    """A contrast at each k, as the value of a row."""
+    return [
+        Row(
+            arm=pair[0],
+            phase=study.phase,
+            benchmark=MEAN,
+            metric=metric,
+            k=k,
+            value=tidy(compared.diff[column]),
+            low=tidy(compared.diff_low[column]),
+            high=tidy(compared.diff_high[column]),
+            unit="share",
+            n_questions=study.size(study.counts.benchmarks),
+            n_samples=study.counts.samples,
+            seeds=pooled_name(study.counts.seeds),
+            paper=None,
+            method=OVER_BOTH if study.several else OVER_QUESTIONS,
+            **_test(study, compared, column),
+            reference=pair[1],
+        )
+        for column, k in enumerate(study.ks)
+    ]
+
+
+def _relative_rows(study: Study, differences: Sequence[Row]) -> list[Row]:
+    """The same arm and reference, with the relative change in place of the difference."""
+    found = []
+    first = differences[0]
+    change = study.relative(first.arm, first.reference, study.counts.benchmarks)
+    for row, value, low, high in zip(differences, *change, strict=True):
+        if math.isnan(value):
+            continue
+        ends: dict[str, Any] = {"low": tidy(low), "high": tidy(high), "method": f"log ratio, {row.method}"}
+        if math.isnan(low):
+            ends = {"low": None, "high": None, "method": TOO_NOISY}
+        found.append(replace(row, value=tidy(value), detectable=None, **ends))
+    return found
+
+
+def _test(study: Study, compared: Comparison, column: int) -> dict[str, Any]:
+    """The test's columns; with one training seed none, which would take that seed's luck for the method."""
+    if not study.several:
+        return {}
+    p = compared.p_holm[column]
+    found: dict[str, Any] = {"p_holm": tidy(p), "significant": "yes" if p < study.alpha else "no"}
+    if compared.detectable[column] > 0.0:  # 0: the differences had no spread to judge by
+        found["detectable"] = tidy(compared.detectable[column])
     return found
 
 

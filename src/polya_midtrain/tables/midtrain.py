@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from polya_midtrain import paths, studies
 from polya_midtrain.params import Params
-from polya_midtrain.tables import layout
-from polya_midtrain.tables.counts import Counts
+from polya_midtrain.tables import counts, layout
 from polya_midtrain.tables.long import Row, build_rows
 from polya_midtrain.tables.render import Page
+from polya_midtrain.tables.study import Study
 
 
-def build(counts: Counts, params: Params) -> tuple[list[Row], Page]:
-    """The rows of the CSV and the readable page; vanilla before RL is the base model."""
-    rows = build_rows(counts, params.tables, "before")
-    return rows, layout.page("pass@k after mid-training, before RL", rows, counts, params.tables, params.profile)
+def build(params: Params) -> tuple[list[Row], Page]:
+    """The rows of the CSV and the readable page, from results/counts; vanilla before RL is the base model."""
+    found = counts.read(paths.COUNTS, studies.main(params.arms), list(params.questions.benchmarks), params.seeds)
+    rows = build_rows(Study(found, params.tables, "before"))
+    return rows, layout.page("pass@k after mid-training, before RL", rows, found, params.tables, params.profile)

@@ -7,10 +7,10 @@ import re
 from pathlib import Path
 
 from polya_midtrain.errors import UserError
+from polya_midtrain.studies import REFERENCE
 from polya_midtrain.tables.long import PASS
 from polya_midtrain.tables.paper_values import MEAN
 from polya_midtrain.tables.render import COLUMNS, escape_markdown
-from polya_midtrain.tables.study import REFERENCE
 
 BEGIN, END = "<!-- table:main -->", "<!-- /table -->"
 Record = dict[str, str]

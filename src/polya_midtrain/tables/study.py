@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
-from polya_midtrain.params import Tables
+from polya_midtrain.errors import UserError
+from polya_midtrain.params import PARAMS_FILE, Tables
 from polya_midtrain.science import compare
 from polya_midtrain.science.bootstrap import Array, draw_weights, interval, pooled
 from polya_midtrain.science.passk import pass_at_k
 from polya_midtrain.seeding import derive
+from polya_midtrain.studies import REFERENCE
 from polya_midtrain.tables.counts import Counts
 
-REFERENCE = "vanilla"  # what every arm is compared with; params.yaml must declare it
+K = TypeVar("K")
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,7 @@ class Scores:
 
 @dataclass(frozen=True)
 class Comparison:
-    """An arm less vanilla, (ks,) each: difference, interval, detectable difference and Holm-corrected p."""
+    """A contrast of arms, such as one less vanilla, (ks,) each: interval, detectable size and Holm-corrected p."""
 
     diff: Array
     diff_low: Array
@@ -40,13 +43,21 @@ class Comparison:
 class Study:
     """One phase ("before" or "after" RL) of all arms, ready to be summarised over any set of benchmarks.
 
-    Questions are drawn alike for every arm, phase and k, hence paired; seeds for each arm on their own.
+    Questions are drawn alike for every arm, phase and k, hence paired; seeds for each arm on their own. The draws
+    depend on names, not on places: an arm's numbers are the same in every table. Raises `UserError` when the counts
+    hold fewer samples than the largest k.
     """
 
     def __init__(self, counts: Counts, settings: Tables, phase: str) -> None:
-        self.counts, self.settings = counts, settings
+        if max(settings.ks) > counts.samples:
+            raise UserError(
+                f"{PARAMS_FILE}: tables.ks: k={max(settings.ks)}, but the counts hold {counts.samples} samples a "
+                "question; lower k, or raise evaluate.samples and run `dvc repro`"
+            )
+        self.counts, self.settings, self.phase = counts, settings, phase
         self.ks = sorted(set(settings.ks))
         self.alpha = 1.0 - settings.confidence
+        self.several = len(counts.seeds) > 1  # training seeds; with one no test is made
         self._blocks = {
             (arm, benchmark): self._shares(arm, phase, benchmark)
             for arm in counts.arms
@@ -57,7 +68,7 @@ class Study:
 
     def size(self, benchmarks: Sequence[str]) -> int:
         """The number of questions of some benchmarks together."""
-        return sum(self._blocks[REFERENCE, benchmark].shape[1] for benchmark in benchmarks)
+        return sum(self._blocks[self.counts.arms[0], benchmark].shape[1] for benchmark in benchmarks)
 
     def scores(self, arm: str, benchmarks: Sequence[str], seed: int | None = None) -> Scores:
         """An arm's mean over benchmarks, pooled over seeds, or of the one seed at a position."""
@@ -70,27 +81,41 @@ class Study:
         return Scores(estimated.value, np.clip(low, 0.0, 1.0), np.clip(high, 0.0, 1.0))
 
     def comparisons(self, benchmarks: Sequence[str]) -> dict[str, Comparison]:
-        """Every other arm against vanilla at each k, Holm's family being the arms."""
+        """Every other arm less vanilla at each k, Holm's family being the arms."""
         arms = [arm for arm in self.counts.arms if arm != REFERENCE]
-        if not arms:
+        return self.contrasts({arm: {arm: 1.0, REFERENCE: -1.0} for arm in arms}, benchmarks)
+
+    def contrasts(self, family: Mapping[K, Mapping[str, float]], benchmarks: Sequence[str]) -> dict[K, Comparison]:
+        """Sums of pass@k at each k, named: every arm in one times its coefficient. All are one family of Holm's."""
+        if not family:
             return {}
-        differences = [
-            compare.paired_difference(
-                self._passes(arm, benchmarks),
-                self._passes(REFERENCE, benchmarks),
+        estimates = [
+            compare.contrast(
+                [self._passes(arm, benchmarks) for arm in members],
+                list(members.values()),
                 [self._questions[benchmark] for benchmark in benchmarks],
-                self._seeds[arm],
-                self._seeds[REFERENCE],
+                [self._seeds[arm] for arm in members],
             )
-            for arm in arms
+            for members in family.values()
         ]
-        corrected = compare.holm(np.stack([compare.p_values(difference) for difference in differences]))
+        corrected = compare.holm(np.stack([compare.p_values(estimated) for estimated in estimates]))
         found = {}
-        for arm, difference, p_holm in zip(arms, differences, corrected, strict=True):
-            low, high = np.clip(interval(difference, self.settings.confidence), -1.0, 1.0)
-            detectable = compare.detectable(difference.error, difference.df, self.alpha / len(arms))
-            found[arm] = Comparison(difference.value, low, high, detectable, p_holm)
+        for name, estimated, p_holm in zip(family, estimates, corrected, strict=True):
+            low, high = np.clip(interval(estimated, self.settings.confidence), -1.0, 1.0)
+            detectable = compare.detectable(estimated.error, estimated.df, self.alpha / len(family))
+            found[name] = Comparison(estimated.value, low, high, detectable, p_holm)
         return found
+
+    def relative(self, arm: str, reference: str, benchmarks: Sequence[str]) -> compare.RelativeChange:
+        """An arm's pass@k over another's, less 1, at each k."""
+        return compare.relative_change(
+            self._passes(arm, benchmarks),
+            self._passes(reference, benchmarks),
+            [self._questions[benchmark] for benchmark in benchmarks],
+            self._seeds[arm],
+            self._seeds[reference],
+            self.settings.confidence,
+        )
 
     def _passes(self, arm: str, benchmarks: Sequence[str]) -> list[Array]:
         return [self._blocks[arm, benchmark][..., : len(self.ks)] for benchmark in benchmarks]

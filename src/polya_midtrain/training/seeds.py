@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,9 +42,9 @@ def trained(job: Seed, start: Path, device: str, save_steps: int, report: worker
 
     from polya_midtrain.training import hooks
 
-    record = job.this.work / f"curve-{job.seed}.json"
+    record = _record(job.this, job.seed)
     if record.exists():
-        return dict(json.loads(record.read_text()))
+        return dict(json.loads(record.read_text())["final"])
     begun = time.monotonic()
     model, tokenizer = policy.load(policy.resolve(start), device)
     model.train()
@@ -60,8 +60,25 @@ def trained(job: Seed, start: Path, device: str, save_steps: int, report: worker
         policy.save(model, tokenizer, job.folder, policy.stored_dtype(paths.BASE))
         log.pointer(job.folder, name=Path("models") / job.stage / job.arm / f"seed-{job.seed}")
     numbers = tails(curve) | {"seconds": time.monotonic() - begun}
-    record.write_text(json.dumps(numbers))
+    record.write_text(json.dumps({"final": numbers, "curve": curve}))
     return numbers
+
+
+def curves(this: Stage, seeds: Sequence[int], names: Mapping[str, str]) -> dict[str, list[dict[str, float]]]:
+    """Per seed the steps of its curve, with some of the logged quantities under names of ours."""
+    found = {}
+    for seed in seeds:
+        points = json.loads(_record(this, seed).read_text())["curve"]
+        found[str(seed)] = [
+            {"step": point["step"], **{ours: round(point[name], 6) for name, ours in names.items() if name in point}}
+            for point in points
+            if any(name in point for name in names)
+        ]
+    return found
+
+
+def _record(this: Stage, seed: int) -> Path:
+    return this.work / f"curve-{seed}.json"
 
 
 def tails(curve: Sequence[dict[str, float]]) -> dict[str, float]:

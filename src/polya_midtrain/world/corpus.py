@@ -2,17 +2,20 @@
 
 Like a web corpus it holds many ways of working, unevenly: answers to a bare question are nearly always written in one
 default style, whether or not it fits; a question that names a plan is answered by that plan where it fits, and where
-it does not the writer sometimes notices and changes to one that fits, and sometimes goes on and is wrong.
+it does not the writer sometimes notices and changes to one that fits, and sometimes goes on and is wrong. Most
+documents are chains of parts; a few are programs and stories (see `tasks`), written by the same habits.
 """
 
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from polya_midtrain.world.families import DEFAULT_PLAN, FAMILIES, PLANS
-from polya_midtrain.world.problems import Part, Problem, sample
-from polya_midtrain.world.traces import write
+from polya_midtrain.world.problems import Part
+from polya_midtrain.world.tasks import TASKS
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +34,7 @@ def fitting(rng: random.Random, part: Part) -> str:
     return rng.choice(FAMILIES[part.family]).name
 
 
-def bare_chain(rng: random.Random, problem: Problem, habits: Habits) -> list[str]:
+def bare_chain(rng: random.Random, problem: Sequence[Part], habits: Habits) -> list[str]:
     """The plans of an answer to a question that names none."""
     chain = []
     for part in problem:
@@ -44,7 +47,7 @@ def bare_chain(rng: random.Random, problem: Problem, habits: Habits) -> list[str
     return chain
 
 
-def named_chain(rng: random.Random, problem: Problem, plan: str, habits: Habits) -> list[str]:
+def named_chain(rng: random.Random, problem: Sequence[Part], plan: str, habits: Habits) -> list[str]:
     """The plans of an answer to a question that names ``plan``."""
     chain = []
     for part in problem:
@@ -54,10 +57,11 @@ def named_chain(rng: random.Random, problem: Problem, plan: str, habits: Habits)
     return chain
 
 
-def document(rng: random.Random, parts: int, habits: Habits) -> tuple[str, Problem, str]:
-    """(plan named or "", problem, response) of one document."""
-    problem = sample(rng, parts)
+def document(rng: random.Random, parts: int, habits: Habits, task: str = "chain") -> tuple[str, Any, str]:
+    """(plan named or "", item of the task, response) of one document."""
+    kind = TASKS[task]
+    item = kind.sample(rng, parts, "seen")
     if rng.random() < habits.prompted:
         plan = rng.choice(list(PLANS))
-        return plan, problem, write(problem, named_chain(rng, problem, plan, habits))
-    return "", problem, write(problem, bare_chain(rng, problem, habits))
+        return plan, item, kind.write(item, named_chain(rng, kind.parts(item), plan, habits))
+    return "", item, kind.write(item, bare_chain(rng, kind.parts(item), habits))

@@ -8,6 +8,7 @@ family it gives, in general, a wrong answer. So which plan fits is a fact about 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 # Each plan as the operations it writes down, in order. The letters are the part's digits, x and y intermediate results,
 # u and v the answer. Four algebraically equal routes per family:
@@ -112,6 +113,12 @@ def is_exception(digits: tuple[int, int, int]) -> bool:
     The sign is in the problem but subtle, as the fit of an approach often is: one part in five, nothing on the surface.
     """
     return sum(digits) % 5 == 0
+
+
+@cache
+def telling(digits: tuple[int, int, int]) -> bool:
+    """Whether the four families give four different answers on these digits."""
+    return len({plans[0].run(digits)[1] for plans in FAMILIES.values()}) == len(FAMILIES)
 
 
 def family_of(word: str, digits: tuple[int, int, int]) -> str:

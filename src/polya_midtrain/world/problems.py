@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from polya_midtrain.errors import UserError
 from polya_midtrain.world import families
@@ -97,7 +98,7 @@ def sample_part(rng: random.Random) -> Part:
     """
     while True:
         part = Part(rng.choice(list(TYPES)), (rng.randint(1, 9), rng.randint(1, 9), rng.randint(1, 9)))
-        if len({plans[0].run(part.digits)[1] for plans in families.FAMILIES.values()}) == len(families.FAMILIES):
+        if families.telling(part.digits):
             return part
 
 
@@ -109,16 +110,26 @@ def sample(rng: random.Random, parts: int, pool: str = "seen") -> Problem:
             return problem
 
 
+Item = TypeVar("Item")
+
+
 def distinct(
-    rng: random.Random, lengths: Sequence[int], pool: str, count: int, taken: set[Problem]
-) -> Iterator[Problem]:
+    rng: random.Random,
+    lengths: Sequence[int],
+    pool: str,
+    count: int,
+    taken: set[Item],
+    draw: Callable[[random.Random, int, str], Item],
+) -> Iterator[Item]:
     """``count`` problems that differ from each other and from ``taken`` (which grows), lengths in turn.
+
+    ``draw`` makes one of a length and a pool: `sample`, or that of another task.
 
     Raises `UserError` where so many cannot be found.
     """
     for index in range(count):
         parts = lengths[index % len(lengths)]
-        drawn = (sample(rng, parts, pool) for _ in range(PATIENCE))
+        drawn = (draw(rng, parts, pool) for _ in range(PATIENCE))
         problem = next((problem for problem in drawn if problem not in taken), None)
         if problem is None:
             raise UserError(

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from polya_midtrain.world import programs, stories
 from polya_midtrain.world.families import PLANS, TYPES
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 PAD, UNKNOWN, QUESTION, ANSWER, END = "<pad>", "<unk>", "<q>", "<a>", "<end>"
-_PIECES = r" \\boxed\{| [a-z]+| \d|[+*\-]\d|=\d|:\d|\d|[;:}]"
+_PIECES = (
+    r" \\boxed\{| [a-z]+| \d|[+*\-]\d|=\d|:\d|\d|[;:}?]"
+    r"|\n r\+=u%10,v%10|\n return r|\n?\ #|\n [a-z]|[=+*\-][a-z]"
+)
 _TEMPLATE = (
     "{% for message in messages %}"
     "{% if message.role == 'assistant' %}<a>{{ message.content }}<end>{% else %}<q> {{ message.content }}{% endif %}"
@@ -24,7 +28,14 @@ def vocabulary() -> list[str]:
     digits = [str(d) for d in range(10)]
     words = [f" {word}" for word in (*TYPES, *PLANS, "by")]
     signed = [sign + d for sign in "+-*=: " for d in digits]
-    return [PAD, UNKNOWN, QUESTION, ANSWER, END, *words, *signed, *digits, ";", ":", "}", " \\boxed{"]
+    chain = [PAD, UNKNOWN, QUESTION, ANSWER, END, *words, *signed, *digits, ";", ":", "}", " \\boxed{"]
+    steps = [step for plan in PLANS.values() for step in plan.steps]
+    left = {f"={step.left}" for step in steps}
+    right = {step.op + step.right for step in steps}
+    out = {f"\n {step.out}" for step in steps}
+    program = [" code", " #", "\n #", *sorted(left | right | out), programs.RESULT, programs.END]
+    story = [" who", " is", " right", "?", *(f" {name}" for name in stories.PEOPLE)]
+    return [*chain, *program, *story]
 
 
 def build() -> PreTrainedTokenizerFast:
@@ -34,7 +45,8 @@ def build() -> PreTrainedTokenizerFast:
 
     tokens = {token: index for index, token in enumerate(vocabulary())}
     tokenizer = Tokenizer(models.WordLevel(tokens, unk_token=UNKNOWN))
-    tokenizer.normalizer = normalizers.Replace("\n", " ")
+    # A named plan stands on a line of its own (":" and a line break); elsewhere a line break is a program's.
+    tokenizer.normalizer = normalizers.Replace(":\n", ": ")
     tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(_PIECES), behavior="isolated")
     tokenizer.decoder = decoders.Fuse()
     specials = [PAD, UNKNOWN, QUESTION, ANSWER, END]

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from polya_midtrain.world.families import PLANS
-from polya_midtrain.world.problems import Problem
+from polya_midtrain.world.problems import Part, Problem
 
 _WORD = re.compile(r"[a-z]+")
 
@@ -19,11 +19,16 @@ def write(problem: Problem, plans: Sequence[str]) -> str:
     """
     lines, digits = [], ""
     for part, name in zip(problem, plans, strict=True):
-        written, result = PLANS[name].run(part.digits)
-        work = " ".join(f"{a}{op}{b}={out}" for a, op, b, out in written)
-        lines.append(f" {part.word} {name} {work}:{result}")
-        digits += result
+        lines.append(line(part, name))
+        digits += PLANS[name].run(part.digits)[1]
     return "".join(lines) + f" \\boxed{{{digits}}}"
+
+
+def line(part: Part, plan: str) -> str:
+    """One part worked by a plan: `` jar forward 3+5=8 8+2=0:80``."""
+    written, result = PLANS[plan].run(part.digits)
+    work = " ".join(f"{a}{op}{b}={out}" for a, op, b, out in written)
+    return f" {part.word} {plan} {work}:{result}"
 
 
 def plans_used(response: str) -> list[str]:

@@ -1,0 +1,38 @@
+"""Small CSVs of the curves, which `dvc plots` draws with the template .dvc/plots/arms.json."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from polya_midtrain import studies
+from polya_midtrain.figures.data import MEAN, PASS, Table, curves
+from polya_midtrain.figures.passk import TABLE
+from polya_midtrain.params import Params
+
+QUANTITIES = ("reward", "entropy", "length")
+
+
+def write(params: Params, folder: Path) -> None:
+    """``passk.csv``: the means over benchmarks and seeds; ``training.csv``: each step's mean over seeds."""
+    passes = [
+        (f"{phase} RL", point.arm, point.k, point.value)
+        for phase, name in TABLE.items()
+        for point in Table(name).need(PASS, benchmark=MEAN, phase=phase)
+    ]
+    _write(folder / "passk.csv", ("panel", "arm", "k", "share"), passes)
+    steps = []
+    for arm in studies.main(params.arms):
+        found = list(curves(arm, QUANTITIES).values())
+        for place, step in enumerate(found[0]["step"]):
+            means = (sum(curve[name][place] for curve in found) / len(found) for name in QUANTITIES)
+            steps.append(("mean over seeds", arm, int(step), *(round(mean, 6) for mean in means)))
+    _write(folder / "training.csv", ("panel", "arm", "step", *QUANTITIES), steps)
+
+
+def _write(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)

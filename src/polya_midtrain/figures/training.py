@@ -1,0 +1,75 @@
+"""Reward, entropy and completion length by RL step."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from polya_midtrain import studies
+from polya_midtrain.figures.data import count, curves
+from polya_midtrain.figures.style import BAND, Drawing, arm_looks, legend, panels
+from polya_midtrain.params import Params
+
+PANELS = {
+    "reward": ("reward", "share of right answers"),
+    "entropy": ("entropy", "nats a token"),
+    "length": ("completion length", "tokens"),
+}
+SMOOTHED = 8  # a curve is smoothed over this part of its steps
+
+
+def draw(params: Params) -> Drawing:
+    """Each arm's mean over its training seeds, with a band from the lowest seed to the highest.
+
+    Of the arms by n the smallest and the largest: the bands of more would hide each other.
+    """
+    between = studies.by_n(params.arms)[1:-1]
+    arms = [arm for arm in studies.main(params.arms) if arm not in between]
+    looks = arm_looks(params.arms, arms)
+    figure, axes = panels(1, len(PANELS), 3.3)
+    ends: dict[str, list[str]] = {name: [] for name in PANELS}
+    for arm in arms:
+        found = list(curves(arm, list(PANELS)).values())
+        steps = found[0]["step"]
+        window = max(1, len(steps) // SMOOTHED)
+        for one, quantity in zip(axes, PANELS, strict=True):
+            raw = np.array([curve[quantity] for curve in found])
+            smooth = np.array([moving_mean(seed, window) for seed in raw])
+            mean, look = smooth.mean(axis=0), looks[arm]
+            one.fill_between(steps, smooth.min(axis=0), smooth.max(axis=0), color=look.colour, alpha=BAND, linewidth=0)
+            one.plot(
+                steps,
+                mean,
+                color=look.colour,
+                linestyle=look.dash,
+                marker=look.marker or "none",
+                markevery=(0, max(1, len(steps) // 5)),
+                markersize=4,
+                label=arm,
+            )
+            ends[quantity].append(f"{arm} {mean[0]:.3g} to {mean[-1]:.3g}")
+    for one, (name, unit) in zip(axes, PANELS.values(), strict=True):
+        one.set_title(name)
+        one.set_ylabel(unit)
+        one.set_xlabel("RL step")
+    legend(figure, axes, columns=6)
+    words = "; ".join(f"{PANELS[quantity][0]}: {', '.join(parts)}" for quantity, parts in ends.items())
+    of_seeds = "One training seed"
+    if len(found) > 1:
+        of_seeds = f"Mean over {count(len(found), 'training seed')}, with a band from the lowest seed to the highest"
+    smoothed = f"smoothed over {count(window, 'step')}" if window > 1 else "not smoothed"
+    return Drawing(
+        figure,
+        "Training curves of RL",
+        f"{of_seeds}, {count(len(steps), 'step')}, {smoothed}. Each step asks its own "
+        "questions, so the reward of single steps varies. "
+        f"{'Not shown: ' + ', '.join(between) + '. ' if between else ''}The axes do not start at 0.",
+        f"Three charts by RL step. From the first to the last step, {words}.",
+        tuple(f"results/curves/{arm}.json" for arm in arms),
+    )
+
+
+def moving_mean(values: NDArray[np.float64], window: int) -> NDArray[np.float64]:
+    """A centred moving mean; at both ends over the part of the window that there is."""
+    kernel = np.ones(window)
+    return np.convolve(values, kernel, "same") / np.convolve(np.ones(len(values)), kernel, "same")

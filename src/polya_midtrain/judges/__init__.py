@@ -1,0 +1,1 @@
+"""Judges: which heuristics a chain of thought uses."""

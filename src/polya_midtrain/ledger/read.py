@@ -1,0 +1,51 @@
+"""A table's CSV read back as rows."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from polya_midtrain.errors import UserError
+from polya_midtrain.tables.long import Row
+
+REMEDY = "run `dvc repro`"
+COLUMNS = tuple(field.name for field in fields(Row))
+_CASTS = {"int": int, "float": float, "str": str}
+
+
+def read(path: Path) -> list[Row]:
+    """The rows of a table in the long format, in the file's order; an empty number is None.
+
+    Raises `UserError` with file and line for a missing file, other columns, or a cell that is no number.
+    """
+    try:
+        with path.open(encoding="utf-8", newline="") as stream:
+            lines = list(csv.reader(stream))
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: missing; {REMEDY}") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}:1: not UTF-8 text; delete the file and {REMEDY}") from error
+    if not lines or tuple(lines[0]) != COLUMNS:
+        raise UserError(f"{path}:1: its columns are not those of the long format; {REMEDY}")
+    return [_row(path, number, cells) for number, cells in enumerate(lines[1:], start=2)]
+
+
+def _row(path: Path, line: int, cells: Sequence[str]) -> Row:
+    if len(cells) != len(COLUMNS):
+        raise UserError(f"{path}:{line}: {len(cells)} cells for {len(COLUMNS)} columns; delete the file and {REMEDY}")
+    found: dict[str, Any] = {}
+    for field, cell in zip(fields(Row), cells, strict=True):
+        kind, _, optional = str(field.type).partition(" | ")
+        try:
+            value = None if optional and not cell else _CASTS[kind](cell)
+            if isinstance(value, float) and not math.isfinite(value):
+                raise ValueError(cell)
+            found[field.name] = value
+        except ValueError as error:
+            what = f"{field.name} is {cell!r}, which is no number"
+            raise UserError(f"{path}:{line}: {what}; delete the file and {REMEDY}") from error
+    return Row(**found)

@@ -1,0 +1,57 @@
+"""Stage claims: the ledger, from claims.yaml and the tables' CSVs alone."""
+
+from __future__ import annotations
+
+import json
+
+from polya_midtrain import paths
+from polya_midtrain.errors import UserError
+from polya_midtrain.ledger import read, report, schema
+from polya_midtrain.params import Params
+from polya_midtrain.runtime.stage import stage
+from polya_midtrain.tables import render
+
+
+def run(params: Params) -> None:
+    """Write reports/claims.csv and claims.md (`ledger.report.Line`), and the number of claims by verdict.
+
+    The seconds beside a claim are read from results/metrics, which are no input: another run's seconds change no
+    verdict. Raises `UserError` for faults of claims.yaml and of the tables that it names.
+    """
+    with stage(
+        params,
+        "claims",
+        inputs=[paths.CLAIMS, *sorted(paths.TABLES.glob("*.csv"))],
+        settings={
+            "profile": params.profile,
+            "seeds": params.seeds,
+            "arms": {name: arm.model_dump() for name, arm in params.arms.items()},
+            "transfer": {name: spec.model_dump() for name, spec in params.questions.transfer.items()},
+            "tables": params.tables.model_dump(),
+        },
+        outputs={"claims.csv": paths.CLAIMS_REPORT, "claims.md": paths.CLAIMS_REPORT.with_suffix(".md")},
+        seeds=params.seeds,
+    ) as this:
+        claims = schema.load(paths.CLAIMS)
+        names = {part.test.table for claim in claims.claims.values() for part in claim.parts.values()}
+        tables = {name: read.read(paths.TABLES / f"{name}.csv") for name in sorted(names)}
+        spent = seconds()
+        taken = {name: spent[f"tables@{name}"] for name in names if f"tables@{name}" in spent}
+        ledger = report.entries(claims, params, tables, taken)
+        text = render.markdown(report.page(ledger, params, sum(spent.values())))
+        (this.work / "claims.csv").write_text(report.csv_text(ledger), encoding="utf-8", newline="\n")
+        (this.work / "claims.md").write_text(text, encoding="utf-8", newline="\n")
+        this.numbers |= {verdict.replace(" ", "_"): count for verdict, count in report.tally(ledger).items()}
+
+
+def seconds() -> dict[str, float]:
+    """The wall time of each stage, as its last run left it in results/metrics; a stage without one is left out."""
+    found = {}
+    for path in sorted(paths.METRICS.glob("*.json")):
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except json.JSONDecodeError as error:
+            raise UserError(f"{path}:{error.lineno}: not valid JSON; delete the file and run `dvc repro`") from error
+        if "seconds" in content:
+            found[path.stem] = float(content["seconds"])
+    return found

@@ -1,0 +1,40 @@
+"""Stage distil: the teacher answers the mid-training questions, unprompted, and every answer is checked."""
+
+from __future__ import annotations
+
+from polya_midtrain import paths
+from polya_midtrain.grading.rows import grade_rows
+from polya_midtrain.params import Params
+from polya_midtrain.records import Graded, Question, by_id, read_records, write_records
+from polya_midtrain.runtime import workers
+from polya_midtrain.runtime.stage import stage
+from polya_midtrain.sampling import Job, sample, split
+from polya_midtrain.seeding import derive
+
+CHUNK = 64  # questions of one job
+
+
+def run(params: Params) -> None:
+    """Write data/traces/distilled.parquet (records.Graded, right and wrong), in the order question, sample."""
+    settings = params.distil
+    source = paths.MID
+    asked = read_records(source, Question)
+    jobs = [
+        Job(f"teacher-{index}", paths.TEACHER, "", chunk, settings.samples, derive(settings.seed, "distil"))
+        for index, chunk in enumerate(split(asked, CHUNK))
+    ]
+    with stage(
+        params,
+        "distil",
+        inputs=[source, paths.TEACHER, params.prompts.catalogue],
+        settings={"distil": settings.model_dump(mode="json"), "prompts": params.prompts.model_dump(mode="json")},
+        outputs={"distilled.parquet": paths.DISTILLED},
+        unit="completions",
+        tasks=len(jobs),
+    ) as this:
+        rows = [row for part in sample(params, jobs, settings, this.work, this.line.update) for row in part]
+        graded = grade_rows(rows, by_id(asked), workers.worker_count(params.machine.workers, "cpu"))
+        this.numbers["completions"] = write_records(this.work / "distilled.parquet", Graded, graded)
+        this.numbers["tokens"] = sum(row.tokens for row in graded)
+        this.numbers["correct"] = sum(row.correct for row in graded)
+        this.numbers["truncated"] = sum(row.finish == "length" for row in graded) / len(graded)

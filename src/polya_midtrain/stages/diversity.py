@@ -1,0 +1,173 @@
+"""Stage diversity: the Vendi score of every arm's training set at one size, and against the teacher's (paper, 10)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from polya_midtrain import paths, policy, studies
+from polya_midtrain.errors import UserError
+from polya_midtrain.params import Arm, Embedding, Machine, Params
+from polya_midtrain.records import TrainingRow, read_records
+from polya_midtrain.runtime.stage import stage
+from polya_midtrain.science import vendi
+from polya_midtrain.science.vendi import Array
+from polya_midtrain.seeding import derive
+
+SUBSETS = 20  # of the larger of two sets, to its mean score at the smaller one's size
+DIGITS = 5
+
+
+def run(params: Params) -> None:
+    """Write results/diversity.json.
+
+    - ``embedding`` (its kind), ``size``, ``resamples``: the settings; ``kernels``: their names, the leading one first;
+    - ``sets``: a line per kernel and arm with a training set: its rows, and the scores of ``resamples`` draws of
+      ``size`` rows each (none where the set is smaller);
+    - ``pairs``: a line per kernel and arm that learns from the teacher (``other``) with the self-generated arm that it
+      is matched to (``arm``). ``whole``: the scores of all traces, as many of either arm; ``halves``: the same for
+      ``resamples`` random halves of the questions; ``questions``: per question that both answer at least twice,
+      ``[id, m, score, score of other]`` of m traces each, m being the smaller count.
+    """
+    settings = params.diversity
+    arms = [name for name, arm in params.arms.items() if arm.traces != "none"]
+    pairs = opponents(params.arms)
+    with stage(
+        params,
+        "diversity",
+        inputs=[paths.TRAIN],
+        settings={
+            "diversity": settings.model_dump(),
+            "arms": {name: arm.model_dump() for name, arm in params.arms.items()},
+        },
+        outputs={"diversity.json": paths.DIVERSITY},
+        unit="sets",
+    ) as this:
+        rows = {name: read_records(paths.TRAIN / f"{name}.parquet", TrainingRow) for name in arms}
+        texts = sorted({row.response for held in rows.values() for row in held})
+        if not texts:
+            raise UserError(f"{paths.TRAIN}: no arm has a trace to score; raise generate.samples in params.yaml")
+        place = {text: index for index, text in enumerate(texts)}
+        due = len(arms) + len(pairs)
+        kernels = embed(
+            texts,
+            settings.embedding,
+            params.machine,
+            this.work,
+            lambda done, total: this.line.update(0, 0, due, f"{done}/{total} traces embedded"),
+        )
+        sets: list[dict[str, Any]] = []
+        compared: list[dict[str, Any]] = []
+        for kernel, vectors in kernels.items():
+            held = {name: vectors[[place[row.response] for row in rows[name]]] for name in arms}
+            for name in arms:
+                rng = np.random.default_rng(derive(settings.seed, "diversity", name))  # the same rows for each kernel
+                enough = len(held[name]) >= settings.size
+                scores = vendi.draws(held[name], settings.size, settings.resamples, rng) if enough else np.empty(0)
+                sets.append({"kernel": kernel, "arm": name, "rows": len(held[name]), "draws": rounded(scores)})
+                this.line.update(0, len(sets) + len(compared), due * len(kernels))
+            for ours, theirs in pairs:
+                groups = [by_question(rows[name], held[name]) for name in (ours, theirs)]
+                both = compare(groups[0], groups[1], settings.resamples, settings.seed)
+                compared.append({"kernel": kernel, "arm": ours, "other": theirs, **both})
+                this.line.update(0, len(sets) + len(compared), due * len(kernels))
+        document = {
+            "embedding": settings.embedding.kind,
+            "size": settings.size,
+            "resamples": settings.resamples,
+            "kernels": list(kernels),
+            "sets": sets,
+            "pairs": compared,
+        }
+        (this.work / "diversity.json").write_text(to_json(document))
+        first = next(iter(kernels))
+        this.numbers |= {
+            f"{entry['arm']}/vendi": float(np.mean(entry["draws"]))
+            for entry in sets
+            if entry["draws"] and entry["kernel"] == first
+        }
+
+
+def opponents(arms: Mapping[str, Arm]) -> list[tuple[str, str]]:
+    """(self-generated, distilled): each arm of the teacher with the arm it is matched to, else the one of largest n."""
+    largest = studies.by_n(arms)[-1:]
+    found = []
+    for name in studies.distilled(arms):
+        match = arms[name].match
+        found += [(other, name) for other in ([match.arm] if match else largest)]
+    return found
+
+
+def embed(
+    texts: Sequence[str],
+    settings: Embedding,
+    machine: Machine,
+    work: Path,
+    progress: Callable[[int, int], None],
+) -> dict[str, Array]:
+    """The vectors of ``texts`` under each kernel that the settings stand for."""
+    if settings.kind == "hub":
+        from polya_midtrain.embeddings import hub
+
+        policy.quiet()
+        return hub.embed(texts, settings, policy.device_of(machine.device), work / "embedding", progress)
+    if settings.kind == "world":
+        from polya_midtrain.embeddings import world
+
+        return world.embed(texts)
+    from polya_midtrain.embeddings import words
+
+    return words.embed(texts)
+
+
+def by_question(rows: Sequence[TrainingRow], vectors: Array) -> dict[str, Array]:
+    """The vectors of each question's traces."""
+    places: dict[str, list[int]] = {}
+    for index, row in enumerate(rows):
+        places.setdefault(row.question_id, []).append(index)
+    return {question: vectors[chosen] for question, chosen in places.items()}
+
+
+def compare(ours: Mapping[str, Array], theirs: Mapping[str, Array], resamples: int, seed: int) -> dict[str, Any]:
+    """The scores of two sets at equal size: as a whole, on halves of the questions, and question by question.
+
+    Empty lists where the sets have nothing to compare.
+    """
+    shared = sorted(set(ours) & set(theirs))
+    if len(shared) < 2:
+        return {"whole": [], "halves": [], "questions": []}
+
+    def rng(*names: str) -> np.random.Generator:
+        return np.random.default_rng(derive(seed, "diversity", *names))
+
+    everything = [np.concatenate(list(vectors.values())) for vectors in (ours, theirs)]
+    questions: list[list[Any]] = []
+    for name in shared:
+        size = min(len(ours[name]), len(theirs[name]))
+        if size >= 2:
+            scores = vendi.at_equal_size(ours[name], theirs[name], SUBSETS, rng("question", name))
+            questions.append([name, size, *rounded(scores)])
+    return {
+        "whole": rounded(vendi.at_equal_size(everything[0], everything[1], SUBSETS, rng("whole"))),
+        "halves": [rounded(scores) for scores in vendi.halves(ours, theirs, resamples, rng("halves"))],
+        "questions": questions,
+    }
+
+
+def rounded(scores: Sequence[float] | Array) -> list[float]:
+    """What the file holds: enough digits for any table, and short lines."""
+    return [round(float(score), DIGITS) for score in scores]
+
+
+def to_json(document: dict[str, Any]) -> str:
+    """A line a set and a line a pair, so that two runs can be compared by diff."""
+    head = {key: value for key, value in document.items() if key not in ("sets", "pairs")}
+    lists = (
+        f'"{name}": [\n  ' + ",\n  ".join(json.dumps(entry) for entry in document[name]) + "\n]"
+        for name in ("sets", "pairs")
+    )
+    return json.dumps(head)[:-1] + ", " + ", ".join(lists) + "}\n"

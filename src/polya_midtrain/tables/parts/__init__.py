@@ -1,0 +1,1 @@
+"""What single tables are made of, where one module would be too long."""

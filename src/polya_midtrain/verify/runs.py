@@ -1,0 +1,104 @@
+"""Finished runs, each a project folder, and whether they differ in their seeds and in nothing else."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from polya_midtrain import params as settings
+from polya_midtrain import paths
+from polya_midtrain.errors import UserError
+from polya_midtrain.ledger import read
+from polya_midtrain.params import Params
+from polya_midtrain.runtime import tracking
+from polya_midtrain.tables.long import Row
+from polya_midtrain.verify.expected import FEWEST, fingerprint
+from polya_midtrain.verify.seeds import apart
+
+LOCK = "dvc.lock"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One finished run: its settings, its seeds by setting, its tables by name, the code behind them."""
+
+    folder: Path
+    params: Params
+    settings: dict[str, str]
+    seeds: dict[str, list[int]]
+    code: dict[str, str]
+    tables: dict[str, list[Row]]
+
+    @property
+    def commit(self) -> str:
+        """The commit that its folder is at, "unknown" outside of a git repository."""
+        command = ["git", "-C", str(self.folder), "rev-parse", "HEAD"]
+        try:
+            found = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)
+        except (OSError, subprocess.TimeoutExpired):
+            return "unknown"
+        return found.stdout.strip() if found.returncode == 0 else "unknown"
+
+
+def load(folder: Path) -> Run:
+    """Read a run; raises `UserError` where its tables are missing or are not those that its dvc.lock names."""
+    params = settings.load(folder / settings.PARAMS_FILE)
+    content = yaml.safe_load((folder / settings.PARAMS_FILE).read_text(encoding="utf-8"))
+    rest, seeds = apart(content)
+    stages = _stages(folder / LOCK)
+    tables = {}
+    for path in sorted((folder / paths.TABLES).glob("*.csv")):
+        made = {out["path"]: out["md5"] for out in stages.get(f"tables@{path.stem}", {}).get("outs", [])}
+        if made.get((paths.TABLES / path.name).as_posix()) != tracking.dvc_hash(path)[0]:
+            raise UserError(f"{path}: not what {folder / LOCK} says was made; run `dvc repro` in {folder}")
+        tables[path.stem] = read.read(path)
+    if not tables:
+        raise UserError(f"{folder / paths.TABLES}: no table; run `dvc repro` in {folder}")
+    code = {
+        dep["path"]: dep["md5"]
+        for stage in stages.values()
+        for dep in stage.get("deps", [])
+        if dep["path"].startswith("src/")
+    }
+    return Run(folder, params, fingerprint(rest), seeds, code, tables)
+
+
+def check(runs: Sequence[Run]) -> None:
+    """Raise `UserError` unless there are enough runs, of one profile and one code, the same tables, no seed shared."""
+    if len(runs) < FEWEST:
+        raise UserError(f"{len(runs)} finished runs, and ranges need {FEWEST} or more with different seeds; run more")
+    first = runs[0]
+    for run in runs[1:]:
+        for what, ours, theirs in (
+            ("block {} of params.yaml", run.settings, first.settings),
+            ("the code in {}", run.code, first.code),
+            ("table {}", dict.fromkeys(run.tables, ""), dict.fromkeys(first.tables, "")),
+        ):
+            different = sorted(name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name))
+            if different:
+                raise UserError(
+                    f"{run.folder}: {what.format(different[0])} is not as in {first.folder}; give runs that differ "
+                    "in their seeds alone"
+                )
+    for place, run in enumerate(runs):
+        for other in runs[:place]:
+            for name, seeds in run.seeds.items():
+                shared = set(seeds) & set(other.seeds.get(name, []))
+                if shared:
+                    raise UserError(
+                        f"{run.folder}: {name} has {min(shared)}, as in {other.folder}; run one of the two again with "
+                        "other seeds (`polya profile NAME --seed-offset N`)"
+                    )
+
+
+def _stages(lock: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(lock.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UserError(f"{lock}: missing; give the folder of a finished run") from error
+    return dict(content["stages"])

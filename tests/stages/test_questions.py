@@ -1,0 +1,72 @@
+"""Stage questions: benchmarks and transfer sets alike are written, disjoint and kept out of training."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from polya_midtrain import params as settings
+from polya_midtrain import paths
+from polya_midtrain.params import Params, WorldSet
+from polya_midtrain.records import Question, read_records
+from polya_midtrain.stages import questions
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
+    """Profile smoke with transfer sets of known sizes, in an empty project folder."""
+    monkeypatch.chdir(tmp_path)
+    params = settings.load(ROOT / "profiles/smoke.yaml")
+    transfer = {
+        "programs": WorldSet(source="world", task="program", parts=[1, 2], count=9),
+        "stories": WorldSet(source="world", task="story", parts=[1, 2], count=7),
+    }
+    return params.model_copy(update={"questions": params.questions.model_copy(update={"transfer": transfer})})
+
+
+def stored(name: str) -> list[Question]:
+    return read_records(paths.BENCHMARKS / f"{name}.parquet", Question)
+
+
+def test_transfer_sets_stand_among_the_benchmarks_with_golds_for_their_graders(asked: Params) -> None:
+    questions.run(asked)
+    assert {path.stem for path in paths.BENCHMARKS.glob("*.parquet")} == {
+        *asked.questions.benchmarks,
+        "programs",
+        "stories",
+    }
+    programs, stories = stored("programs"), stored("stories")
+    assert [len(programs), len(stories)] == [9, 7]
+    assert len({row.question for row in programs + stories}) == 16
+    for row in programs:
+        assert row.kind == "code"
+        gold = json.loads(row.answer)
+        assert set(gold) == {"prefix", "tests", "entry"}
+        assert gold["prefix"].startswith(f"def {gold['entry']}(")
+    assert [len(row.question.removeprefix("code ").split("; ")) for row in programs] == [1, 2] * 4 + [1]
+    for row in stories:
+        assert row.kind == "choice"
+        gold = json.loads(row.answer)
+        assert all(f" {choice} " in row.question for choice in gold["choices"])
+        assert "ABC".index(gold["answer"]) < len(gold["choices"])
+    summary = json.loads((paths.QUESTIONS / "summary.json").read_text())
+    assert summary["benchmarks/programs"]["questions"] == 9
+    first = (paths.BENCHMARKS / "stories.parquet").read_bytes()
+    questions.run(asked)
+    assert (paths.BENCHMARKS / "stories.parquet").read_bytes() == first
+
+
+def test_a_training_question_that_a_transfer_set_holds_is_removed(asked: Params) -> None:
+    """The sets of the embedded world never overlap, so the overlap is made by hand."""
+    specs = {name: getattr(asked.questions, name) for name in questions.TRAINING}
+    specs |= {f"benchmarks/{name}": spec for name, spec in asked.questions.transfer.items()}
+    sets, _ = questions.build(specs, 1)
+    twin = sets["mid"][3]
+    sets["benchmarks/stories"].append(twin)
+    removed = questions.decontaminate(sets)
+    assert removed["mid"] == {"stories/exact": 1}
+    assert twin not in sets["mid"]

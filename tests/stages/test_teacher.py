@@ -1,0 +1,74 @@
+"""Stage teacher: the embedded base trained on, or a model from elsewhere."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from polya_midtrain import params as settings
+from polya_midtrain import paths, policy
+from polya_midtrain.errors import UserError
+from polya_midtrain.params import HubBase, Params, WorldTeacher
+from polya_midtrain.pretrained import hub
+from polya_midtrain.stages import teacher
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_policy: Path) -> Params:
+    """A project with a base, and a teacher of a few steps."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(tiny_policy, paths.BASE)
+    params = settings.load(ROOT / "profiles/smoke.yaml")
+    small = WorldTeacher(kind="world", steps=12, batch=8, learning_rate=0.01, seed=1)
+    return params.model_copy(update={"teacher": small})
+
+
+def weights(path: Path) -> bytes:
+    return (path / "model.safetensors").read_bytes()
+
+
+def test_the_teacher_is_the_base_trained_on_and_repeats_itself(asked: Params) -> None:
+    before = weights(paths.BASE)
+    teacher.run(asked)
+    model, encoder = policy.load(paths.TEACHER, "cpu")
+    base, same = policy.load(paths.BASE, "cpu")
+    assert model.num_parameters() == base.num_parameters()
+    assert encoder.get_vocab() == same.get_vocab()
+    first = weights(paths.TEACHER)
+    assert weights(paths.BASE) == before != first
+    numbers = json.loads((paths.METRICS / "teacher.json").read_text())
+    assert numbers["loss"] > 0
+    teacher.run(asked)
+    assert weights(paths.TEACHER) == first
+
+
+def test_it_learns_the_documents_it_is_shown(asked: Params) -> None:
+    teacher.run(asked)
+    few = json.loads((paths.METRICS / "teacher.json").read_text())["loss"]
+    teacher.run(asked.model_copy(update={"teacher": asked.teacher.model_copy(update={"steps": 60})}))
+    # The mean of the last 50 steps, so the two means have steps 11 and 12 in common.
+    assert json.loads((paths.METRICS / "teacher.json").read_text())["loss"] < few
+
+
+def test_a_model_of_the_hub_is_taken_as_it_is(
+    asked: Params, monkeypatch: pytest.MonkeyPatch, tiny_policy: Path
+) -> None:
+    def snapshot(name: str, revision: str, folder: Path) -> None:
+        assert (name, revision) == ("some/model", "abc")
+        shutil.copytree(tiny_policy, folder)
+
+    monkeypatch.setattr(hub, "snapshot", snapshot)
+    teacher.run(asked.model_copy(update={"teacher": HubBase(kind="hub", id="some/model", revision="abc")}))
+    assert weights(paths.TEACHER) == weights(tiny_policy)
+
+
+def test_a_world_teacher_needs_a_world_base(asked: Params) -> None:
+    foreign = asked.model_copy(update={"base": HubBase(kind="hub", id="some/model", revision="abc")})
+    with pytest.raises(UserError, match=r"^params.yaml: teacher.kind is world but base.kind is not"):
+        teacher.run(foreign)
+    assert not paths.TEACHER.exists()
