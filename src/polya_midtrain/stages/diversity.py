@@ -23,7 +23,7 @@ DIGITS = 5
 
 
 def run(params: Params) -> None:
-    """Write results/diversity.json.
+    """Write results/counts/diversity.json.
 
     - ``embedding`` (its kind), ``size``, ``resamples``: the settings; ``kernels``: their names, the leading one first;
     - ``sets``: a line per kernel and arm with a training set: its rows, and the scores of ``resamples`` draws of

@@ -71,6 +71,7 @@ def run(params: Params) -> None:
                 "alt": drawing.alt,
                 "sources": list(drawing.sources),
             }
+        this.line.update(0, len(FIGURES), len(FIGURES))
         (folder / INDEX).write_text(json.dumps(words, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         plots.write(params, folder)
         this.numbers["figures"] = len(words)

@@ -40,7 +40,7 @@ PAPER = {("heuristics", 16): PaperValue(13.81, "A"), ("teacher", 16): PaperValue
 
 
 def build(params: Params) -> tuple[list[Row], Page]:
-    """The rows of the CSV and the readable page, from results/diversity.json, training_sets.json and counts."""
+    """The rows of the CSV and the readable page, from results/counts/diversity.json, training_sets.json and counts."""
     arms = [name for name, arm in params.arms.items() if arm.traces != "none"]
     file = diversity_file.read(arms)
     cards = training_sets.read(paths.TRAINING_SETS, arms)

@@ -1,4 +1,4 @@
-"""Read results/diversity.json: the scores that table diversity is made from."""
+"""Read results/counts/diversity.json: the scores that table diversity is made from."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Pair(BaseModel):
 
 
 class DiversityFile(BaseModel):
-    """results/diversity.json (see stages/diversity.py)."""
+    """results/counts/diversity.json (see stages/diversity.py)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -57,7 +57,7 @@ class DiversityFile(BaseModel):
 
 
 def read(arms: Sequence[str]) -> DiversityFile:
-    """results/diversity.json, checked to hold every one of ``arms`` under every kernel; faults are a `UserError`."""
+    """results/counts/diversity.json, checked to hold every one of ``arms`` under every kernel; faults are a `UserError`."""
     path = paths.DIVERSITY
     file, text = parse(path, DiversityFile)
     held = {(entry.arm, entry.kernel): entry for entry in file.sets}
