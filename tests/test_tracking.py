@@ -75,16 +75,16 @@ def waiting() -> list[Path]:
 def test_a_run_arrives_whole_and_flat(params: Params, store: Path) -> None:
     Path("data").mkdir()
     Path("data/rows.parquet").write_bytes(b"0123456789")
-    with tracking.run(params, stage="midtrain", arm="n2", seed=3, phase="after", inputs_hash="f00") as run:
+    with tracking.run(params, stage="midtrain", arm="n4", seed=3, phase="after", inputs_hash="f00") as run:
         run.metrics({"loss": 0.5, "pass@1 (mean)": 0.25})
         run.curve([{"step": step, "reward": step / 1000, "note": "text"} for step in range(1700)])
         run.pointer(Path("data/rows.parquet"))
     assert mlflow_store.post_pending() == 1
     assert not waiting()
     (found,) = runs()
-    assert (found.info.run_name, found.info.status) == ("midtrain n2 after seed 3", "FINISHED")
+    assert (found.info.run_name, found.info.status) == ("midtrain n4 after seed 3", "FINISHED")
     tags = found.data.tags
-    expected = {"study": "polya-midtrain", "profile": params.profile, "stage": "midtrain", "arm": "n2", "seed": "3"}
+    expected = {"study": "polya-midtrain", "profile": params.profile, "stage": "midtrain", "arm": "n4", "seed": "3"}
     assert expected.items() <= tags.items()
     assert (tags["phase"], tags["inputs_hash"]) == ("after", "f00")
     assert tags["out:data/rows.parquet"] == "md5 781e5e245d69b566979b86e28d23f2c7, 10 bytes"
@@ -141,7 +141,7 @@ def test_processes_that_post_at_once_post_each_run_once(params: Params, store: P
 
 def test_two_trainings_at_once_make_the_store_and_log_into_it(params: Params, project: Path) -> None:
     def train(seed: int, report: Report) -> None:
-        with tracking.trainer_run(params, stage="rl", arm="n2", seed=seed, inputs_hash="f00") as run:
+        with tracking.trainer_run(params, stage="rl", arm="n4", seed=seed, inputs_hash="f00") as run:
             for step in range(30):
                 run.metrics({"reward": seed + step / 100}, step=step)
 
@@ -170,7 +170,7 @@ def test_a_trainers_curves_arrive_through_transformers_own_callback(params: Para
     rows = [{"x": [float(value)], "labels": [3.0 * value]} for value in range(16)]
 
     def train(seed: int, report: Report) -> list[dict[str, float]]:
-        with tracking.trainer_run(params, stage="rl", arm="n2", seed=seed, inputs_hash="f00") as run:
+        with tracking.trainer_run(params, stage="rl", arm="n4", seed=seed, inputs_hash="f00") as run:
             arguments = transformers.TrainingArguments(
                 output_dir=f"out-{seed}",
                 seed=seed,
@@ -203,7 +203,7 @@ def test_a_trainers_curves_arrive_through_transformers_own_callback(params: Para
 
 def test_work_that_goes_on_after_a_crash_goes_on_in_its_run(params: Params, store: Path) -> None:
     def attempt(last: bool, inputs_hash: str = "f00") -> None:
-        with tracking.trainer_run(params, stage="rl", arm="n2", seed=1, inputs_hash=inputs_hash) as run:
+        with tracking.trainer_run(params, stage="rl", arm="n4", seed=1, inputs_hash=inputs_hash) as run:
             if not last:
                 os.kill(os.getpid(), signal.SIGKILL)
             run.metrics({"reward": 1.0}, step=7)
@@ -211,8 +211,10 @@ def test_work_that_goes_on_after_a_crash_goes_on_in_its_run(params: Params, stor
     for last, inputs_hash in [(False, "f00"), (False, "other"), (True, "f00")]:
         child = os.fork()
         if child == 0:
-            attempt(last, inputs_hash)
-            os._exit(0)
+            try:
+                attempt(last, inputs_hash)
+            finally:
+                os._exit(0)  # a copy of the test suite must not go on
         os.waitpid(child, 0)
     found = {run.data.tags["inputs_hash"]: run for run in runs()}
     assert len(runs()) == 2
@@ -230,7 +232,7 @@ def test_a_broken_store_is_one_warning_and_nothing_is_lost(
     else:
         Path("mlflow.db").write_text("this is no database")
     for seed in (1, 2):
-        with tracking.trainer_run(params, stage="rl", arm="n2", seed=seed, inputs_hash="f00") as run:
+        with tracking.trainer_run(params, stage="rl", arm="n4", seed=seed, inputs_hash="f00") as run:
             assert run.callbacks == []
             run.metrics({"reward": seed}, step=1)
     assert mlflow_store.post_pending() == 0
@@ -252,15 +254,18 @@ def test_a_store_that_breaks_during_training_is_one_warning_and_the_run_is_compl
     params: Params, store: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     def train(seed: int, report: Report) -> None:
-        with tracking.trainer_run(params, stage="rl", arm="n2", seed=seed, inputs_hash="f00") as run:
+        with tracking.trainer_run(params, stage="rl", arm="n4", seed=seed, inputs_hash="f00") as run:
             run.metrics({"reward": seed}, step=1)
             store.rename("gone.db")
             store.write_text("this is no database")
 
     child = os.fork()  # the active run of MLflow's is one a process
     if child == 0:
-        train(1, lambda *_: None)
-        os._exit(0)
+        try:
+            train(1, lambda *_: None)
+            os._exit(0)
+        finally:
+            os._exit(1)  # a copy of the test suite must not go on
     assert os.waitpid(child, 0)[1] == 0
     assert capfd.readouterr().err.count("polya: warning") == 1
     Path("gone.db").replace(store)

@@ -50,7 +50,6 @@ ARMS: dict[str, dict[str, Any]] = {
     "b2": {"traces": "heuristics", "n": 2, "match": {"rows": "n1"}},
     "t2": {"traces": "heuristics", "n": 2, "match": {"tokens": "n1"}},
     "r2": {"traces": "right", "n": 2},
-    "m2": {"traces": "mixed", "n": 2},
     "w2": {"traces": "wrong", "n": 2},
 }
 SEEDS = [1, 2]

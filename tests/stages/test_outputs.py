@@ -17,7 +17,7 @@ from polya_midtrain.stages import questions, tables
 from polya_midtrain.tables import counts
 
 ROOT = Path(__file__).resolve().parents[2]
-ARMS = ["vanilla", "star", "n1", "n2", "distil", "b2", "t2", "r2", "m2", "w2"]
+ARMS = ["vanilla", "star", "n1", "n2", "distil", "b2", "t2", "r2", "w2"]
 ABLATIONS = ARMS[5:]
 SEEDS = [1, 2]
 
@@ -156,7 +156,6 @@ def test_a_training_set_is_the_selection_and_its_card_counts_it(here: Params, ar
         "t2": selection.fit(best[2], seed, most_tokens=sum(row.tokens for row in best[1])),
         "r2": [right for right, _ in pairs],
         "w2": [wrong for _, wrong in pairs],
-        "m2": selection.mixed(pairs, seed),
     }
     if arm in expected:
         assert [row.response for row in rows] == [row.text for row in expected[arm]]
@@ -171,7 +170,7 @@ def test_a_training_set_is_the_selection_and_its_card_counts_it(here: Params, ar
     assert card["tokens"] == sum(row.tokens for row in rows)
     assert card["questions"] == len({row.question_id for row in rows}) <= card["questions_asked"] == 10
     assert card["right"] + card["wrong"] == card["rows"]
-    assert bool(card["wrong"]) is (arm in ("m2", "w2"))
+    assert bool(card["wrong"]) is (arm == "w2")
     assert bool(card["right"]) is (arm not in ("vanilla", "w2"))
 
 
@@ -238,4 +237,7 @@ def test_tables_are_made_in_three_formats(here: Params) -> None:
     for table in tables.TABLES:
         for suffix in ("csv", "md", "tex"):
             assert (paths.TABLES / f"{table}.{suffix}").stat().st_size > 200
-        assert set(metrics(f"tables@{table}")) == {f"{arm}/pass_at_{k}" for arm in ARMS for k in (1, 4)}
+        assert len(metrics(f"tables@{table}")) > 1  # more than its seconds
+    for table in ("main", "midtrain"):
+        wanted = {f"{arm}/pass_at_{k}" for arm in ARMS if arm not in ABLATIONS for k in (1, 4)}
+        assert wanted <= set(metrics(f"tables@{table}"))
