@@ -57,7 +57,7 @@ class DiversityFile(BaseModel):
 
 
 def read(arms: Sequence[str]) -> DiversityFile:
-    """results/counts/diversity.json, checked to hold every one of ``arms`` under every kernel; faults are a `UserError`."""
+    """The file of stage diversity, checked to hold each of ``arms`` under every kernel; faults are a `UserError`."""
     path = paths.DIVERSITY
     file, text = parse(path, DiversityFile)
     held = {(entry.arm, entry.kernel): entry for entry in file.sets}
