@@ -252,5 +252,5 @@ def test_what_misfits_is_refused_with_its_place() -> None:
     with pytest.raises(UserError, match=r"diversity.json:1: embedding: "):
         built()
     paths.DIVERSITY.unlink()
-    with pytest.raises(UserError, match=r"results/diversity.json: missing; run `dvc repro`"):
+    with pytest.raises(UserError, match=r"results/counts/diversity.json: missing; run `dvc repro`"):
         built()

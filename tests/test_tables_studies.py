@@ -358,7 +358,7 @@ def test_malformed_training_sets_are_one_line_errors_and_leave_the_table(
     with pytest.raises(UserError) as caught:
         stage.run(parameters(), "budget")
     message = str(caught.value)
-    assert re.match(r"results/training_sets\.json:\d+: ", message)
+    assert re.match(r"results/counts/training_sets\.json:\d+: ", message)
     assert what in message
     assert "\n" not in message
     assert Path("reports/tables/budget.csv").read_bytes() == earlier
@@ -366,10 +366,10 @@ def test_malformed_training_sets_are_one_line_errors_and_leave_the_table(
 
 def test_missing_results_are_one_line_errors(project: Path) -> None:
     Path("results/counts/training_sets.json").write_text("{", encoding="utf-8")
-    with pytest.raises(UserError, match=r"^results/training_sets\.json:1: not valid JSON; "):
+    with pytest.raises(UserError, match=r"^results/counts/training_sets\.json:1: not valid JSON; "):
         stage.run(parameters(), "budget")
     Path("results/counts/training_sets.json").unlink()
-    with pytest.raises(UserError, match=r"^results/training_sets\.json: missing; run `dvc repro`"):
+    with pytest.raises(UserError, match=r"^results/counts/training_sets\.json: missing; run `dvc repro`"):
         stage.run(parameters(), "correctness")
     Path("results/counts/distil.json").unlink()
     with pytest.raises(UserError, match=r"^results/counts/distil\.json: missing, and arm 'distil' is in params"):

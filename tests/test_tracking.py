@@ -90,7 +90,7 @@ def test_a_run_arrives_whole_and_flat(params: Params, store: Path) -> None:
     assert tags["out:data/rows.parquet"] == "md5 781e5e245d69b566979b86e28d23f2c7, 10 bytes"
     assert "mlflow.parentRunId" not in tags
     assert found.data.params["midtrain.learning_rate"] == str(params.midtrain.learning_rate)
-    assert found.data.params["arm.n"] == "2"
+    assert found.data.params["arm.n"] == "4"
     assert history(found, "loss") == [(0, 0.5)]
     assert history(found, "pass_1 _mean_") == [(0, 0.25)]
     assert history(found, "reward") == [(step, step / 1000) for step in range(1700)]
