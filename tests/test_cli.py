@@ -146,6 +146,17 @@ def test_an_edit_while_a_stage_runs_is_an_error(
     assert "params.yaml: seeds: changed while stage edit ran" in refused(capsys, "stage", "edit")
 
 
+@pytest.mark.parametrize("last", [False, True])
+def test_only_the_last_stage_posts_what_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last: bool) -> None:
+    posted: list[None] = []
+    add_stage(monkeypatch, tmp_path / "more", "nap")
+    monkeypatch.setattr(mlflow_store, "post_pending", lambda: posted.append(None))
+    if last:
+        monkeypatch.setattr(cli, "LAST_STAGE", "nap")
+    assert cli.main(["stage", "nap"]) == 0
+    assert len(posted) == last
+
+
 def test_ctrl_c_ends_a_stage_with_130_and_a_line(project: Path) -> None:
     (project / "more").mkdir()
     (project / "more/nap.py").write_text(NAP.replace("{what}", "print('ready', flush=True); time.sleep(60)"))

@@ -136,6 +136,7 @@ def covered(dep: str) -> set[Path]:
 def test_every_stage_is_a_module_and_every_module_a_stage() -> None:
     modules = {file.stem for file in stage_file("*").parent.glob("*.py")} - {"__init__"}
     assert set(PIPELINE) == modules
+    assert list(PIPELINE)[-1] == cli.LAST_STAGE
 
 
 @pytest.mark.parametrize(("name", "item", "entry"), STAGES, ids=NAMES)

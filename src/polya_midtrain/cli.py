@@ -16,6 +16,7 @@ from polya_midtrain.errors import UserError
 
 ARM_STAGES = {"midtrain", "rl", "evaluate", "modes"}
 TABLE_STAGES = {"tables"}
+LAST_STAGE = "page"
 PROFILES = Path("profiles")
 
 _ENVIRONMENT = {
@@ -78,8 +79,8 @@ def stage(
     module = importlib.import_module(f"polya_midtrain.stages.{name}")
     module.run(params, *[value for value in (arm, table) if value is not None])
     guard.check()
-    if name in TABLE_STAGES:
-        mlflow_store.post_pending()  # the last stages of a study: nothing else will post what waits
+    if name == LAST_STAGE:
+        mlflow_store.post_pending()  # no stage comes after it that would post what waits
 
 
 @app.command()
@@ -176,7 +177,7 @@ def expect(
 def sync() -> None:
     """Post the tracked runs that wait to MLflow.
 
-    A stage leaves its run in .scratch/outbox; the next training or table posts it, and so does this command.
+    A stage leaves its run in .scratch/outbox; the next training and the page post it, and so does this command.
     """
     from polya_midtrain.runtime import mlflow_store
 

@@ -2,7 +2,7 @@
 
 Loading mlflow and opening its store takes 2.5 s of a core, which is more than most stages need for their work. So a
 stage leaves its run in ``.scratch/outbox``, and `post_pending` posts what waits there when a process has the store
-open anyway (training does, for its live curves), after the tables, and before the UI is opened. A store that is
+open anyway (training does, for its live curves), after the last stage, and before the UI is opened. A store that is
 broken or out of reach costs one warning: the study goes on and the runs wait.
 """
 
