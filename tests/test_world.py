@@ -132,14 +132,15 @@ def test_unseen_pairs_are_a_fifth_of_the_mixed_ones_and_touch_most_types() -> No
 def test_the_sets_of_a_profile_are_disjoint_and_training_never_shows_the_unseen(name: str) -> None:
     asked = settings.load(ROOT / f"profiles/{name}.yaml").questions
     specs = {part: getattr(asked, part) for part in questions.TRAINING}
-    specs |= {f"benchmarks/{part}": spec for part, spec in (asked.benchmarks | asked.transfer).items()}
+    for kind in questions.EVALUATED:
+        specs |= {f"{kind}/{part}": spec for part, spec in getattr(asked, kind).items()}
     sets, _ = questions.build(specs, asked.seed)
     rows = [row for found in sets.values() for row in found]
     assert len({row.question for row in rows}) == len({row.id for row in rows}) == len(rows)
     for part, spec in specs.items():
         assert len(sets[part]) == spec.count
         if spec.task != "chain":
-            assert part.removeprefix("benchmarks/") in asked.transfer
+            assert part.startswith("transfer/")
             continue
         found = [problems.parse(row.question) for row in sets[part]]
         assert [problems.answer(problem) for problem in found] == [row.answer for row in sets[part]]

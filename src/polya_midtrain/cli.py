@@ -200,6 +200,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 def execute(arguments: list[str]) -> int:
     """Run a command line in this process; its exit code."""
+    from polya_midtrain.runtime import memory
+
+    memory.keep_freed()
     try:
         app(arguments, prog_name="polya")
     except UserError as error:

@@ -5,6 +5,7 @@ from pathlib import Path
 QUESTIONS = Path("data/questions")
 MID, REWARD_QUESTIONS, RL_QUESTIONS = (QUESTIONS / f"{name}.parquet" for name in ("mid", "reward", "rl"))
 BENCHMARKS = QUESTIONS / "benchmarks"
+TRANSFER = QUESTIONS / "transfer"
 BASE = Path("models/base")
 TEACHER = Path("models/teacher")
 REWARD = Path("models/reward")

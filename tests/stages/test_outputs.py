@@ -53,16 +53,17 @@ def test_nothing_half_done_is_left(here: Params) -> None:
 
 def test_questions_are_as_many_as_asked_and_nowhere_twice(here: Params) -> None:
     sets = {name: read_records(paths.QUESTIONS / f"{name}.parquet", Question) for name in questions.TRAINING}
-    for name in [*here.questions.benchmarks, *here.questions.transfer]:
-        sets[f"benchmarks/{name}"] = read_records(paths.BENCHMARKS / f"{name}.parquet", Question)
+    for kind in questions.EVALUATED:
+        for name in getattr(here.questions, kind):
+            sets[f"{kind}/{name}"] = read_records(paths.QUESTIONS / kind / f"{name}.parquet", Question)
     assert {name: len(rows) for name, rows in sets.items()} == {
         "mid": 10,
         "reward": 8,
         "rl": 6,
         "benchmarks/pairs": 3,
         "benchmarks/odd": 2,
-        "benchmarks/program": 2,
-        "benchmarks/story": 2,
+        "transfer/program": 2,
+        "transfer/story": 2,
     }
     texts = [row.question for rows in sets.values() for row in rows]
     assert len(set(texts)) == len(texts)
@@ -206,10 +207,12 @@ def test_counts_are_those_of_the_completions(here: Params, arm: str) -> None:
     assert (document["arm"], document["samples"]) == (arm, 8)
     assert document["decoding"]["max_tokens"] == 11
     rows = read_records(paths.COMPLETIONS / f"{arm}.parquet", Graded)
-    names = [*here.questions.benchmarks, *here.questions.transfer]
+    files = {name: paths.BENCHMARKS / f"{name}.parquet" for name in sorted(here.questions.benchmarks)}
+    if arm not in ABLATIONS:
+        files |= {name: paths.TRANSFER / f"{name}.parquet" for name in sorted(here.questions.transfer)}
     phases = ["after"] if arm in ABLATIONS else ["before", "after"]
-    cells = [(phase, seed, name) for phase in phases for seed in SEEDS for name in names]
-    asked = {name: read_records(paths.BENCHMARKS / f"{name}.parquet", Question) for name in names}
+    cells = [(phase, seed, name) for phase in phases for seed in SEEDS for name in files]
+    asked = {name: read_records(file, Question) for name, file in files.items()}
     position = 0
     expected = []
     for phase, seed, name in cells:

@@ -29,16 +29,13 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
 
 
 def stored(name: str) -> list[Question]:
-    return read_records(paths.BENCHMARKS / f"{name}.parquet", Question)
+    return read_records(paths.TRANSFER / f"{name}.parquet", Question)
 
 
-def test_transfer_sets_stand_among_the_benchmarks_with_golds_for_their_graders(asked: Params) -> None:
+def test_transfer_sets_stand_apart_with_golds_for_their_graders(asked: Params) -> None:
     questions.run(asked)
-    assert {path.stem for path in paths.BENCHMARKS.glob("*.parquet")} == {
-        *asked.questions.benchmarks,
-        "programs",
-        "stories",
-    }
+    assert {path.stem for path in paths.BENCHMARKS.glob("*.parquet")} == set(asked.questions.benchmarks)
+    assert {path.stem for path in paths.TRANSFER.glob("*.parquet")} == {"programs", "stories"}
     programs, stories = stored("programs"), stored("stories")
     assert [len(programs), len(stories)] == [9, 7]
     assert len({row.question for row in programs + stories}) == 16
@@ -54,19 +51,19 @@ def test_transfer_sets_stand_among_the_benchmarks_with_golds_for_their_graders(a
         assert all(f" {choice} " in row.question for choice in gold["choices"])
         assert "ABC".index(gold["answer"]) < len(gold["choices"])
     summary = json.loads((paths.QUESTIONS / "summary.json").read_text())
-    assert summary["benchmarks/programs"]["questions"] == 9
-    first = (paths.BENCHMARKS / "stories.parquet").read_bytes()
+    assert summary["transfer/programs"]["questions"] == 9
+    first = (paths.TRANSFER / "stories.parquet").read_bytes()
     questions.run(asked)
-    assert (paths.BENCHMARKS / "stories.parquet").read_bytes() == first
+    assert (paths.TRANSFER / "stories.parquet").read_bytes() == first
 
 
 def test_a_training_question_that_a_transfer_set_holds_is_removed(asked: Params) -> None:
     """The sets of the embedded world never overlap, so the overlap is made by hand."""
     specs = {name: getattr(asked.questions, name) for name in questions.TRAINING}
-    specs |= {f"benchmarks/{name}": spec for name, spec in asked.questions.transfer.items()}
+    specs |= {f"transfer/{name}": spec for name, spec in asked.questions.transfer.items()}
     sets, _ = questions.build(specs, 1)
     twin = sets["mid"][3]
-    sets["benchmarks/stories"].append(twin)
+    sets["transfer/stories"].append(twin)
     removed = questions.decontaminate(sets)
     assert removed["mid"] == {"stories/exact": 1}
     assert twin not in sets["mid"]

@@ -21,22 +21,23 @@ PHASES = {"before": paths.MIDTRAIN, "after": paths.RL}
 def run(params: Params, arm: str) -> None:
     """Write data/completions/ARM.parquet and results/counts/ARM.json (n, c, truncated, no answer per question).
 
-    Arms of the ablations, which are compared after RL, are sampled after RL alone.
+    Arms of the ablations, which are compared on the benchmarks after RL, are sampled there alone.
     """
     settings = params.evaluate
-    folder = paths.BENCHMARKS
-    names = [*params.questions.benchmarks, *params.questions.transfer]
-    phases = list(PHASES) if studies.in_main(params.arm(arm)) else ["after"]
+    whole = studies.in_main(params.arm(arm))
+    phases = list(PHASES) if whole else ["after"]
+    folders = [paths.BENCHMARKS, *([paths.TRANSFER] if whole else [])]
+    files = {file.stem: file for folder in folders for file in sorted(folder.glob("*.parquet"))}
     with stage(
         params,
         "evaluate",
         arm=arm,
-        inputs=[folder, paths.BASE, paths.MIDTRAIN / arm, paths.RL / arm],
+        inputs=[paths.BENCHMARKS, paths.TRANSFER, paths.BASE, paths.MIDTRAIN / arm, paths.RL / arm],
         settings={
             "evaluate": settings.model_dump(),
             "prompts": params.prompts.model_dump(mode="json"),
             "seeds": params.seeds,
-            "benchmarks": names,
+            "benchmarks": list(files),
             "phases": phases,
         },
         outputs={
@@ -44,11 +45,11 @@ def run(params: Params, arm: str) -> None:
             "counts.json": paths.COUNTS / f"{arm}.json",
         },
         unit="completions",
-        tasks=len(phases) * len(params.seeds) * len(names),
+        tasks=len(phases) * len(params.seeds) * len(files),
         seeds=params.seeds,
     ) as this:
-        asked = {name: read_records(folder / f"{name}.parquet", Question) for name in names}
-        cells = [(phase, seed, name) for phase in phases for seed in params.seeds for name in names]
+        asked = {name: read_records(file, Question) for name, file in files.items()}
+        cells = [(phase, seed, name) for phase in phases for seed in params.seeds for name in files]
         jobs = [
             Job(
                 f"{phase}-{seed}-{name}",

@@ -16,17 +16,15 @@ from polya_midtrain.runtime.stage import stage
 from polya_midtrain.seeding import derive
 
 TRAINING = ("mid", "reward", "rl")
+EVALUATED = ("benchmarks", "transfer")
 
 
 def run(params: Params) -> None:
-    """Write data/questions/{mid,reward,rl}.parquet, benchmarks/NAME.parquet and summary.json (counts by reason).
-
-    Transfer sets stand among the benchmarks: they are sampled, and kept out of training, alike.
-    """
+    """Write data/questions/{mid,reward,rl}.parquet, {benchmarks,transfer}/NAME.parquet and summary.json (counts)."""
     settings = params.questions
     specs: dict[str, WorldSet | FileSet] = {name: getattr(settings, name) for name in TRAINING}
-    evaluated = settings.benchmarks | settings.transfer
-    specs |= {f"benchmarks/{name}": spec for name, spec in evaluated.items()}
+    for kind in EVALUATED:
+        specs |= {f"{kind}/{name}": spec for name, spec in getattr(settings, kind).items()}
     with stage(
         params, "questions", settings=settings.model_dump(mode="json"), outputs={"questions": paths.QUESTIONS}
     ) as this:
@@ -111,11 +109,11 @@ def decontaminate(sets: dict[str, list[Question]]) -> dict[str, dict[str, int]]:
     """Remove, in place, training questions that overlap a benchmark or an earlier training set; counts by cause."""
     from polya_midtrain.sources.decontaminate import overlaps
 
-    benchmarks = {name.split("/")[1]: rows for name, rows in sets.items() if name.startswith("benchmarks/")}
+    evaluated = {name.split("/")[1]: rows for name, rows in sets.items() if name.startswith(EVALUATED)}
     removed: dict[str, dict[str, int]] = {}
     earlier: set[str] = set()
     for name in TRAINING:
-        hits = overlaps(sets[name], benchmarks)
+        hits = overlaps(sets[name], evaluated)
         counts: dict[str, int] = {}
         kept = []
         for row in sets[name]:
