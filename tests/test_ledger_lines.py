@@ -14,11 +14,11 @@ import yaml
 
 from polya_midtrain import params as settings
 from polya_midtrain.errors import UserError
-from polya_midtrain.ledger import read, report, schema, select
+from polya_midtrain.ledger import report, schema, select
 from polya_midtrain.ledger.schema import Arms, Claims, Compare, Trend
 from polya_midtrain.params import Params
-from polya_midtrain.tables import render
-from polya_midtrain.tables.long import Row
+from polya_midtrain.tables import read, render
+from polya_midtrain.tables.row import Row
 
 ROOT = Path(__file__).resolve().parents[1]
 PARAMS = settings.load(ROOT / "profiles/tiny.yaml")
@@ -294,11 +294,11 @@ def test_a_table_that_is_none_is_refused_with_its_line(tmp_path: Path, edit: Any
     with pytest.raises(UserError) as caught:
         read.read(path)
     assert str(caught.value).startswith(f"{path}{message}")
-    assert "run `dvc repro`" in str(caught.value)
+    assert str(caught.value).endswith("; run `dvc repro -f tables@main`")
 
 
 def test_a_missing_table_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"main.csv: missing; run `dvc repro`"):
+    with pytest.raises(UserError, match=r"main.csv: missing; run `dvc repro tables@main`"):
         read.read(tmp_path / "main.csv")
 
 

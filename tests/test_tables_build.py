@@ -17,7 +17,7 @@ from polya_midtrain.errors import UserError
 from polya_midtrain.params import Arm, Params, Questions, Tables
 from polya_midtrain.stages import tables as stage
 from polya_midtrain.tables import render
-from polya_midtrain.tables.long import Row
+from polya_midtrain.tables.row import Row
 
 ARMS = {
     "vanilla": Arm(traces="none"),

@@ -9,8 +9,8 @@ import pytest
 from polya_midtrain import params
 from polya_midtrain.errors import UserError
 from polya_midtrain.tables import readme_table, render
-from polya_midtrain.tables.long import Row
 from polya_midtrain.tables.readme_table import BEGIN, END
+from polya_midtrain.tables.row import Row
 
 ROOT = Path(__file__).parent.parent
 
@@ -91,10 +91,13 @@ def test_missing_files_markers_and_columns_are_one_line_errors(tables: Path, tmp
     with pytest.raises(UserError, match=r"midtrain.csv: no pooled mean of arm 'vanilla'"):
         readme_table.inject(readme, tables, "tiny")
     (tables / "main.csv").write_text("arm,k\nn4,1\n", encoding="utf-8")
-    with pytest.raises(UserError, match=r"main.csv:1: no mean pass@k rows in the long format"):
+    with pytest.raises(UserError, match=r"main.csv:1: its columns are not those of the long format"):
+        readme_table.inject(readme, tables, "tiny")
+    (tables / "main.csv").write_text(render.csv_text([]), encoding="utf-8")
+    with pytest.raises(UserError, match=r"main.csv:1: no mean pass@k rows"):
         readme_table.inject(readme, tables, "tiny")
     (tables / "main.csv").unlink()
-    with pytest.raises(UserError, match=r"main.csv: missing; run `dvc repro`"):
+    with pytest.raises(UserError, match=r"main.csv: missing; run `dvc repro tables@main`"):
         readme_table.inject(readme, tables, "tiny")
     assert readme.read_text(encoding="utf-8") == f"{BEGIN}{END}"
 

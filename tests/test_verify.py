@@ -18,9 +18,8 @@ from scipy.stats import t as student
 
 from polya_midtrain import params as settings
 from polya_midtrain.errors import UserError
-from polya_midtrain.ledger import read
-from polya_midtrain.tables import render
-from polya_midtrain.tables.long import Row
+from polya_midtrain.tables import read, render
+from polya_midtrain.tables.row import Row
 from polya_midtrain.verify import commands, expected, ranges, seeds
 from polya_midtrain.verify.expected import FEWEST
 
@@ -180,7 +179,7 @@ def test_the_shape_is_held_too(project: Path, capsys: pytest.CaptureFixture[str]
 
 def test_a_missing_table_is_an_error_and_no_verdict(project: Path) -> None:
     Path("reports/tables/main.csv").unlink()
-    with pytest.raises(UserError, match=r"reports/tables/main.csv: missing; run `dvc repro`"):
+    with pytest.raises(UserError, match=r"reports/tables/main.csv: missing; run `dvc repro tables@main`"):
         commands.verify()
 
 

@@ -18,7 +18,7 @@ from polya_midtrain.params import Params
 from polya_midtrain.runtime import scratch
 from polya_midtrain.stages import claims
 from polya_midtrain.tables import render
-from polya_midtrain.tables.long import Row
+from polya_midtrain.tables.row import Row
 
 ROOT = Path(__file__).resolve().parents[2]
 PARAMS = settings.load(ROOT / "profiles/smoke.yaml")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from polya_midtrain import studies
-from polya_midtrain.figures.data import MEAN, PASS, Point, Table, interval, largest_k, percent, sizes
+from polya_midtrain.figures.data import MEAN, Table, interval, largest_k, percent, sizes
 from polya_midtrain.figures.style import (
     PHASE_LOOKS,
     VANILLA,
@@ -17,6 +17,7 @@ from polya_midtrain.figures.style import (
     reference,
 )
 from polya_midtrain.params import Params
+from polya_midtrain.tables.row import PASS, Row
 
 RELATIVE = "relative change"
 LOOKS = {"rows": PHASE_LOOKS["after"], "tokens": Look("#D55E00", "D", filled=False)}
@@ -32,7 +33,7 @@ def draw(params: Params) -> Drawing | None:
     k = largest_k(table.need(PASS, benchmark=MEAN, phase="after"))
     figure, (change, score, tokens) = panels(1, 3, 3.2)
     words = []
-    shown: list[Point] = []
+    shown: list[Row] = []
     everything = sorted({params.arms[arm].n for group in groups.values() for arm in group})
     for unit, look in LOOKS.items():
         matched = [arm for arm in groups[unit] if params.arms[arm].match is not None]
@@ -81,7 +82,7 @@ def draw(params: Params) -> Drawing | None:
     )
 
 
-def say(point: Point) -> str:
+def say(point: Row) -> str:
     """A relative change in words, with its interval."""
     ends = "" if point.low is None or point.high is None else f" ({percent(point.low)} to {percent(point.high)})"
     return percent(point.value) + ends

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from polya_midtrain import studies
-from polya_midtrain.figures.data import MEAN, PASS, Point, Table, interval, largest_k, sizes
+from polya_midtrain.figures.data import MEAN, Table, interval, largest_k, sizes
 from polya_midtrain.figures.passk import TABLE
 from polya_midtrain.figures.style import (
     PHASE_LOOKS,
@@ -17,6 +17,7 @@ from polya_midtrain.figures.style import (
     reference,
 )
 from polya_midtrain.params import Params
+from polya_midtrain.tables.row import PASS, Row
 
 
 def draw(params: Params) -> Drawing | None:
@@ -28,7 +29,7 @@ def draw(params: Params) -> Drawing | None:
     levels |= {name: STAR for name, arm in params.arms.items() if arm.traces == "unprompted"}
     figure, axes = panels(1, 2, 3.2, sharey=True)
     words = []
-    shown: list[Point] = []
+    shown: list[Row] = []
     for one, (phase, name) in zip(axes, TABLE.items(), strict=True):
         table = Table(name)
         k = largest_k(table.need(PASS, benchmark=MEAN, phase=phase))

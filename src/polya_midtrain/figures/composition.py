@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from polya_midtrain import studies
-from polya_midtrain.figures.data import MEAN, PHASES, Point, Table, count, interval, sizes
+from polya_midtrain.figures.data import MEAN, PHASES, Table, count, interval, sizes
 from polya_midtrain.figures.style import (
     PHASE_LOOKS,
     VANILLA,
@@ -18,6 +18,7 @@ from polya_midtrain.figures.style import (
     stacked,
 )
 from polya_midtrain.params import Params
+from polya_midtrain.tables.row import Row
 
 RATES = {"composition rate": "all chains", "composition rate of correct chains": "correct chains"}
 COMBINATION, IN_TRAINING = "combination", "combination in mid-training"
@@ -36,7 +37,7 @@ def draw(params: Params) -> Drawing | None:
     names = _frequent(table, last)
     figure, (upper, [below]) = stacked([len(RATES), 1], 4.0 + 0.36 * len(names), (2.8, 0.8 + 0.36 * len(names)))
     words = []
-    known: list[Point] = []
+    known: list[Row] = []
     for one, (metric, label) in zip(upper, RATES.items(), strict=True):
         for phase in PHASES:
             points = [point for arm in arms for point in table.find(metric, benchmark=MEAN, phase=phase, arm=arm)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from polya_midtrain import studies
-from polya_midtrain.figures.data import MEAN, PASS, Point, Table, interval, sizes
+from polya_midtrain.figures.data import MEAN, Table, interval, sizes
 from polya_midtrain.figures.style import (
     TRACE_LOOKS,
     VANILLA,
@@ -15,6 +15,7 @@ from polya_midtrain.figures.style import (
     reference,
 )
 from polya_midtrain.params import Params
+from polya_midtrain.tables.row import PASS, Row
 
 
 def draw(params: Params) -> Drawing | None:
@@ -34,7 +35,7 @@ def draw(params: Params) -> Drawing | None:
         said = [f"{studies.REFERENCE} {vanilla.value:.2f}"]
         for shift, (traces, look) in enumerate(TRACE_LOOKS.items(), start=-1):
             chosen = [arm for arm in arms if params.arms[arm].traces == traces]
-            points: list[Point] = [table.need(PASS, benchmark=MEAN, phase="after", k=k, arm=arm)[0] for arm in chosen]
+            points: list[Row] = [table.need(PASS, benchmark=MEAN, phase="after", k=k, arm=arm)[0] for arm in chosen]
             if points:
                 bars(one, [params.arms[arm].n * 1.06**shift for arm in chosen], points, look, f"{traces} answers")
                 said.append(f"{traces} " + ", ".join(f"n = {params.arms[p.arm].n} {p.value:.2f}" for p in points))

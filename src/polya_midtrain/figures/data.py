@@ -2,52 +2,18 @@
 
 from __future__ import annotations
 
-import csv
 import json
-import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
 
 from polya_midtrain import paths
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import Params
+from polya_midtrain.tables import read
+from polya_midtrain.tables.row import Row
 
 MEAN = "mean"  # the scope of an average over benchmarks
-PASS = "pass@k"
 PHASES = ("before", "after")  # RL
 TABLES = ("main", "midtrain", "budget", "correctness", "composition", "diversity", "transfer", "modes")
-
-
-@dataclass(frozen=True)
-class Point:
-    """A row of a table: the columns that figures use, in the units of the table; None where a field is empty."""
-
-    arm: str
-    phase: str
-    benchmark: str
-    metric: str
-    k: int | None
-    value: float
-    low: float | None
-    high: float | None
-    unit: str
-    n_questions: int
-    n_samples: int
-    seeds: str
-    paper: float | None
-    method: str
-
-    @property
-    def n_seeds(self) -> int:
-        """Training seeds behind the value; 0 where training has no part in it."""
-        return len(self.seeds.split("+")) if self.seeds else 0
-
-    @property
-    def errors(self) -> tuple[float, float]:
-        """The interval as lengths below and above the value; zeros where there is none."""
-        below = self.value - (self.value if self.low is None else self.low)
-        above = (self.value if self.high is None else self.high) - self.value
-        return max(below, 0.0), max(above, 0.0)
 
 
 class Table:
@@ -55,22 +21,22 @@ class Table:
 
     def __init__(self, name: str) -> None:
         self.name, self.path = name, paths.TABLES / f"{name}.csv"
-        self.rows: dict[tuple[str, str, str, str, int | None], Point] = {}
-        for point in self._read():
-            key = (point.arm, point.phase, point.benchmark, point.metric, point.k)
+        self.rows: dict[tuple[str, str, str, str, int | None], Row] = {}
+        for row in read.read(self.path):
+            key = (row.arm, row.phase, row.benchmark, row.metric, row.k)
             held = self.rows.get(key)
-            if held is None or point.n_seeds > held.n_seeds:
-                self.rows[key] = point
+            if held is None or row.n_seeds > held.n_seeds:
+                self.rows[key] = row
 
-    def find(self, metric: str, **wanted: str | int | None) -> list[Point]:
+    def find(self, metric: str, **wanted: str | int | None) -> list[Row]:
         """The rows of a quantity whose fields are as wanted, in the table's order."""
         return [
-            point
-            for point in self.rows.values()
-            if point.metric == metric and all(getattr(point, name) == value for name, value in wanted.items())
+            row
+            for row in self.rows.values()
+            if row.metric == metric and all(getattr(row, name) == value for name, value in wanted.items())
         ]
 
-    def need(self, metric: str, **wanted: str | int | None) -> list[Point]:
+    def need(self, metric: str, **wanted: str | int | None) -> list[Row]:
         """As `find`, but having none is a `UserError`."""
         found = self.find(metric, **wanted)
         if not found:
@@ -80,38 +46,8 @@ class Table:
             )
         return found
 
-    def _read(self) -> Iterator[Point]:
-        try:
-            with self.path.open(encoding="utf-8", newline="") as stream:
-                reader = csv.DictReader(stream)
-                missing = {field.name for field in fields(Point)} - set(reader.fieldnames or ())
-                if missing:
-                    raise UserError(f"{self.path}:1: no column {min(missing)!r}; run `dvc repro -f tables@{self.name}`")
-                for record in reader:
-                    yield _point(record)
-        except FileNotFoundError as error:
-            raise UserError(f"{self.path}: missing; run `dvc repro tables@{self.name}`") from error
-        except (ValueError, TypeError) as error:
-            raise UserError(f"{self.path}:{reader.line_num}: {error}; run `dvc repro -f tables@{self.name}`") from error
 
-
-def _point(record: dict[str, str]) -> Point:
-    values: dict[str, str | int | float | None] = {}
-    for field in fields(Point):
-        text = record[field.name]
-        if field.type == "str":
-            values[field.name] = text
-        elif text == "" and field.type.endswith("None"):
-            values[field.name] = None
-        else:
-            number = float(text)
-            if not math.isfinite(number):
-                raise ValueError(f"{field.name} is {text}")
-            values[field.name] = int(text) if field.type.startswith("int") else number
-    return Point(**values)  # type: ignore[arg-type]
-
-
-def largest_k(points: Sequence[Point]) -> int:
+def largest_k(points: Sequence[Row]) -> int:
     """The largest k of some pass@k rows."""
     return max(point.k for point in points if point.k is not None)
 
@@ -140,7 +76,7 @@ def curves(arm: str, quantities: Sequence[str]) -> dict[str, Curve]:
     return found
 
 
-def sizes(point: Point) -> str:
+def sizes(point: Row) -> str:
     """How much a value rests on, in words."""
     parts = [count(point.n_questions, "question")] if point.n_questions else []
     if point.n_samples:
@@ -155,7 +91,7 @@ def count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def interval(point: Point, params: Params) -> str:
+def interval(point: Row, params: Params) -> str:
     """What a band or bar shows, in words."""
     if point.low is None:
         return "no interval"

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from polya_midtrain import studies
 from polya_midtrain.errors import UserError
-from polya_midtrain.figures.data import Point, Table, count, interval
+from polya_midtrain.figures.data import Table, count, interval
 from polya_midtrain.figures.style import Drawing, Look, dots, legend, names_axis, stacked
 from polya_midtrain.params import Params
+from polya_midtrain.tables.row import Row
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -61,7 +62,7 @@ def draw(params: Params) -> Drawing | None:
     )
 
 
-def _dots(axes: Axes, found: Mapping[str, Point], arms: Sequence[str], teachers: Sequence[str]) -> None:
+def _dots(axes: Axes, found: Mapping[str, Row], arms: Sequence[str], teachers: Sequence[str]) -> None:
     for label, look in LOOKS.items():
         chosen = [arm for arm in arms if arm in found and (arm in teachers) == (look.marker == "D")]
         if chosen:
@@ -69,6 +70,6 @@ def _dots(axes: Axes, found: Mapping[str, Point], arms: Sequence[str], teachers:
     names_axis(axes, arms)
 
 
-def _kernel(point: Point) -> str:
+def _kernel(point: Row) -> str:
     """The kernel's name: of the leading one it stands in the method alone."""
     return point.benchmark or point.method.rpartition("kernel: ")[2]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from polya_midtrain import studies
-from polya_midtrain.figures.data import PHASES, Point, Table, count, interval
+from polya_midtrain.figures.data import PHASES, Table, count, interval
 from polya_midtrain.figures.style import (
     GREY,
     PHASE_LOOKS,
@@ -21,6 +21,7 @@ from polya_midtrain.figures.style import (
     stacked,
 )
 from polya_midtrain.params import Params
+from polya_midtrain.tables.row import Row
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -106,7 +107,7 @@ def _steps(table: Table, axes: Axes, arm: str, lines: dict[str, str]) -> str:
     words = []
     for phase, shift in zip(PHASES, (-APART, APART), strict=True):
         places: list[float] = []
-        points: list[Point] = []
+        points: list[Row] = []
         for place, (metric, label) in enumerate(lines.items()):
             closed = table.find(metric + CLOSED, phase=phase, arm=arm)
             for point in table.find(metric, phase=phase, arm=arm):

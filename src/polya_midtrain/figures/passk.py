@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from polya_midtrain.figures.data import MEAN, PASS, Point, Table, interval, sizes
+from polya_midtrain.figures.data import MEAN, Table, interval, sizes
 from polya_midtrain.figures.style import PHASE_LOOKS, VANILLA, Drawing, band, legend, line, log2_axis, panels
 from polya_midtrain.params import Params
 from polya_midtrain.studies import REFERENCE
+from polya_midtrain.tables.row import PASS, Row
 
 TABLE = {"before": "midtrain", "after": "main"}  # the table of each phase
 
 
 def draw(params: Params) -> Drawing:
     """The arms in the order of params.yaml; a dotted line repeats vanilla after RL in every other arm's panel."""
-    found: dict[tuple[str, str], list[Point]] = {}
+    found: dict[tuple[str, str], list[Row]] = {}
     for phase, name in TABLE.items():
         for point in Table(name).need(PASS, benchmark=MEAN, phase=phase):
             found.setdefault((point.arm, phase), []).append(point)
@@ -47,7 +48,7 @@ def draw(params: Params) -> Drawing:
     )
 
 
-def _alt(arms: list[str], found: dict[tuple[str, str], list[Point]]) -> str:
+def _alt(arms: list[str], found: dict[tuple[str, str], list[Row]]) -> str:
     k = found[arms[0], "after"][-1].k
     text = f"Line charts of pass@k, k from {found[arms[0], 'after'][0].k} to {k}, for {len(arms)} arms."
     for phase in TABLE:

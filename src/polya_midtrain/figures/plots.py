@@ -7,9 +7,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from polya_midtrain import studies
-from polya_midtrain.figures.data import MEAN, PASS, Table, curves
+from polya_midtrain.figures.data import MEAN, Table, curves
 from polya_midtrain.figures.passk import TABLE
 from polya_midtrain.params import Params
+from polya_midtrain.tables.row import PASS
 
 QUANTITIES = ("reward", "entropy", "length")
 

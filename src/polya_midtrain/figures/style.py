@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from polya_midtrain import studies
-from polya_midtrain.figures.data import Point
 from polya_midtrain.params import Arm
+from polya_midtrain.tables.row import Row
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -149,7 +149,7 @@ def stacked(counts: Sequence[int], height: float, heights: Sequence[float]) -> t
     ]
 
 
-def band(axes: Axes, xs: Sequence[float], points: Sequence[Point], look: Look, label: str = "") -> None:
+def band(axes: Axes, xs: Sequence[float], points: Sequence[Row], look: Look, label: str = "") -> None:
     """A line through the values with a band of their intervals."""
     lows, highs = zip(
         *((point.value - point.errors[0], point.value + point.errors[1]) for point in points), strict=True
@@ -158,7 +158,7 @@ def band(axes: Axes, xs: Sequence[float], points: Sequence[Point], look: Look, l
     line(axes, xs, [point.value for point in points], look, label)
 
 
-def bars(axes: Axes, xs: Sequence[float], points: Sequence[Point], look: Look, label: str = "") -> None:
+def bars(axes: Axes, xs: Sequence[float], points: Sequence[Row], look: Look, label: str = "") -> None:
     """A line through the values with a bar for each interval."""
     errors = list(zip(*(point.errors for point in points), strict=True))
     axes.errorbar(
@@ -189,7 +189,7 @@ def line(axes: Axes, xs: Sequence[float], ys: Sequence[float], look: Look, label
     )
 
 
-def reference(axes: Axes, point: Point, look: Look, label: str) -> None:
+def reference(axes: Axes, point: Row, look: Look, label: str) -> None:
     """A level line through the whole width, with the band of its interval."""
     below, above = point.errors
     if below or above:
@@ -238,7 +238,7 @@ def paper_mark(axes: Axes, x: float, y: float) -> None:
     axes.plot([x], [y], "*", color=GREY, markerfacecolor="white", markersize=10, label="paper (other model)")
 
 
-def dots(axes: Axes, points: Sequence[Point], heights: Sequence[float], look: Look, label: str = "") -> None:
+def dots(axes: Axes, points: Sequence[Row], heights: Sequence[float], look: Look, label: str = "") -> None:
     """Values along x, each on a line of its own, with a bar for each interval."""
     errors = list(zip(*(point.errors for point in points), strict=True))
     axes.errorbar(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from polya_midtrain.figures.data import MEAN, PASS, PHASES, Point, Table, interval, sizes
+from polya_midtrain.figures.data import MEAN, PHASES, Table, interval, sizes
 from polya_midtrain.figures.style import PHASE_LOOKS, VANILLA, Drawing, dots, legend, names_axis, panels
 from polya_midtrain.params import Params
 from polya_midtrain.studies import REFERENCE
+from polya_midtrain.tables.row import PASS, Row
 
 APART = 0.17  # before and after RL on one arm's line
 
@@ -20,7 +21,7 @@ def draw(params: Params) -> Drawing:
     ends = sorted({ks[0], ks[-1]})
     figure, axes = panels(len(ends), len(sets), 0.7 + len(ends) * (0.75 + 0.2 * len(arms)), sharey=True, sharex=True)
     words = []
-    shown: list[Point] = []
+    shown: list[Row] = []
     for place, one in enumerate(axes):
         k, name = ends[place // len(sets)], sets[place % len(sets)]
         for phase, shift in zip(PHASES, (-APART, APART), strict=True):

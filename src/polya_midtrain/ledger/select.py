@@ -9,7 +9,7 @@ from polya_midtrain import paths, studies
 from polya_midtrain.errors import UserError
 from polya_midtrain.ledger.schema import Arms, Compare, Group, Sets, Trend
 from polya_midtrain.params import Arm, FileSet, Params
-from polya_midtrain.tables.long import Row
+from polya_midtrain.tables.row import Row
 
 
 class Absent(Exception):

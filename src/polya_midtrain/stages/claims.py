@@ -6,10 +6,10 @@ import json
 
 from polya_midtrain import paths
 from polya_midtrain.errors import UserError
-from polya_midtrain.ledger import read, report, schema
+from polya_midtrain.ledger import report, schema
 from polya_midtrain.params import Params
 from polya_midtrain.runtime.stage import stage
-from polya_midtrain.tables import render
+from polya_midtrain.tables import read, render
 
 
 def run(params: Params) -> None:

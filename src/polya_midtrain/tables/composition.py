@@ -5,11 +5,11 @@ from __future__ import annotations
 from polya_midtrain import paths, studies
 from polya_midtrain.judges import results
 from polya_midtrain.params import Params
-from polya_midtrain.tables.long import Row
 from polya_midtrain.tables.parts import composition_page
 from polya_midtrain.tables.parts.composition_rates import Rates
 from polya_midtrain.tables.parts.composition_rows import build_rows
 from polya_midtrain.tables.render import Page
+from polya_midtrain.tables.row import Row
 
 
 def build(params: Params) -> tuple[list[Row], Page]:

@@ -16,7 +16,6 @@ from polya_midtrain.tables import counts, layout, training_sets
 from polya_midtrain.tables.long import (
     DIFFERENCE,
     Pair,
-    Row,
     against,
     build_rows,
     by_doubling,
@@ -25,6 +24,7 @@ from polya_midtrain.tables.long import (
     slopes,
 )
 from polya_midtrain.tables.render import Grid, Page
+from polya_midtrain.tables.row import Row
 from polya_midtrain.tables.study import Study
 from polya_midtrain.tables.training_sets import TrainingSet
 

@@ -19,7 +19,6 @@ from polya_midtrain.tables.long import (
     DIFFERENCE,
     DIFFERENCES,
     OVER_QUESTIONS,
-    Row,
     against,
     build_rows,
     counted,
@@ -31,6 +30,7 @@ from polya_midtrain.tables.parts import diversity_file, diversity_page
 from polya_midtrain.tables.parts.diversity_file import DiversityFile
 from polya_midtrain.tables.parts.diversity_page import APART, PER_QUESTION, TRACES, TRAINING, VENDI, WHOLE
 from polya_midtrain.tables.render import Page
+from polya_midtrain.tables.row import Row
 from polya_midtrain.tables.study import Study
 from polya_midtrain.tables.training_sets import TrainingSet
 

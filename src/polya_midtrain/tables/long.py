@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from polya_midtrain.science.compare import slope
 from polya_midtrain.tables import paper_values
 from polya_midtrain.tables.paper_values import MEAN
+from polya_midtrain.tables.row import PASS, Row
 from polya_midtrain.tables.study import Comparison, Study
 
-PASS = "pass@k"
 DIFFERENCE, RELATIVE = "difference", "relative change"  # of an arm's pass@k to another's
 SLOPE = "slope over log2 n"  # of several arms' pass@k
 DIFFERENCES = ("diff", "diff_low", "diff_high")
@@ -22,42 +22,6 @@ OVER_BOTH = "bootstrap over questions and seeds"
 TOO_NOISY = "none: a mean is too near 0 for a ratio"
 
 Pair = tuple[str, str]  # an arm, or several joined by "+", and what it is compared with, "" for nothing
-
-
-@dataclass(frozen=True)
-class Row:
-    """A line of the CSV, the fields in its columns' order; numbers are in ``unit``, a share being one of 1.
-
-    ``phase``: before or after RL, or "training" for what a training set holds. ``low`` and ``high`` are empty where
-    there is no interval. ``n_samples``: samples a question, 0 where nothing was sampled. ``seeds``: one training seed,
-    or all of them joined by "+" for the pooled row. ``diff`` ...: the difference to ``reference`` ("" is vanilla),
-    paired by question, on pooled pass@k rows; where ``metric`` is itself a difference, a relative change or a slope, it
-    is the ``value``, ``reference`` names its other side, and arms that take part in a slope are joined by "+".
-    ``detectable``: the smallest true difference that the comparison finds with probability 0.8. It, ``p_holm`` and
-    ``significant`` need two training seeds or more.
-    """
-
-    arm: str
-    phase: str
-    benchmark: str
-    metric: str
-    k: int | None
-    value: float
-    low: float | None
-    high: float | None
-    unit: str
-    n_questions: int
-    n_samples: int
-    seeds: str
-    paper: float | None
-    method: str
-    diff: float | None = None
-    diff_low: float | None = None
-    diff_high: float | None = None
-    detectable: float | None = None
-    p_holm: float | None = None
-    significant: str = ""
-    reference: str = ""
 
 
 def build_rows(study: Study, reference: str = "") -> list[Row]:

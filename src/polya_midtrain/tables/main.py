@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from polya_midtrain import paths, studies
 from polya_midtrain.params import Arm, Params
 from polya_midtrain.tables import counts, layout, paper_values
-from polya_midtrain.tables.long import DIFFERENCE, Pair, Row, against, build_rows, by_doubling, slopes
+from polya_midtrain.tables.long import DIFFERENCE, Pair, against, build_rows, by_doubling, slopes
 from polya_midtrain.tables.paper_values import MEAN
 from polya_midtrain.tables.render import Page
+from polya_midtrain.tables.row import Row
 from polya_midtrain.tables.study import Study
 
 NOTE = (

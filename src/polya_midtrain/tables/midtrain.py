@@ -5,8 +5,9 @@ from __future__ import annotations
 from polya_midtrain import paths, studies
 from polya_midtrain.params import Params
 from polya_midtrain.tables import counts, layout
-from polya_midtrain.tables.long import Row, build_rows
+from polya_midtrain.tables.long import build_rows
 from polya_midtrain.tables.render import Page
+from polya_midtrain.tables.row import Row
 from polya_midtrain.tables.study import Study
 
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from pathlib import Path
 
 from polya_midtrain.errors import UserError
 from polya_midtrain.studies import REFERENCE
-from polya_midtrain.tables.long import PASS
+from polya_midtrain.tables import read
 from polya_midtrain.tables.paper_values import MEAN
-from polya_midtrain.tables.render import COLUMNS, escape_markdown
+from polya_midtrain.tables.render import escape_markdown
+from polya_midtrain.tables.row import PASS, Row
 
 BEGIN, END = "<!-- table:main -->", "<!-- /table -->"
-Record = dict[str, str]
 
 
 def inject(readme: Path, tables: Path, profile: str) -> bool:
@@ -51,46 +50,37 @@ def build(tables: Path, profile: str) -> str:
             raise UserError(f"{tables / 'midtrain.csv'}: no pooled mean of arm {arm!r}; run `dvc repro`")
         cells = [arm]
         for k in ends:
-            cells += [_interval(before[arm, k]), _interval(after[arm, k])]
+            cells += [_interval(row.value, row.low, row.high) for row in (before[arm, k], after[arm, k])]
         last = after[arm, ks[-1]]
-        cells += [_interval(last, "diff"), _short(last["p_holm"]) or "-", last["significant"] or "-"]
+        cells += [_interval(last.diff, last.diff_low, last.diff_high), _short(last.p_holm), last.significant or "-"]
         lines.append(_line(cells))
     some = after[next(iter(after))]
     facts = (
-        f"Profile {profile}: means over the benchmarks ({some['n_questions']} questions, {some['n_samples']} samples "
-        f"each, training seeds {some['seeds']}); brackets: {some['method']}; p: Holm-corrected over the arms. "
+        f"Profile {profile}: means over the benchmarks ({some.n_questions} questions, {some.n_samples} samples "
+        f"each, training seeds {some.seeds}); brackets: {some.method}; p: Holm-corrected over the arms. "
         f"All k, benchmarks and seeds, with notes: {tables.as_posix()}/main.md and midtrain.md."
     )
     return "\n".join([*lines, "", escape_markdown(facts), ""])
 
 
-def _pooled(path: Path) -> dict[tuple[str, int], Record]:
+def _pooled(path: Path) -> dict[tuple[str, int], Row]:
     """The pooled mean pass@k rows of a CSV by (arm, k); a seed's own row precedes the pooled one, which replaces it."""
-    try:
-        with path.open(encoding="utf-8", newline="") as stream:
-            reader = csv.DictReader(stream)
-            records = list(reader)
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: missing; run `dvc repro`") from error
     found = {
-        (record["arm"], int(record["k"])): record
-        for record in records
-        if tuple(reader.fieldnames or ()) == COLUMNS and (record["benchmark"], record["metric"]) == (MEAN, PASS)
+        (row.arm, row.k): row
+        for row in read.read(path)
+        if row.k is not None and (row.benchmark, row.metric) == (MEAN, PASS)
     }
     if not found:
-        raise UserError(f"{path}:1: no mean {PASS} rows in the long format; run `dvc repro`")
+        raise UserError(f"{path}:1: no mean {PASS} rows; run `dvc repro -f tables@{path.stem}`")
     return found
 
 
-def _interval(record: Record, name: str = "value") -> str:
-    low, high = ("low", "high") if name == "value" else (f"{name}_low", f"{name}_high")
-    if not record[name]:
-        return "-"
-    return f"{_short(record[name])} [{_short(record[low])}, {_short(record[high])}]"
+def _interval(value: float | None, low: float | None, high: float | None) -> str:
+    return "-" if value is None else f"{_short(value)} [{_short(low)}, {_short(high)}]"
 
 
-def _short(number: str) -> str:
-    return f"{float(number):.3f}" if number else ""
+def _short(number: float | None) -> str:
+    return "-" if number is None else f"{number:.3f}"
 
 
 def _line(cells: list[str]) -> str:

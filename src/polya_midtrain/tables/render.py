@@ -5,13 +5,13 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
-from polya_midtrain.tables.long import DECIMALS, Row
+from polya_midtrain.tables.long import DECIMALS
+from polya_midtrain.tables.row import COLUMNS, Row
 
 TEMPLATES = Path(__file__).parent.parent / "templates"
-COLUMNS = tuple(field.name for field in fields(Row))
 
 _TEX: dict[str | int, str | int | None] = {
     "\\": r"\textbackslash{}",

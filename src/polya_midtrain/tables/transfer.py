@@ -10,9 +10,10 @@ from polya_midtrain.params import Params
 from polya_midtrain.tables import counts, layout, paper_values
 from polya_midtrain.tables.counts import PHASES
 from polya_midtrain.tables.layout import Index
-from polya_midtrain.tables.long import PASS, Row, build_rows, pooled_name
+from polya_midtrain.tables.long import build_rows, pooled_name
 from polya_midtrain.tables.paper_values import MEAN
 from polya_midtrain.tables.render import Grid, Page
+from polya_midtrain.tables.row import PASS, Row
 from polya_midtrain.tables.study import Study
 
 

@@ -20,6 +20,9 @@ class Report(TrainerCallback):
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         self.report(state.global_step, state.max_steps)
+        if state.global_step >= state.max_steps:
+            # The trainer would write a checkpoint with the optimiser's state, thrice the model that the stage saves.
+            control.should_save = False
 
 
 def common(folder: Path, device: str, seed: int, save_steps: int) -> dict[str, Any]:

@@ -10,8 +10,9 @@ import yaml
 from polya_midtrain import params as settings
 from polya_midtrain import paths
 from polya_midtrain.errors import UserError
-from polya_midtrain.ledger import read, schema
+from polya_midtrain.ledger import schema
 from polya_midtrain.runtime import scratch
+from polya_midtrain.tables import read
 from polya_midtrain.verify import build, compare, expected, runs
 from polya_midtrain.verify.seeds import apart
 

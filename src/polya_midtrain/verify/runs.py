@@ -13,10 +13,10 @@ import yaml
 from polya_midtrain import params as settings
 from polya_midtrain import paths
 from polya_midtrain.errors import UserError
-from polya_midtrain.ledger import read
 from polya_midtrain.params import Params
 from polya_midtrain.runtime import tracking
-from polya_midtrain.tables.long import Row
+from polya_midtrain.tables import read
+from polya_midtrain.tables.row import Row
 from polya_midtrain.verify.expected import FEWEST, fingerprint
 from polya_midtrain.verify.seeds import apart
 

@@ -7,7 +7,7 @@ from itertools import groupby
 
 from polya_midtrain.judges.results import Validation
 from polya_midtrain.tables.layout import SOURCES, UNKNOWN, number, score
-from polya_midtrain.tables.long import SLOPE, Row, pooled_name
+from polya_midtrain.tables.long import SLOPE, pooled_name
 from polya_midtrain.tables.paper_values import MEAN
 from polya_midtrain.tables.parts.composition_rates import CORRECT, FREE, NEW, NEW_CORRECT, RATE, SILENT, Rates
 from polya_midtrain.tables.parts.composition_rows import (
@@ -23,6 +23,7 @@ from polya_midtrain.tables.parts.composition_rows import (
     TWO,
 )
 from polya_midtrain.tables.render import Grid, Page
+from polya_midtrain.tables.row import Row
 
 SHOWN = 5  # combinations of an arm after RL; the CSV has more
 INSTEAD = 3  # what the judge found in place of a heuristic, most often

@@ -11,9 +11,10 @@ from typing import Any
 
 from polya_midtrain.judges.results import Frequency, Validation
 from polya_midtrain.tables.counts import PHASES
-from polya_midtrain.tables.long import OVER_BOTH, OVER_QUESTIONS, SLOPE, Row, pooled_name, tidy
+from polya_midtrain.tables.long import OVER_BOTH, OVER_QUESTIONS, SLOPE, pooled_name, tidy
 from polya_midtrain.tables.paper_values import MEAN
 from polya_midtrain.tables.parts.composition_rates import METRICS, RATE, SILENT, Rates
+from polya_midtrain.tables.row import Row
 
 COMBINATION, IN_TRAINING = "combination", "combination in mid-training"
 PRECISION, RECALL = "judge precision", "judge recall"

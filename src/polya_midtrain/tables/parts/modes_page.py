@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 
 from polya_midtrain.tables.counts import PHASES
 from polya_midtrain.tables.layout import SOURCES, UNKNOWN, number
-from polya_midtrain.tables.long import SLOPE, Row, pooled_name
+from polya_midtrain.tables.long import SLOPE, pooled_name
 from polya_midtrain.tables.parts.modes_cells import Cells
 from polya_midtrain.tables.render import Grid, Page
+from polya_midtrain.tables.row import Row
 
 CLOSED = "closed form"
 # Each step: its title, and its columns by the metric that they show; the closed form stands beside all but the first.

@@ -10,10 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from polya_midtrain.errors import UserError
-from polya_midtrain.tables.long import Row
+from polya_midtrain.tables.row import COLUMNS, Row
 
-REMEDY = "run `dvc repro`"
-COLUMNS = tuple(field.name for field in fields(Row))
 _CASTS = {"int": int, "float": float, "str": str}
 
 
@@ -26,17 +24,21 @@ def read(path: Path) -> list[Row]:
         with path.open(encoding="utf-8", newline="") as stream:
             lines = list(csv.reader(stream))
     except FileNotFoundError as error:
-        raise UserError(f"{path}: missing; {REMEDY}") from error
+        raise UserError(f"{path}: missing; run `dvc repro tables@{path.stem}`") from error
     except UnicodeDecodeError as error:
-        raise UserError(f"{path}:1: not UTF-8 text; delete the file and {REMEDY}") from error
+        raise UserError(f"{path}:1: not UTF-8 text; {_remedy(path)}") from error
     if not lines or tuple(lines[0]) != COLUMNS:
-        raise UserError(f"{path}:1: its columns are not those of the long format; {REMEDY}")
+        raise UserError(f"{path}:1: its columns are not those of the long format; {_remedy(path)}")
     return [_row(path, number, cells) for number, cells in enumerate(lines[1:], start=2)]
+
+
+def _remedy(path: Path) -> str:
+    return f"run `dvc repro -f tables@{path.stem}`"
 
 
 def _row(path: Path, line: int, cells: Sequence[str]) -> Row:
     if len(cells) != len(COLUMNS):
-        raise UserError(f"{path}:{line}: {len(cells)} cells for {len(COLUMNS)} columns; delete the file and {REMEDY}")
+        raise UserError(f"{path}:{line}: {len(cells)} cells for {len(COLUMNS)} columns; {_remedy(path)}")
     found: dict[str, Any] = {}
     for field, cell in zip(fields(Row), cells, strict=True):
         kind, _, optional = str(field.type).partition(" | ")
@@ -47,5 +49,5 @@ def _row(path: Path, line: int, cells: Sequence[str]) -> Row:
             found[field.name] = value
         except ValueError as error:
             what = f"{field.name} is {cell!r}, which is no number"
-            raise UserError(f"{path}:{line}: {what}; delete the file and {REMEDY}") from error
+            raise UserError(f"{path}:{line}: {what}; {_remedy(path)}") from error
     return Row(**found)

@@ -1,0 +1,193 @@
+"""params.yaml as typed settings: one block per stage, plus the arms, the seeds and the machine.
+
+A profile (profiles/NAME.yaml) is a complete params.yaml. Nothing in the code knows a profile's name: profiles differ
+in values only. `docs` of a field say its unit; a value's source stands beside it in the profile.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field, ValidationInfo, field_validator
+
+from polya_midtrain.params.analysis import (
+    Compose,
+    Diversity,
+    Embedding,
+    HubEmbedding,
+    Modes,
+    Tables,
+    WordEmbedding,
+    WorldEmbedding,
+)
+from polya_midtrain.params.arms import Arm, Match, Traces
+from polya_midtrain.params.block import Block
+from polya_midtrain.params.method import Distil, Evaluate, Generate, Machine, Midtrain, Prompts, Rl, Score, Select
+from polya_midtrain.params.models import (
+    Base,
+    HubBase,
+    PackageBase,
+    Reward,
+    RewardHub,
+    RewardTraining,
+    Sampling,
+    Teacher,
+    WorldBase,
+    WorldTeacher,
+)
+from polya_midtrain.params.questions import FileSet, Questions, QuestionSet, WorldSet
+from polya_midtrain.runtime import yamlfile
+
+__all__ = [
+    "PARAMS_FILE",
+    "Arm",
+    "Base",
+    "Block",
+    "Compose",
+    "Distil",
+    "Diversity",
+    "Embedding",
+    "Evaluate",
+    "FileSet",
+    "Generate",
+    "HubBase",
+    "HubEmbedding",
+    "Machine",
+    "Match",
+    "Midtrain",
+    "Modes",
+    "PackageBase",
+    "Params",
+    "Prompts",
+    "QuestionSet",
+    "Questions",
+    "Reward",
+    "RewardHub",
+    "RewardTraining",
+    "Rl",
+    "Sampling",
+    "Score",
+    "Select",
+    "Tables",
+    "Teacher",
+    "Traces",
+    "WordEmbedding",
+    "WorldBase",
+    "WorldEmbedding",
+    "WorldSet",
+    "WorldTeacher",
+    "flat",
+    "load",
+]
+
+PARAMS_FILE = Path("params.yaml")
+
+
+class Params(Block):
+    """The whole of params.yaml."""
+
+    profile: str
+    machine: Machine
+    seeds: list[int] = Field(min_length=1)
+    arms: dict[Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9.-]*$")], Arm] = Field(min_length=1)  # file names
+    prompts: Prompts
+    questions: Questions
+    base: Base
+    teacher: Teacher
+    reward: Reward
+    generate: Generate
+    distil: Distil
+    score: Score
+    select: Select
+    midtrain: Midtrain
+    rl: Rl
+    evaluate: Evaluate
+    compose: Compose
+    diversity: Diversity
+    modes: Modes
+    tables: Tables
+
+    @field_validator("seeds")
+    @classmethod
+    def _distinct(cls, seeds: list[int]) -> list[int]:
+        if len(set(seeds)) != len(seeds):
+            raise ValueError("training seeds must differ from each other; remove the repeated one")
+        return seeds
+
+    @field_validator("arms")
+    @classmethod
+    def _vanilla(cls, arms: dict[str, Arm]) -> dict[str, Arm]:
+        if "vanilla" not in arms or arms["vanilla"].traces != "none":
+            raise ValueError("an arm `vanilla: {traces: none}` is needed: every arm is compared with it; add it")
+        return arms
+
+    @field_validator("arms")
+    @classmethod
+    def _matches(cls, arms: dict[str, Arm]) -> dict[str, Arm]:
+        for name, arm in arms.items():
+            if arm.match is None:
+                continue
+            other = arms.get(arm.match.arm)
+            if other is None or other.match is not None or other.traces == "none":
+                raise ValueError(
+                    f"arm {name} is matched to {arm.match.arm!r}, which is no arm with a training set of its own; "
+                    "name an arm with traces and without match"
+                )
+        return arms
+
+    @field_validator("compose")
+    @classmethod
+    def _judged(cls, compose: Compose, info: ValidationInfo) -> Compose:
+        questions = info.data.get("questions")
+        for name in compose.benchmarks:
+            if questions is not None and name not in questions.benchmarks:
+                raise ValueError(
+                    f"compose.benchmarks names {name!r}, which is not in questions.benchmarks; add it there"
+                )
+        return compose
+
+    @field_validator("generate")
+    @classmethod
+    def _enough_heuristics(cls, generate: Generate, info: ValidationInfo) -> Generate:
+        for name, arm in info.data.get("arms", {}).items():
+            if arm.traces not in ("none", "unprompted", "teacher") and arm.n > generate.heuristics:
+                raise ValueError(
+                    f"generate.heuristics is {generate.heuristics} but arms.{name}.n is {arm.n}; raise it or lower n"
+                )
+        return generate
+
+    @field_validator("tables")
+    @classmethod
+    def _enough_samples(cls, tables: Tables, info: ValidationInfo) -> Tables:
+        evaluate = info.data.get("evaluate")
+        if evaluate is not None and max(tables.ks) >= evaluate.samples:
+            raise ValueError(
+                f"tables.ks holds k={max(tables.ks)} but evaluate.samples is {evaluate.samples}; "
+                "pass@k needs more samples than k: lower k or raise evaluate.samples"
+            )
+        return tables
+
+    def arm(self, name: str) -> Arm:
+        """The settings of one arm; an unknown name is a one-line error that lists the known ones."""
+        from polya_midtrain.errors import UserError
+
+        if name not in self.arms:
+            raise UserError(f"{PARAMS_FILE}: no arm {name!r}; the arms are {', '.join(self.arms)}")
+        return self.arms[name]
+
+
+def load(path: Path = PARAMS_FILE) -> Params:
+    """Read and check params.yaml (or a profile)."""
+    return yamlfile.load(path, Params)
+
+
+def flat(block: BaseModel) -> dict[str, Any]:
+    """A block's values under dotted names, for trackers and cards."""
+
+    def walk(prefix: str, value: Any) -> dict[str, Any]:
+        if isinstance(value, dict):
+            return {k: v for key, item in value.items() for k, v in walk(f"{prefix}{key}.", item).items()}
+        return {prefix.rstrip("."): value}
+
+    return walk("", block.model_dump(mode="json"))

@@ -1,0 +1,78 @@
+"""What is measured of the policies and their training sets, a block per stage."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from polya_midtrain.params.block import Block
+
+
+class Compose(Block):
+    """Stage compose: which heuristics each chain of ``benchmarks`` uses, by a ``judge``.
+
+    The judge itself is measured on ``labelled`` chains whose heuristics are known.
+    """
+
+    judge: Literal["world", "cues"]
+    benchmarks: list[str] = Field(min_length=1)
+    labelled: int = Field(ge=1)
+    seed: int
+
+
+class WorldEmbedding(Block):
+    """What a trace of the embedded world looks like: shares of its operations' shapes and plans (docs/world.md)."""
+
+    kind: Literal["world"]
+
+
+class HubEmbedding(Block):
+    """Mean-pooled sentence embeddings of a model of the hub, at a pinned revision."""
+
+    kind: Literal["hub"]
+    id: str
+    revision: str
+
+
+class WordEmbedding(Block):
+    """Term frequencies of words and word pairs: no model needed."""
+
+    kind: Literal["words"]
+
+
+Embedding = Annotated[WorldEmbedding | HubEmbedding | WordEmbedding, Field(discriminator="kind")]
+
+
+class Diversity(Block):
+    """Stage diversity: Vendi score of ``size`` traces of each training set, over ``resamples`` draws."""
+
+    embedding: Embedding
+    size: int = Field(ge=2)
+    resamples: int = Field(ge=10)
+    seed: int
+
+
+class Modes(Block):
+    """Stage modes: next-token distributions at branch points of ``questions`` of the RL set.
+
+    ``branch``: world (after the word of a part) or start (where the response begins). A mode is a token whose
+    probability is above ``threshold``. The policy-gradient step has ``learning_rate``; its expectation is taken over
+    groups of ``generations`` samples.
+    """
+
+    branch: Literal["world", "start"]
+    questions: int = Field(ge=1)
+    threshold: float = Field(gt=0, lt=1)
+    learning_rate: float = Field(gt=0)
+    generations: int = Field(ge=2)
+    seed: int
+
+
+class Tables(Block):
+    """Stage tables. ``ks``: the k of pass@k, all below ``evaluate.samples``; ``resamples``: bootstrap draws."""
+
+    ks: list[Annotated[int, Field(ge=1)]] = Field(min_length=1)
+    resamples: int = Field(ge=100)
+    confidence: float = Field(0.95, gt=0.5, lt=1)
+    seed: int

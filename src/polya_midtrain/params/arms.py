@@ -1,0 +1,50 @@
+"""The arms: rows of the study."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from polya_midtrain.params.block import Block
+
+
+class Match(Block):
+    """The arm whose training set this arm's equals in rows, or in response tokens; the questions are cut to fit."""
+
+    rows: str | None = None
+    tokens: str | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Match:
+        if (self.rows is None) == (self.tokens is None):
+            raise ValueError("name an arm to match in rows or in tokens, one of the two")
+        return self
+
+    @property
+    def arm(self) -> str:
+        """The arm that is matched."""
+        return self.rows or self.tokens or ""
+
+
+Traces = Literal["none", "unprompted", "heuristics", "teacher", "right", "wrong", "mixed"]
+
+
+class Arm(Block):
+    """A row of the study: which traces mid-training learns from.
+
+    ``traces``: none (no mid-training); unprompted (STaR: the base's own correct answers without a heuristic);
+    heuristics (the first ``n`` of the catalogue, one response per question and heuristic); teacher (up to ``n`` correct
+    answers a question of a stronger model); right, wrong and mixed (of the first ``n`` heuristics, pairs of a right and
+    a wrong response to the same question under the same heuristic: the right ones, the wrong ones, or half of each).
+    """
+
+    traces: Traces
+    n: int = Field(1, ge=1, le=64)
+    match: Match | None = None
+
+    @model_validator(mode="after")
+    def _matchable(self) -> Arm:
+        if self.match is not None and self.traces not in ("heuristics", "teacher"):
+            raise ValueError(f"traces {self.traces} cannot be matched to another arm; remove match")
+        return self

