@@ -84,7 +84,7 @@ def test_help_loads_no_heavy_library() -> None:
         (["stage", "tables", "--table", "main"], "results/counts"),
         (["stage", "generate"], "missing; run `dvc repro`"),
         (["profile", "huge"], "no profile 'huge' in profiles/; the profiles are smo"),
-        (["readme"], "README.md: no such file"),
+        (["readme"], "reports/study/params.yaml: no such file"),
     ],
 )
 def test_bad_input_is_one_line(arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""The README's result table: made from the CSVs, and not stale."""
+"""The README's ledger and result table: made from a kept run's reports, and not stale."""
 
 from __future__ import annotations
 
@@ -6,13 +6,26 @@ from pathlib import Path
 
 import pytest
 
-from polya_midtrain import params
+from polya_midtrain import cli, params
 from polya_midtrain.errors import UserError
 from polya_midtrain.tables import readme_table, render
-from polya_midtrain.tables.readme_table import BEGIN, END
+from polya_midtrain.tables.readme_table import MARKS
 from polya_midtrain.tables.row import Row
 
 ROOT = Path(__file__).parent.parent
+BLANK = "\n\n".join("\n".join(marks) for marks in MARKS.values()) + "\n"
+LEDGER = """# What a run of profile tiny says
+
+**1 claim: 1 inconclusive**
+
+| claim | verdict |
+| --- | --- |
+| C1 | inconclusive |
+
+**Their parts**
+
+| part | why |
+"""
 
 
 def row(arm: str, phase: str, k: int, value: float, seeds: str = "1+2", **difference: float | str) -> Row:
@@ -34,20 +47,26 @@ def tables(tmp_path: Path) -> Path:
         row("n4", "after", 64, 0.6250, **better),
     ]
     before = [row(arm, "before", k, 0.2) for arm in ("vanilla", "n4") for k in (1, 64)]
-    (tmp_path / "main.csv").write_text(render.csv_text(after), encoding="utf-8")
-    (tmp_path / "midtrain.csv").write_text(render.csv_text(before), encoding="utf-8")
-    return tmp_path
+    folder = tmp_path / "tables"
+    folder.mkdir()
+    (folder / "main.csv").write_text(render.csv_text(after), encoding="utf-8")
+    (folder / "midtrain.csv").write_text(render.csv_text(before), encoding="utf-8")
+    (tmp_path / "claims.md").write_text(LEDGER, encoding="utf-8")
+    return folder
 
 
-def test_it_stands_between_the_markers_and_nothing_else_changes(tables: Path, tmp_path: Path) -> None:
+def test_they_stand_between_their_markers_and_nothing_else_changes(tables: Path, tmp_path: Path) -> None:
     readme = tmp_path / "README.md"
-    readme.write_text(f"# Title\n\n{BEGIN}\nold\n{END}\n\nmore | text\n", encoding="utf-8")
-    assert readme_table.inject(readme, tables, "tiny")
+    (begin, end), (after, last) = MARKS["ledger"], MARKS["main"]
+    readme.write_text(f"# Title\n\n{begin}\nold\n{end}\n\n{after}\nold\n{last}\n\nmore | text\n", encoding="utf-8")
+    assert readme_table.inject(readme, tmp_path, "tiny")
     text = readme.read_text(encoding="utf-8")
-    assert text.startswith(f"# Title\n\n{BEGIN}\n| arm | ")
-    assert text.endswith(f"\n{END}\n\nmore | text\n")
+    assert text.startswith(f"# Title\n\n{begin}\n**1 claim: 1 inconclusive**\n\n| claim | verdict |")
+    assert f"| C1 | inconclusive |\n{end}\n\n{after}\n| arm | " in text
+    assert text.endswith(f"\n{last}\n\nmore | text\n")
     assert "old" not in text
-    assert not readme_table.inject(readme, tables, "tiny")  # a second time there is nothing to do
+    assert "part" not in text
+    assert not readme_table.inject(readme, tmp_path, "tiny")  # a second time there is nothing to do
     assert readme.read_text(encoding="utf-8") == text
 
 
@@ -82,35 +101,35 @@ def test_it_shows_the_pooled_means_before_and_after(tables: Path) -> None:
 def test_missing_files_markers_and_columns_are_one_line_errors(tables: Path, tmp_path: Path) -> None:
     readme = tmp_path / "README.md"
     with pytest.raises(UserError, match=r"README.md: no such file"):
-        readme_table.inject(readme, tables, "tiny")
+        readme_table.inject(readme, tmp_path, "tiny")
     readme.write_text("no markers\n", encoding="utf-8")
     with pytest.raises(UserError, match="must be there once"):
-        readme_table.inject(readme, tables, "tiny")
-    readme.write_text(f"{BEGIN}{END}", encoding="utf-8")
+        readme_table.inject(readme, tmp_path, "tiny")
+    readme.write_text(BLANK, encoding="utf-8")
     (tables / "midtrain.csv").write_text(render.csv_text([row("vanilla", "before", 1, 0.2)]), encoding="utf-8")
     with pytest.raises(UserError, match=r"midtrain.csv: no pooled mean of arm 'vanilla'"):
-        readme_table.inject(readme, tables, "tiny")
+        readme_table.inject(readme, tmp_path, "tiny")
     (tables / "main.csv").write_text("arm,k\nn4,1\n", encoding="utf-8")
     with pytest.raises(UserError, match=r"main.csv:1: its columns are not those of the long format"):
-        readme_table.inject(readme, tables, "tiny")
+        readme_table.inject(readme, tmp_path, "tiny")
     (tables / "main.csv").write_text(render.csv_text([]), encoding="utf-8")
     with pytest.raises(UserError, match=r"main.csv:1: no mean pass@k rows"):
-        readme_table.inject(readme, tables, "tiny")
+        readme_table.inject(readme, tmp_path, "tiny")
     (tables / "main.csv").unlink()
     with pytest.raises(UserError, match=r"main.csv: missing; run `dvc repro tables@main`"):
-        readme_table.inject(readme, tables, "tiny")
-    assert readme.read_text(encoding="utf-8") == f"{BEGIN}{END}"
+        readme_table.inject(readme, tmp_path, "tiny")
+    (tmp_path / "claims.md").write_text("# A title\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"claims.md:1: no line \*\*Their parts"):
+        readme_table.inject(readme, tmp_path, "tiny")
+    (tmp_path / "claims.md").unlink()
+    with pytest.raises(UserError, match=r"claims.md: missing; run `dvc repro claims`"):
+        readme_table.inject(readme, tmp_path, "tiny")
+    assert readme.read_text(encoding="utf-8") == BLANK
 
 
-def test_the_committed_readme_shows_the_committed_tables(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    readme, tables = ROOT / "README.md", Path("reports/tables")
-    if not (ROOT / tables / "main.csv").exists():
-        pytest.skip("no tables here: run `dvc repro`")
+def test_the_committed_readme_shows_the_kept_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(ROOT)
-    profile = params.load().profile
-    shown = readme.read_text(encoding="utf-8")
-    if f"Profile {profile}:" not in shown:
-        pytest.skip(f"the tables here are of profile {profile}, the README's of another")
     copy = tmp_path / "README.md"
-    copy.write_text(shown, encoding="utf-8")
-    assert not readme_table.inject(copy, tables, profile), "README.md is stale: run `polya readme`"
+    copy.write_text(Path("README.md").read_text(encoding="utf-8"), encoding="utf-8")
+    profile = params.load(cli.KEPT / "params.yaml").profile
+    assert not readme_table.inject(copy, cli.KEPT, profile), "README.md is stale: run `polya readme`"

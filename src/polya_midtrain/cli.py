@@ -17,6 +17,7 @@ from polya_midtrain.errors import UserError
 ARM_STAGES = {"midtrain", "rl", "evaluate", "modes"}
 TABLE_STAGES = {"tables"}
 LAST_STAGE = "page"
+KEPT = Path("reports/study")  # the run that README.md shows
 PROFILES = Path("profiles")
 
 _ENVIRONMENT = {
@@ -119,16 +120,30 @@ def profile(
 
 
 @app.command()
-def readme() -> None:
-    """Put the result table into README.md.
-
-    It is made from reports/tables, midtrain.csv and main.csv.
-    """
+def readme(
+    folder: Annotated[Path, typer.Argument(help="The reports of a run: tables/, claims.md, params.yaml.")] = KEPT,
+) -> None:
+    """Put a kept run's ledger and main table into README.md."""
     from polya_midtrain import params as settings
     from polya_midtrain.tables import readme_table
 
-    changed = readme_table.inject(Path("README.md"), Path("reports/tables"), settings.load().profile)
-    typer.echo("README.md: table renewed" if changed else "README.md: table is up to date")
+    profile = settings.load(folder / settings.PARAMS_FILE).profile
+    changed = readme_table.inject(Path("README.md"), folder, profile)
+    typer.echo("README.md: tables renewed" if changed else "README.md: tables are up to date")
+
+
+@app.command()
+def keep(
+    name: Annotated[str, typer.Argument(help="The folder of reports/ to keep it in.")],
+    source: Annotated[Path, typer.Option("--from", help="The folder of the finished run.")] = Path(),
+) -> None:
+    """Keep a finished run's reports in reports/NAME.
+
+    With its settings, its lock file, the machine (this one) and the time that it took.
+    """
+    from polya_midtrain.verify.keep import keep as kept
+
+    typer.echo(f"{kept(source, name)}: kept")
 
 
 @app.command()

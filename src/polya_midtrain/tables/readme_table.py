@@ -1,4 +1,4 @@
-"""The README's result table, made from the committed CSVs so that it cannot drift from them."""
+"""The README's results, made from a committed run's reports so that they cannot drift from them."""
 
 from __future__ import annotations
 
@@ -12,27 +12,44 @@ from polya_midtrain.tables.paper_values import MEAN
 from polya_midtrain.tables.render import escape_markdown
 from polya_midtrain.tables.row import PASS, Row
 
-BEGIN, END = "<!-- table:main -->", "<!-- /table -->"
+MARKS = {name: (f"<!-- {name} -->", f"<!-- /{name} -->") for name in ("ledger", "main")}
+PARTS = "**Their parts**"  # what follows the claims in the ledger
 
 
-def inject(readme: Path, tables: Path, profile: str) -> bool:
-    """Put the table between the README's markers; True if that changed the file.
+def inject(readme: Path, folder: Path, profile: str) -> bool:
+    """Put the ledger's claims and the main table between the README's markers; True if that changed the file.
 
-    ``tables``: the folder of midtrain.csv (before RL) and main.csv (after RL); ``profile``: whose run they are.
-    Raises `UserError` when a file or the markers are missing, or a CSV is not in the long format.
+    ``folder``: of claims.md and tables/; ``profile``: whose run they are. Raises `UserError` when a file or the markers
+    are missing, or a table is not in the long format.
     """
     try:
         text = readme.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise UserError(f"{readme}: no such file; run this from the project's root") from error
-    pattern = re.compile(re.escape(BEGIN) + ".*?" + re.escape(END), re.DOTALL)
-    if len(pattern.findall(text)) != 1:
-        raise UserError(f"{readme}: the lines {BEGIN} and {END} must be there once; restore them around the table")
-    block = f"{BEGIN}\n{build(tables, profile)}{END}"
-    renewed = pattern.sub(lambda _: block, text)
+    renewed = text
+    for name, content in (("ledger", ledger(folder / "claims.md")), ("main", build(folder / "tables", profile))):
+        begin, end = MARKS[name]
+        pattern = re.compile(re.escape(begin) + ".*?" + re.escape(end), re.DOTALL)
+        places = [match.span() for match in pattern.finditer(renewed)]
+        if len(places) != 1:
+            raise UserError(f"{readme}: the lines {begin} and {end} must be there once; restore them around the table")
+        ((start, stop),) = places
+        renewed = f"{renewed[:start]}{begin}\n{content}{end}{renewed[stop:]}"
     if renewed != text:
         readme.write_text(renewed, encoding="utf-8", newline="\n")
     return renewed != text
+
+
+def ledger(path: Path) -> str:
+    """The claims of a ledger with their verdicts, without its parts and notes."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: missing; run `dvc repro claims`") from error
+    claims, found, _ = text.partition(PARTS)
+    if not found:
+        raise UserError(f"{path}:1: no line {PARTS}; run `dvc repro -f claims`")
+    return claims.partition("\n")[2].strip() + "\n"
 
 
 def build(tables: Path, profile: str) -> str:

@@ -1,0 +1,89 @@
+"""Keep a finished run: its reports, settings and lock file in reports/NAME, with the machine and the time it took."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+from importlib.metadata import version
+from pathlib import Path
+
+from polya_midtrain import params as settings
+from polya_midtrain import paths
+from polya_midtrain.errors import UserError
+from polya_midtrain.runtime import scratch
+from polya_midtrain.verify import runs
+
+KEPT = (paths.TABLES, paths.FIGURES, paths.CLAIMS_REPORT, paths.CLAIMS_REPORT.with_suffix(".md"), paths.PAGE)
+LIBRARIES = ("torch", "transformers", "trl", "numpy", "dvc")
+
+
+def keep(source: Path, name: str) -> Path:
+    """Copy the reports of the finished run in ``source`` to reports/NAME; returns that folder.
+
+    RUN.md in it says what ran where and how long; params.yaml and lock.yaml (its dvc.lock) what it was made from and
+    the hash of every file it made. Raises `UserError` for a run that is not finished or not as its lock file says.
+    """
+    run = runs.load(source)
+    target = paths.TABLES.parent / name
+    if target in (paths.TABLES, paths.FIGURES):
+        raise UserError(f"{target} is where a run writes; take another name")
+    draft = scratch.ROOT / f"keep-{name}"
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True)
+    for path in KEPT:
+        place = draft / path.name
+        try:
+            shutil.copytree(source / path, place) if (source / path).is_dir() else shutil.copyfile(source / path, place)
+        except FileNotFoundError as error:
+            raise UserError(f"{source / path}: missing; run `dvc repro` in {source}") from error
+    shutil.copyfile(source / settings.PARAMS_FILE, draft / settings.PARAMS_FILE.name)
+    shutil.copyfile(source / runs.LOCK, draft / "lock.yaml")
+    (draft / "RUN.md").write_text(card(run), encoding="utf-8", newline="\n")
+    scratch.publish(draft, target)
+    return target
+
+
+def card(run: runs.Run) -> str:
+    """What ran, where, and how long, in Markdown; the machine is the one that this is called on."""
+    seconds = {
+        file.stem: json.loads(file.read_text(encoding="utf-8"))["seconds"]
+        for file in sorted((run.folder / paths.METRICS).glob("*.json"))
+    }
+    stages: dict[str, float] = {}
+    for name, spent in seconds.items():
+        stages[name.partition("@")[0]] = stages.get(name.partition("@")[0], 0) + spent
+    longest = sorted(stages, key=lambda name: -stages[name])[:4]
+    lines = {
+        "profile": f"{run.params.profile}, {len(run.params.arms)} arms; all settings in params.yaml",
+        "training seeds": ", ".join(map(str, run.params.seeds)),
+        "commit": run.commit,
+        "machine": machine(),
+        "software": f"Python {platform.python_version()}, "
+        + ", ".join(f"{name} {version(name)}" for name in LIBRARIES),
+        "time inside the stages": f"{clock(sum(stages.values()))} (h:mm), one after the other; most of it in "
+        + ", ".join(f"{name} {clock(stages[name])}" for name in longest),
+    }
+    rows = [f"| {what} | {text} |" for what, text in lines.items()]
+    return "\n".join([f"# A run of profile {run.params.profile}", "", "| what | value |", "| --- | --- |", *rows, ""])
+
+
+def machine() -> str:
+    """Processor, cores that may be used, and memory of this machine."""
+    try:
+        model = next(
+            line.partition(":")[2].strip()
+            for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+            if line.startswith("model name")
+        )
+    except (OSError, StopIteration):
+        model = platform.processor() or platform.machine()
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+    return f"{model}, {len(os.sched_getaffinity(0))} cores, {memory:.0f} GB; {platform.system()}, {platform.machine()}"
+
+
+def clock(seconds: float) -> str:
+    """Hours and minutes."""
+    minutes = round(seconds / 60)
+    return f"{minutes // 60}:{minutes % 60:02d}"

@@ -1,0 +1,78 @@
+"""`polya keep`: a finished run's reports, settings and lock file, with the machine and the time."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from polya_midtrain import cli
+from polya_midtrain.errors import UserError
+from polya_midtrain.tables import render
+from polya_midtrain.tables.row import Row
+from polya_midtrain.verify import keep
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture
+def finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder as a finished run leaves it; the tests are in another one."""
+    folder = tmp_path / "run"
+    for name in ("reports/tables", "reports/figures", "results/metrics"):
+        (folder / name).mkdir(parents=True)
+    row = Row("vanilla", "after", "mean", "pass@k", 1, 0.5, 0.4, 0.6, "share", 9, 9, "1+2", None, "bootstrap")
+    table = render.csv_text([row])
+    (folder / "reports/tables/main.csv").write_text(table)
+    for name in ("figures/a.svg", "claims.csv", "claims.md", "index.html"):
+        (folder / "reports" / name).write_text(name)
+    for name, seconds in (("base", 100), ("rl@n1", 2000), ("rl@n2", 2200)):
+        (folder / f"results/metrics/{name}.json").write_text(json.dumps({"seconds": seconds}))
+    (folder / "params.yaml").write_text((ROOT / "profiles/tiny.yaml").read_text())
+    outs = [{"path": "reports/tables/main.csv", "md5": hashlib.md5(table.encode()).hexdigest()}]
+    (folder / "dvc.lock").write_text(yaml.safe_dump({"stages": {"tables@main": {"outs": outs}}}))
+    here = tmp_path / "project"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    return folder
+
+
+def test_a_run_is_kept_whole(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.execute(["keep", "mine", "--from", str(finished)]) == 0
+    assert capsys.readouterr().out == "reports/mine: kept\n"
+    kept = Path("reports/mine")
+    for ours, theirs in (
+        ("tables/main.csv", "reports/tables/main.csv"),
+        ("figures/a.svg", "reports/figures/a.svg"),
+        ("claims.csv", "reports/claims.csv"),
+        ("claims.md", "reports/claims.md"),
+        ("index.html", "reports/index.html"),
+        ("params.yaml", "params.yaml"),
+        ("lock.yaml", "dvc.lock"),
+    ):
+        assert (kept / ours).read_bytes() == (finished / theirs).read_bytes()
+    card = (kept / "RUN.md").read_text()
+    assert card.startswith("# A run of profile tiny\n")
+    assert "| training seeds | 1, 2 |" in card
+    assert "| time inside the stages | 1:12 (h:mm), one after the other; most of it in rl 1:10, base 0:02 |" in card
+    assert re.search(r"\| machine \| .+, \d+ cores, \d+ GB; Linux", card)
+    (kept / "tables/left.csv").write_text("")
+    keep.keep(finished, "mine")  # the new one replaces the old one
+    assert not (kept / "tables/left.csv").exists()
+
+
+def test_what_is_no_finished_run_is_not_kept(finished: Path) -> None:
+    for name in ("tables", "figures"):
+        with pytest.raises(UserError, match=f"reports/{name} is where a run writes"):
+            keep.keep(finished, name)
+    (finished / "reports/index.html").unlink()
+    with pytest.raises(UserError, match=r"reports/index.html: missing; run `dvc repro` in"):
+        keep.keep(finished, "mine")
+    (finished / "reports/tables/main.csv").write_text("other")
+    with pytest.raises(UserError, match=r"main.csv: not what .*dvc.lock says was made"):
+        keep.keep(finished, "mine")
+    assert not Path("reports").exists()
