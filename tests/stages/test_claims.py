@@ -133,7 +133,7 @@ def test_another_table_gives_another_verdict_and_the_same_the_same_bytes(ledger:
 @pytest.mark.parametrize(
     ("place", "content", "why"),
     [
-        ("reports/tables/main.csv", None, r"reports/tables/main.csv: missing; run `dvc repro`"),
+        ("reports/tables/main.csv", None, r"reports/tables/main.csv: missing; run `dvc repro tables@main`"),
         ("reports/tables/main.csv", "arm,phase\n", r"reports/tables/main.csv:1: its columns are not those"),
         ("claims.yaml", "claims: [", r"claims.yaml:1: not valid YAML"),
         ("claims.yaml", "claims: {}", r"claims.yaml:1: claims: Dictionary should have at least 1 item"),
