@@ -21,6 +21,7 @@ from polya_midtrain.judges.contract import Chain
 from polya_midtrain.judges.cues import CueJudge
 from polya_midtrain.judges.validate import Habits, Labelled
 from polya_midtrain.judges.world import WorldJudge
+from polya_midtrain.params import Compose
 from polya_midtrain.records import Graded, Question
 from polya_midtrain.world import problems, traces
 from polya_midtrain.world.families import PLANS
@@ -30,6 +31,8 @@ NAMES = list(PLANS)
 FAULTLESS = {field.name: 0.0 for field in fields(Habits)} | {"single": 0.5}
 QUESTION = "jar 3 5 2; hat 1 4 6"  # all digits of a part differ: no two plans are written alike
 FORWARD, COMBINE = " jar forward 3+5=8 8+2=0:80", " hat combine 1+4=5 5*6=0 1*6=6:60"
+
+WORLD, CUES = (Compose(judge=kind, benchmarks=["pairs"], labelled=1, seed=1) for kind in ("world", "cues"))
 
 seeds = st.integers(0, 10**6)
 plans = st.lists(st.sampled_from(NAMES), min_size=1, max_size=4)
@@ -145,7 +148,7 @@ def test_cues_are_whole_words_in_any_case_and_spacing() -> None:
 def test_the_prose_catalogue_has_cues_that_its_own_examples_show() -> None:
     path = ROOT / "data/heuristics/polya.yaml"
     catalogue = heuristics.load(path)
-    judge = open_judge("cues", catalogue, path)
+    judge = open_judge(CUES, catalogue, path)
     for entry in catalogue.heuristics:
         for example in entry.exemplars:
             assert judge.labels([Chain(example.question, example.response)]) == [{entry.id}]
@@ -156,12 +159,12 @@ def test_the_prose_catalogue_has_cues_that_its_own_examples_show() -> None:
 def test_a_catalogue_that_a_judge_cannot_use_is_one_line() -> None:
     path = ROOT / "data/heuristics/world.yaml"
     catalogue = heuristics.load(path)
-    assert open_judge("world", catalogue, path).labels([Chain(QUESTION, FORWARD)]) == [{"forward"}]
+    assert open_judge(WORLD, catalogue, path).labels([Chain(QUESTION, FORWARD)]) == [{"forward"}]
     with pytest.raises(UserError, match=r"world\.yaml: heuristic 'forward' lists no cues.*add `cues:`"):
-        open_judge("cues", catalogue, path)
+        open_judge(CUES, catalogue, path)
     other = Catalogue.model_validate({"heuristics": [{"id": "draw", "name": "", "idea": "", "instruction": "Draw."}]})
     with pytest.raises(UserError, match=r"x\.yaml: heuristic 'draw' is no plan of the embedded world"):
-        open_judge("world", other, Path("x.yaml"))
+        open_judge(WORLD, other, Path("x.yaml"))
 
 
 class ByName:

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
 from polya_midtrain.errors import UserError
 from polya_midtrain.heuristics import Catalogue
 from polya_midtrain.judges.contract import Judge
 from polya_midtrain.judges.cues import CueJudge
 from polya_midtrain.judges.world import WorldJudge
+from polya_midtrain.params import Compose
 from polya_midtrain.world.families import PLANS
 
+CACHE = Path(".judged")  # replies of judge endpoint
 
-def open_judge(kind: Literal["world", "cues"], catalogue: Catalogue, source: Path) -> Judge:
+
+def open_judge(settings: Compose, catalogue: Catalogue, source: Path) -> Judge:
     """The judge of a kind. ``source`` is the catalogue's file: a catalogue that the kind cannot read is its fault."""
-    if kind == "world":
+    if settings.endpoint is not None:
+        from polya_midtrain.judges.endpoint import EndpointJudge
+
+        return EndpointJudge(settings.endpoint, catalogue, CACHE)
+    if settings.judge == "world":
         strange = [entry.id for entry in catalogue.heuristics if entry.id not in PLANS]
         if strange:
             raise UserError(

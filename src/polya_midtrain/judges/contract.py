@@ -19,6 +19,10 @@ class Judge(Protocol):
     A judge sees no intended heuristic, no gold answer and no verdict: those would be the answer that it is asked for.
     """
 
+    def __str__(self) -> str:
+        """What the results say of who judged."""
+        ...
+
     def labels(self, chains: Sequence[Chain]) -> list[frozenset[str]]:
         """For each chain, in order, the ids of the heuristics used; empty where none is found.
 

@@ -18,6 +18,9 @@ class CueJudge:
     def __init__(self, cues: Mapping[str, Sequence[str]]) -> None:
         self._patterns = {name: _pattern(phrases) for name, phrases in cues.items()}
 
+    def __str__(self) -> str:
+        return "cues"
+
     def labels(self, chains: Sequence[Chain]) -> list[frozenset[str]]:
         """As `contract.Judge` says; the question, which may use the same words, is not read."""
         return [

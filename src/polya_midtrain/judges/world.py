@@ -53,6 +53,9 @@ class WorldJudge:
             plan = PLANS[name]
             self._by_signs.setdefault("".join(step.op for step in plan.steps), []).append(plan)
 
+    def __str__(self) -> str:
+        return "world"
+
     def labels(self, chains: Sequence[Chain]) -> list[frozenset[str]]:
         """As `contract.Judge` says; raises ValueError where a question is not of the embedded world."""
         asked = {question: problems.parse(question) for question in {chain.question for chain in chains}}

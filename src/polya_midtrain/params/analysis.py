@@ -4,9 +4,25 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from polya_midtrain.params.block import Block
+
+
+class Endpoint(Block):
+    """A language model behind an OpenAI-compatible address, such as vLLM's server at http://localhost:8000/v1.
+
+    A key that it wants stands in the environment, never in a profile. ``timeout``: seconds; ``tries``: of one request,
+    with growing pauses; ``parallel``: requests on their way at a time, from each of the machine's workers.
+    """
+
+    url: str = Field(pattern=r"^https?://")
+    model: str = Field(min_length=1)
+    temperature: float = Field(0.0, ge=0)
+    max_tokens: int = Field(256, ge=16)
+    timeout: float = Field(60.0, gt=0)
+    tries: int = Field(6, ge=1)
+    parallel: int = Field(8, ge=1)
 
 
 class Compose(Block):
@@ -15,10 +31,17 @@ class Compose(Block):
     The judge itself is measured on ``labelled`` chains whose heuristics are known.
     """
 
-    judge: Literal["world", "cues"]
+    judge: Literal["world", "cues", "endpoint"]
+    endpoint: Endpoint | None = None
     benchmarks: list[str] = Field(min_length=1)
     labelled: int = Field(ge=1)
     seed: int
+
+    @model_validator(mode="after")
+    def _reachable(self) -> Compose:
+        if (self.judge == "endpoint") != (self.endpoint is not None):
+            raise ValueError("judge endpoint and block endpoint (url, model) go together; give both or neither")
+        return self
 
 
 class WorldEmbedding(Block):

@@ -50,7 +50,7 @@ def run(params: Params) -> None:
         seeds=params.seeds,
     ) as this:
         catalogue = heuristics.load(params.prompts.catalogue)
-        judge = open_judge(settings.judge, catalogue, params.prompts.catalogue)
+        judge = open_judge(settings, catalogue, params.prompts.catalogue)
         questions = {name: read_records(paths.BENCHMARKS / f"{name}.parquet", Question) for name in settings.benchmarks}
         asked = {name: eligible(name, rows, settings.judge) for name, rows in questions.items()}
         texts = {row.id: row.question for rows in questions.values() for row in rows}
@@ -71,7 +71,7 @@ def run(params: Params) -> None:
             if (file.samples, file.decoding) != (first.samples, first.decoding):
                 raise UserError(f"{paths.COUNTS / arm}.json: samples or decoding differ from {arms[0]}'s; {REMEDY}")
         document = Composition(
-            judge=settings.judge,
+            judge=str(judge),
             samples=first.samples,
             decoding=first.decoding,
             seeds=params.seeds,
