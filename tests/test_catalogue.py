@@ -14,6 +14,8 @@ import pytest
 
 from polya_midtrain import heuristics, params, policy, prompts
 from polya_midtrain.heuristics import Exemplar
+from polya_midtrain.judges.contract import Chain
+from polya_midtrain.judges.cues import CueJudge
 from polya_midtrain.records import Question
 from polya_midtrain.sources import decontaminate, load
 
@@ -48,6 +50,31 @@ def test_there_are_as_many_examples_as_the_profile_shows() -> None:
     assert sizes.pop("plain") >= PROFILE.prompts.plain_shots
     assert set(sizes.values()) == {PROFILE.prompts.shots}
     assert len({exemplar.question for exemplar in EXEMPLARS}) == len(EXEMPLARS)
+
+
+def test_there_are_sixty_four_and_those_that_the_authors_name_come_early() -> None:
+    ids = CATALOGUE.first(64)
+    assert len(CATALOGUE.heuristics) == 64
+    assert (
+        len({entry.name for entry in CATALOGUE.heuristics}) == len({entry.idea for entry in CATALOGUE.heuristics}) == 64
+    )
+    text = (ROOT / PROFILE.prompts.catalogue).read_text(encoding="utf-8")
+    origins = dict(
+        re.findall(r"^  - id: (\w+) # (named by the authors|an entry of Polya's book|ours)", text, re.MULTILINE)
+    )
+    assert list(origins) == ids
+    named = [name for name, origin in origins.items() if origin == "named by the authors"]
+    assert len(named) == 9
+    assert set(named) <= set(ids[:16])
+
+
+def test_an_example_holds_a_cue_of_its_heuristic_and_no_cue_is_two_heuristics() -> None:
+    cues = [cue for entry in CATALOGUE.heuristics for cue in entry.cues]
+    assert len(set(cues)) == len(cues)
+    for entry in CATALOGUE.heuristics:
+        judge = CueJudge({entry.id: entry.cues})
+        chains = [Chain(exemplar.question, exemplar.response) for exemplar in entry.exemplars]
+        assert judge.labels(chains) == [{entry.id}] * len(chains), entry.id
 
 
 def test_instructions_leave_the_form_of_the_answer_to_the_suffix() -> None:
