@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -63,6 +65,24 @@ def test_a_run_is_kept_whole(finished: Path, capsys: pytest.CaptureFixture[str])
     (kept / "tables/left.csv").write_text("")
     keep.keep(finished, "mine")  # the new one replaces the old one
     assert not (kept / "tables/left.csv").exists()
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="no git")
+def test_changed_code_is_said(finished: Path) -> None:
+    def git(*arguments: str) -> None:
+        who = ["-c", "user.name=a", "-c", "user.email=a@b"]
+        subprocess.run(["git", "-C", str(finished), *who, *arguments], check=True, capture_output=True)
+
+    (finished / "src").mkdir()
+    (finished / "src/x.py").write_text("1")
+    git("init", "-q")
+    git("add", "-A")
+    git("commit", "-qm", "x")
+    (finished / "params.yaml").write_text((finished / "params.yaml").read_text() + "# mine\n")
+    assert keep.changes(finished) == ""
+    (finished / "src/x.py").write_text("2")
+    assert keep.changes(finished) == ", with changes in src/x.py"
+    assert re.search(r"\| commit \| [0-9a-f]{40}, with changes in src/x.py \|", keep.card(keep.runs.load(finished)))
 
 
 def test_what_is_no_finished_run_is_not_kept(finished: Path) -> None:

@@ -56,7 +56,7 @@ def draw(params: Params) -> Drawing | None:
     for point in known:
         paper_mark(change, params.arms[point.arm].n / SHIFT, point.paper or 0.0)
     change.axhline(0.0, color="black", linewidth=1.0)
-    change.yaxis.set_major_formatter(lambda value, _: percent(value, 0) if value else "0")
+    change.yaxis.set_major_formatter(lambda value, _: f"{100 * value:+.3g}%" if value else "0")
     change.set_title(f"mean pass@{k}, relative change")
     (vanilla,) = table.need(PASS, benchmark=MEAN, phase="after", k=k, arm=studies.REFERENCE)
     reference(score, vanilla, VANILLA, studies.REFERENCE)

@@ -156,7 +156,8 @@ def together(judgements: Sequence[Judgement], rule: Literal["all", "any"]) -> Ju
 
 def _text(evidence: Evidence) -> str:
     ends = "" if evidence.low is None or evidence.high is None else f" [{evidence.low:+.3f}, {evidence.high:+.3f}]"
-    p = "" if evidence.p is None else f" (Holm p {evidence.p:.3f})"
+    small = evidence.p is not None and evidence.p < 0.001
+    p = "" if evidence.p is None else f" (Holm p {'< 0.001' if small else f'{evidence.p:.3f}'})"
     return f"{evidence.what} {evidence.value:+.3f}{ends}{p}"
 
 

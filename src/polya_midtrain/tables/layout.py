@@ -100,7 +100,7 @@ def differences(index: Index, paper: Mapping[str, str] | None = None) -> list[Gr
             row = index.get(arm, MEAN, PASS, k)
             assert row.diff is not None
             line.append(_signed(row.diff, row.diff_low, row.diff_high) + _mark(row))
-            line += [_p(row), _detectable(row)]
+            line += [p_value(row.p_holm), _detectable(row)]
         rows.append(line if paper is None else [*line, paper.get(arm, UNKNOWN)])
     if paper is not None:
         header.append("paper")
@@ -124,7 +124,7 @@ def changes(caption: str, rows: Sequence[Row], names: Mapping[Pair, str], paper:
         line = [names[pair]]
         for k in ends:
             row = by_place.get((pair, k))
-            cells = [change(row), _p(row), _detectable(row)] if row else [UNKNOWN] * 3
+            cells = [change(row), p_value(row.p_holm), _detectable(row)] if row else [UNKNOWN] * 3
             line += cells[: len(whats)]
         lines.append([*line, paper.get(pair, UNKNOWN)])
     return [Grid(caption, ["arm", *(f"pass@{k}: {what}" for k in ends for what in whats), "paper"], lines)]
@@ -196,8 +196,9 @@ def _mark(row: Row) -> str:
     return "*" if row.significant == "yes" else ""
 
 
-def _p(row: Row) -> str:
-    return "< 0.001" if row.p_holm is not None and row.p_holm < 0.001 else number(row.p_holm)
+def p_value(p: float | None) -> str:
+    """A p as every readable table prints it."""
+    return "< 0.001" if p is not None and p < 0.001 else number(p)
 
 
 def _detectable(row: Row) -> str:

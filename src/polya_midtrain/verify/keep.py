@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import shutil
+import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
@@ -58,7 +59,7 @@ def card(run: runs.Run) -> str:
     lines = {
         "profile": f"{run.params.profile}, {len(run.params.arms)} arms; all settings in params.yaml",
         "training seeds": ", ".join(map(str, run.params.seeds)),
-        "commit": run.commit,
+        "commit": f"{run.commit}{changes(run.folder)}",
         "machine": machine(),
         "software": f"Python {platform.python_version()}, "
         + ", ".join(f"{name} {version(name)}" for name in LIBRARIES),
@@ -67,6 +68,17 @@ def card(run: runs.Run) -> str:
     }
     rows = [f"| {what} | {text} |" for what, text in lines.items()]
     return "\n".join([f"# A run of profile {run.params.profile}", "", "| what | value |", "| --- | --- |", *rows, ""])
+
+
+def changes(folder: Path) -> str:
+    """The files of the code that are not as in the folder's commit, in words; "" for none, or outside of git."""
+    command = ["git", "-C", str(folder), "diff", "--name-only", "HEAD", "--", "src", "dvc.yaml", "claims.yaml"]
+    try:
+        found = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    names = found.stdout.split()
+    return f", with changes in {', '.join(names)}" if names else ""
 
 
 def machine() -> str:

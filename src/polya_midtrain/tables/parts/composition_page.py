@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from polya_midtrain.judges.results import Validation
-from polya_midtrain.tables.layout import SOURCES, UNKNOWN, number, score
+from polya_midtrain.tables.layout import SOURCES, UNKNOWN, number, p_value, score
 from polya_midtrain.tables.long import SLOPE, pooled_name
 from polya_midtrain.tables.paper_values import MEAN
 from polya_midtrain.tables.parts.composition_rates import CORRECT, FREE, NEW, NEW_CORRECT, RATE, SILENT, Rates
@@ -75,9 +75,8 @@ def _means(index: _Index, rates: Rates) -> Grid:
         before, after = (index.get(arm, MEAN, RATE, phase) for phase in ("before", "after"))
         if before and after:
             shown = [_plain(before), _plain(after), index.change(arm, MEAN, RATE)]
-            rows.append(
-                [arm, *shown, *(number(x) for x in (after.p_holm, after.detectable, before.paper, after.paper))]
-            )
+            known = (number(value) for value in (after.detectable, before.paper, after.paper))
+            rows.append([arm, *shown, p_value(after.p_holm), *known])
     caption = f"Share of chains with two heuristics or more, mean over {len(rates.benchmarks)} benchmarks"
     return Grid(caption, header, rows)
 

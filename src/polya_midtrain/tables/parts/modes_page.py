@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from polya_midtrain.tables.counts import PHASES
-from polya_midtrain.tables.layout import SOURCES, UNKNOWN, number
+from polya_midtrain.tables.layout import SOURCES, UNKNOWN, number, p_value
 from polya_midtrain.tables.long import SLOPE, pooled_name
 from polya_midtrain.tables.parts.modes_cells import Cells
 from polya_midtrain.tables.render import Grid, Page
@@ -72,7 +72,7 @@ class _Index:
         if row is None or row.diff is None or row.diff_low is None or row.diff_high is None:
             return [UNKNOWN, UNKNOWN]
         mark = "*" if row.significant == "yes" else ""
-        return [f"{row.diff:+.3f} [{row.diff_low:+.3f}, {row.diff_high:+.3f}]{mark}", _p(row)]
+        return [f"{row.diff:+.3f} [{row.diff_low:+.3f}, {row.diff_high:+.3f}]{mark}", p_value(row.p_holm)]
 
 
 def page(rows: Sequence[Row], cells: Cells, arms: Sequence[str], profile: str) -> Page:
@@ -120,7 +120,7 @@ def _trends(rows: Sequence[Row]) -> Grid:
             row = slopes[metric, phase]
             mark = "*" if row.significant == "yes" else ""
             yield f"{row.value:+.3f} [{row.low:+.3f}, {row.high:+.3f}]{mark}"
-            yield _p(row)
+            yield p_value(row.p_holm)
 
     metrics = dict.fromkeys(metric for metric, _ in slopes)
     header = ["number", "before RL", "p", "after RL", "p"]
@@ -145,10 +145,6 @@ def _step(index: _Index, arms: Sequence[str], step: str) -> Grid:
         if (arm, PHASES[0], f"{step}: moved") in index.rows
     ]
     return Grid(f"One step: {title}; in round brackets the {CLOSED}", header, rows)
-
-
-def _p(row: Row) -> str:
-    return "< 0.001" if row.p_holm is not None and row.p_holm < 0.001 else number(row.p_holm)
 
 
 def _notes(cells: Cells, profile: str) -> list[str]:
