@@ -4,7 +4,8 @@ VENV ?= .venv
 CONSTRAINTS ?= constraints/cpu.txt
 EXTRAS ?= dev
 PROFILE ?=
-JOBS ?= $(shell nproc 2>/dev/null || echo 1)
+# nproc would count OMP_NUM_THREADS, which says something else here.
+JOBS ?= $(shell env -u OMP_NUM_THREADS nproc 2>/dev/null || echo 1)
 
 BIN := $(abspath $(VENV))/bin
 INSTALLED := $(VENV)/.installed
