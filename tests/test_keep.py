@@ -61,7 +61,7 @@ def test_a_run_is_kept_whole(finished: Path, capsys: pytest.CaptureFixture[str])
     assert card.startswith("# A run of profile tiny\n")
     assert "| training seeds | 1, 2 |" in card
     assert "| time inside the stages | 1:12 (h:mm), one after the other; most of it in rl 1:10, base 0:02 |" in card
-    assert re.search(r"\| machine \| .+, \d+ cores, \d+ GB; Linux", card)
+    assert re.search(r"\| machine \| .+, \d+ cores, .+, torch .+, \d+ GB \|", card)
     (kept / "tables/left.csv").write_text("")
     keep.keep(finished, "mine")  # the new one replaces the old one
     assert not (kept / "tables/left.csv").exists()
@@ -86,7 +86,13 @@ def test_changed_code_is_said(finished: Path) -> None:
 
 
 def test_what_is_no_finished_run_is_not_kept(finished: Path) -> None:
-    for name in ("tables", "figures"):
+    for name in ("../mine", "a/b", ""):
+        with pytest.raises(UserError, match="is no name of a folder in reports"):
+            keep.keep(finished, name)
+    (finished / "results/metrics/base.json").write_text("{}")
+    with pytest.raises(UserError, match=r"base.json:1: not the numbers of a stage"):
+        keep.keep(finished, "mine")
+    for name in ("tables", "figures", "index.html"):
         with pytest.raises(UserError, match=f"reports/{name} is where a run writes"):
             keep.keep(finished, name)
     (finished / "reports/index.html").unlink()

@@ -1,8 +1,8 @@
 """Freed memory stays with the process.
 
 glibc hands a large freed tensor back to the kernel at once, and the next one of its size is mapped and zeroed anew,
-page by page: a tenth of the processor time of GRPO on the embedded model. Other C libraries have no `mallopt`, and
-nothing changes there.
+page by page: in GRPO on the embedded model 3.2 s of system time in 36 s, against 1.1 s so (64 steps, November 2026).
+Other C libraries have no `mallopt`, and nothing changes there.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import platform
+import re
 import shutil
 import subprocess
 from importlib.metadata import version
@@ -14,10 +14,10 @@ from polya_midtrain import params as settings
 from polya_midtrain import paths
 from polya_midtrain.errors import UserError
 from polya_midtrain.runtime import scratch
-from polya_midtrain.verify import runs
+from polya_midtrain.verify import build, runs
 
 KEPT = (paths.TABLES, paths.FIGURES, paths.CLAIMS_REPORT, paths.CLAIMS_REPORT.with_suffix(".md"), paths.PAGE)
-LIBRARIES = ("torch", "transformers", "trl", "numpy", "dvc")
+LIBRARIES = ("transformers", "trl", "numpy", "dvc")  # beside those that `build.machine` names
 
 
 def keep(source: Path, name: str) -> Path:
@@ -28,8 +28,12 @@ def keep(source: Path, name: str) -> Path:
     """
     run = runs.load(source)
     target = paths.TABLES.parent / name
-    if target in (paths.TABLES, paths.FIGURES):
+    if target in KEPT:
         raise UserError(f"{target} is where a run writes; take another name")
+    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", name):
+        raise UserError(
+            f"{name!r} is no name of a folder in {paths.TABLES.parent}; take letters, digits, dots and dashes"
+        )
     draft = scratch.ROOT / f"keep-{name}"
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
@@ -48,21 +52,22 @@ def keep(source: Path, name: str) -> Path:
 
 def card(run: runs.Run) -> str:
     """What ran, where, and how long, in Markdown; the machine is the one that this is called on."""
-    seconds = {
-        file.stem: json.loads(file.read_text(encoding="utf-8"))["seconds"]
-        for file in sorted((run.folder / paths.METRICS).glob("*.json"))
-    }
     stages: dict[str, float] = {}
-    for name, spent in seconds.items():
-        stages[name.partition("@")[0]] = stages.get(name.partition("@")[0], 0) + spent
+    for file in sorted((run.folder / paths.METRICS).glob("*.json")):
+        try:
+            spent = float(json.loads(file.read_text(encoding="utf-8"))["seconds"])
+        except (ValueError, LookupError, TypeError) as error:
+            raise UserError(f"{file}:1: not the numbers of a stage; delete the file and run `dvc repro`") from error
+        name = file.stem.partition("@")[0]
+        stages[name] = stages.get(name, 0.0) + spent
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
     longest = sorted(stages, key=lambda name: -stages[name])[:4]
     lines = {
         "profile": f"{run.params.profile}, {len(run.params.arms)} arms; all settings in params.yaml",
         "training seeds": ", ".join(map(str, run.params.seeds)),
         "commit": f"{run.commit}{changes(run.folder)}",
-        "machine": machine(),
-        "software": f"Python {platform.python_version()}, "
-        + ", ".join(f"{name} {version(name)}" for name in LIBRARIES),
+        "machine": f"{build.machine()}, {memory:.0f} GB",
+        "libraries": ", ".join(f"{name} {version(name)}" for name in LIBRARIES),
         "time inside the stages": f"{clock(sum(stages.values()))} (h:mm), one after the other; most of it in "
         + ", ".join(f"{name} {clock(stages[name])}" for name in longest),
     }
@@ -79,20 +84,6 @@ def changes(folder: Path) -> str:
         return ""
     names = found.stdout.split()
     return f", with changes in {', '.join(names)}" if names else ""
-
-
-def machine() -> str:
-    """Processor, cores that may be used, and memory of this machine."""
-    try:
-        model = next(
-            line.partition(":")[2].strip()
-            for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-            if line.startswith("model name")
-        )
-    except (OSError, StopIteration):
-        model = platform.processor() or platform.machine()
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
-    return f"{model}, {len(os.sched_getaffinity(0))} cores, {memory:.0f} GB; {platform.system()}, {platform.machine()}"
 
 
 def clock(seconds: float) -> str:
