@@ -6,8 +6,9 @@ import random
 from collections import Counter
 from pathlib import Path
 
-from polya_midtrain import adherence, heuristics
-from polya_midtrain.records import Completion, Question
+from polya_midtrain import adherence
+from polya_midtrain.common import heuristics
+from polya_midtrain.common.records import Completion, Question
 
 ROOT = Path(__file__).resolve().parents[1]
 

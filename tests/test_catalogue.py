@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from polya_midtrain import heuristics, params, policy, prompts
-from polya_midtrain.heuristics import Exemplar
+from polya_midtrain import params
+from polya_midtrain.common import heuristics, policy, prompts
+from polya_midtrain.common.heuristics import Exemplar
+from polya_midtrain.common.records import Question
 from polya_midtrain.judges.contract import Chain
 from polya_midtrain.judges.cues import CueJudge
-from polya_midtrain.records import Question
 from polya_midtrain.sources import decontaminate, load
 
 ROOT = Path(__file__).resolve().parents[1]

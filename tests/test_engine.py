@@ -16,7 +16,7 @@ import pytest
 import torch
 from scipy import stats
 
-from polya_midtrain import policy
+from polya_midtrain.common import policy
 from polya_midtrain.engine import Engine, Output, SamplingParams
 from polya_midtrain.engine.build import open_engine
 from polya_midtrain.engine.transformers_engine import COMPACT_BELOW, TransformersEngine

@@ -11,9 +11,9 @@ import pytest
 from math_verify import parse
 from math_verify import verify as math_verify
 
+from polya_midtrain.common.records import Question
 from polya_midtrain.grading import grade_many
 from polya_midtrain.grading.maths import boxed
-from polya_midtrain.records import Question
 from polya_midtrain.sources.adapters import ADAPTERS
 from polya_midtrain.sources.load import load
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from polya_midtrain import grading, heuristics
+from polya_midtrain import grading
+from polya_midtrain.common import heuristics
 from polya_midtrain.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polya_midtrain import heuristics
+from polya_midtrain.common import heuristics
+from polya_midtrain.common.heuristics import Catalogue
+from polya_midtrain.common.records import Graded, Question
 from polya_midtrain.errors import UserError
-from polya_midtrain.heuristics import Catalogue
 from polya_midtrain.judges import validate
 from polya_midtrain.judges.build import open_judge
 from polya_midtrain.judges.contract import Chain
@@ -22,7 +23,6 @@ from polya_midtrain.judges.cues import CueJudge
 from polya_midtrain.judges.validate import Habits, Labelled
 from polya_midtrain.judges.world import WorldJudge
 from polya_midtrain.params import Compose
-from polya_midtrain.records import Graded, Question
 from polya_midtrain.world import problems, traces
 from polya_midtrain.world.families import PLANS
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from polya_midtrain import heuristics
+from polya_midtrain.common import heuristics
 from polya_midtrain.errors import UserError
 from polya_midtrain.judges import endpoint, validate
 from polya_midtrain.judges.build import open_judge

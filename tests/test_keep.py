@@ -14,7 +14,7 @@ import yaml
 
 from polya_midtrain import cli
 from polya_midtrain.errors import UserError
-from polya_midtrain.tables import render
+from polya_midtrain.tables.parts import render
 from polya_midtrain.tables.row import Row
 from polya_midtrain.verify import keep
 
@@ -89,7 +89,7 @@ def test_what_is_no_finished_run_is_not_kept(finished: Path) -> None:
     for name in ("../mine", "a/b", ""):
         with pytest.raises(UserError, match="is no name of a folder in reports"):
             keep.keep(finished, name)
-    (finished / "results/metrics/base.json").write_text("{}")
+    (finished / "results/metrics/base.json").write_text('{"seconds": null}')
     with pytest.raises(UserError, match=r"base.json:1: not the numbers of a stage"):
         keep.keep(finished, "mine")
     for name in ("tables", "figures", "index.html"):

@@ -17,7 +17,8 @@ from polya_midtrain.errors import UserError
 from polya_midtrain.ledger import report, schema, select
 from polya_midtrain.ledger.schema import Arms, Claims, Compare, Trend
 from polya_midtrain.params import Params
-from polya_midtrain.tables import read, render
+from polya_midtrain.tables import read
+from polya_midtrain.tables.parts import render
 from polya_midtrain.tables.row import Row
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from polya_midtrain import heuristics, studies
 from polya_midtrain import params as settings
+from polya_midtrain import studies
+from polya_midtrain.common import heuristics
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import Params, flat
 

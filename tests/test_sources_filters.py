@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polya_midtrain.records import Question
+from polya_midtrain.common.records import Question
 from polya_midtrain.sources.decontaminate import overlaps, runs, tokens
 from polya_midtrain.sources.filters import drop
 from polya_midtrain.sources.load import load

@@ -16,10 +16,10 @@ from typing import Any
 
 import pytest
 
+from polya_midtrain.common.records import Question
 from polya_midtrain.errors import UserError
 from polya_midtrain.grading import grade_many
 from polya_midtrain.params import FileSet
-from polya_midtrain.records import Question
 from polya_midtrain.sources.adapters import ADAPTERS, parse_humaneval, parse_musr
 from polya_midtrain.sources.load import load, provenance
 

@@ -16,7 +16,7 @@ import pytest
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import Arm, Params, Questions, Tables
 from polya_midtrain.stages import tables as stage
-from polya_midtrain.tables import render
+from polya_midtrain.tables.parts import render
 from polya_midtrain.tables.row import Row
 
 ARMS = {

@@ -16,8 +16,9 @@ import pytest
 from polya_midtrain.errors import UserError
 from polya_midtrain.judges.results import FIELDS
 from polya_midtrain.params import Arm, Compose, Params, Tables
-from polya_midtrain.tables import composition, render
-from polya_midtrain.tables.render import Page
+from polya_midtrain.tables import composition
+from polya_midtrain.tables.parts import render
+from polya_midtrain.tables.parts.render import Page
 
 SAMPLES = 40
 QUESTIONS = {"pairs": 5, "mixed": 7}

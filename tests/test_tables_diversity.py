@@ -15,9 +15,10 @@ import pytest
 from polya_midtrain import paths
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import Arm, Match, Params, Questions, Tables
-from polya_midtrain.tables import counts, diversity, render
-from polya_midtrain.tables.long import against
-from polya_midtrain.tables.study import Study
+from polya_midtrain.tables import counts, diversity
+from polya_midtrain.tables.parts import render
+from polya_midtrain.tables.parts.long import against
+from polya_midtrain.tables.parts.study import Study
 
 ARMS = {
     "vanilla": Arm(traces="none"),

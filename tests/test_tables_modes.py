@@ -17,8 +17,8 @@ from polya_midtrain import paths
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import Arm, Params, Tables
 from polya_midtrain.stages.modes import COLUMNS, STEPS
-from polya_midtrain.tables import modes, render
-from polya_midtrain.tables.parts import modes_cells
+from polya_midtrain.tables import modes
+from polya_midtrain.tables.parts import modes_cells, render
 
 ARMS = {
     "vanilla": Arm(traces="none"),

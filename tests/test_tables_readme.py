@@ -8,7 +8,8 @@ import pytest
 
 from polya_midtrain import cli, params
 from polya_midtrain.errors import UserError
-from polya_midtrain.tables import readme_table, render
+from polya_midtrain.tables import readme_table
+from polya_midtrain.tables.parts import render
 from polya_midtrain.tables.readme_table import MARKS
 from polya_midtrain.tables.row import Row
 

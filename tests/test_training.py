@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from polya_midtrain import params as settings
-from polya_midtrain import policy, prompts
+from polya_midtrain.common import policy, prompts
 from polya_midtrain.engine.transformers_engine import TransformersEngine
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import Rl

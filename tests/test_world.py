@@ -14,8 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polya_midtrain import grading, prompts
+from polya_midtrain import grading
 from polya_midtrain import params as settings
+from polya_midtrain.common import prompts
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import WorldSet
 from polya_midtrain.stages import questions

@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 
-from polya_midtrain.heuristics import Catalogue
-from polya_midtrain.records import Completion, Question, by_id
+from polya_midtrain.common.heuristics import Catalogue
+from polya_midtrain.common.records import Completion, Question, by_id
 from polya_midtrain.training.preference import Pair
 
 Labeller = Callable[[Completion], frozenset[str]]

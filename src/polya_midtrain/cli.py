@@ -152,8 +152,8 @@ def check() -> None:
 
     Every profile and the catalogue of heuristics that it names are read as a stage would read them. Nothing is run.
     """
-    from polya_midtrain import heuristics
     from polya_midtrain import params as settings
+    from polya_midtrain.common import heuristics
 
     for path in [settings.PARAMS_FILE, *sorted(PROFILES.glob("*.yaml"))]:
         params = settings.load(path)

@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from polya_midtrain import policy
-from polya_midtrain.heuristics import Heuristic
+from polya_midtrain.common import policy
+from polya_midtrain.common.heuristics import Heuristic
 from polya_midtrain.params import Machine
 from polya_midtrain.runtime.model_time import model_call
 

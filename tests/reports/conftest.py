@@ -17,11 +17,10 @@ from polya_midtrain.judges import results
 from polya_midtrain.ledger import report
 from polya_midtrain.params import Params, Tables
 from polya_midtrain.stages import figures, modes, page
-from polya_midtrain.tables import render
-from polya_midtrain.tables.counts import PHASES
 from polya_midtrain.tables.diversity import PER_QUESTION, VENDI
-from polya_midtrain.tables.long import OVER_QUESTIONS
-from polya_midtrain.tables.row import Row
+from polya_midtrain.tables.parts import render
+from polya_midtrain.tables.parts.long import OVER_QUESTIONS
+from polya_midtrain.tables.row import PHASES, Row
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = ("main", "midtrain", "budget", "correctness", "composition", "diversity", "transfer", "modes")

@@ -30,7 +30,7 @@ from polya_midtrain.errors import UserError
 from polya_midtrain.figures import data, plots, style, training
 from polya_midtrain.params import Params
 from polya_midtrain.stages import figures
-from polya_midtrain.tables import render
+from polya_midtrain.tables.parts import render
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = list(figures.FIGURES)

@@ -22,7 +22,7 @@ from polya_midtrain.errors import UserError
 from polya_midtrain.page import content, readable, vector
 from polya_midtrain.params import Params
 from polya_midtrain.stages import figures, page, tables
-from polya_midtrain.tables import render
+from polya_midtrain.tables.parts import render
 
 VOID = {"meta", "link", "br", "input", "hr", "img"}
 

@@ -17,7 +17,7 @@ from polya_midtrain.ledger import schema
 from polya_midtrain.params import Params
 from polya_midtrain.runtime import scratch
 from polya_midtrain.stages import claims
-from polya_midtrain.tables import render
+from polya_midtrain.tables.parts import render
 from polya_midtrain.tables.row import Row
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -16,10 +16,10 @@ import yaml
 
 from polya_midtrain import params as settings
 from polya_midtrain import paths
+from polya_midtrain.common.records import Graded, Question, TrainingRow, read_records, write_records
 from polya_midtrain.errors import UserError
 from polya_midtrain.judges import results
 from polya_midtrain.params import Params
-from polya_midtrain.records import Graded, Question, TrainingRow, read_records, write_records
 from polya_midtrain.stages import compose, evaluate
 from polya_midtrain.tables import composition
 from polya_midtrain.world import problems, traces

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from polya_midtrain import adherence, paths
+from polya_midtrain.common.records import Question, TrainingRow, read_records, write_records
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import Params
-from polya_midtrain.records import Question, TrainingRow, read_records, write_records
 from polya_midtrain.stages import evaluate, generate, midtrain, modes, reward, rl, score, verify
 
 

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from polya_midtrain import heuristics, paths, policy
+from polya_midtrain import paths
+from polya_midtrain.common import heuristics, policy
+from polya_midtrain.common.records import Completion, Graded, Question, Scored, TrainingRow, by_id, read_records
 from polya_midtrain.params import Params
-from polya_midtrain.records import Completion, Graded, Question, Scored, TrainingRow, by_id, read_records
 from polya_midtrain.runtime import scratch
 from polya_midtrain.science import selection
 from polya_midtrain.stages import questions, tables

@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 
 from polya_midtrain import params as settings
-from polya_midtrain import paths, policy, prompts
+from polya_midtrain import paths
+from polya_midtrain.common import policy, prompts
+from polya_midtrain.common.records import Completion, Graded, Question, read_records
 from polya_midtrain.engine import Output
 from polya_midtrain.engine.transformers_engine import TransformersEngine
 from polya_midtrain.params import Params
-from polya_midtrain.records import Completion, Graded, Question, read_records
 from polya_midtrain.stages import evaluate, generate, midtrain, rl
 from polya_midtrain.training import grpo, sft
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from polya_midtrain import params as settings
-from polya_midtrain import paths, policy
+from polya_midtrain import paths
+from polya_midtrain.common import policy
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import HubBase, Params, WorldTeacher
 from polya_midtrain.pretrained import hub

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from polya_midtrain import policy
+from polya_midtrain.common import policy
 from polya_midtrain.params import HubEmbedding
 from polya_midtrain.pretrained import hub
 from polya_midtrain.science.vendi import Array

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from polya_midtrain import studies
-from polya_midtrain.figures.data import MEAN, Table, interval, largest_k, sizes
+from polya_midtrain.figures.data import Table, interval, largest_k, sizes
 from polya_midtrain.figures.passk import TABLE
 from polya_midtrain.figures.style import (
     PHASE_LOOKS,
@@ -17,7 +17,7 @@ from polya_midtrain.figures.style import (
     reference,
 )
 from polya_midtrain.params import Params
-from polya_midtrain.tables.row import PASS, Row
+from polya_midtrain.tables.row import MEAN, PASS, Row
 
 
 def draw(params: Params) -> Drawing | None:

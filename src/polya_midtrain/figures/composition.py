@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from polya_midtrain import studies
-from polya_midtrain.figures.data import MEAN, PHASES, Table, count, interval, sizes
+from polya_midtrain.figures.data import Table, count, interval, sizes
 from polya_midtrain.figures.style import (
     PHASE_LOOKS,
     VANILLA,
@@ -18,7 +18,7 @@ from polya_midtrain.figures.style import (
     stacked,
 )
 from polya_midtrain.params import Params
-from polya_midtrain.tables.row import Row
+from polya_midtrain.tables.row import MEAN, PHASES, Row
 
 RATES = {"composition rate": "all chains", "composition rate of correct chains": "correct chains"}
 COMBINATION, IN_TRAINING = "combination", "combination in mid-training"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from polya_midtrain import studies
-from polya_midtrain.figures.data import MEAN, Table, interval, sizes
+from polya_midtrain.figures.data import Table, interval, sizes
 from polya_midtrain.figures.style import (
     TRACE_LOOKS,
     VANILLA,
@@ -15,7 +15,7 @@ from polya_midtrain.figures.style import (
     reference,
 )
 from polya_midtrain.params import Params
-from polya_midtrain.tables.row import PASS, Row
+from polya_midtrain.tables.row import MEAN, PASS, Row
 
 
 def draw(params: Params) -> Drawing | None:

@@ -11,8 +11,6 @@ from polya_midtrain.params import Params
 from polya_midtrain.tables import read
 from polya_midtrain.tables.row import Row
 
-MEAN = "mean"  # the scope of an average over benchmarks
-PHASES = ("before", "after")  # RL
 TABLES = ("main", "midtrain", "budget", "correctness", "composition", "diversity", "transfer", "modes")
 
 

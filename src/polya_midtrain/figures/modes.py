@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from polya_midtrain import studies
-from polya_midtrain.figures.data import PHASES, Table, count, interval
+from polya_midtrain.figures.data import Table, count, interval
 from polya_midtrain.figures.style import (
     GREY,
     PHASE_LOOKS,
@@ -21,7 +21,7 @@ from polya_midtrain.figures.style import (
     stacked,
 )
 from polya_midtrain.params import Params
-from polya_midtrain.tables.row import Row
+from polya_midtrain.tables.row import PHASES, Row
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from polya_midtrain.common.records import Completion, Graded, Question, extended
 from polya_midtrain.grading.pool import grade_many
-from polya_midtrain.records import Completion, Graded, Question, extended
 
 
 def grade_rows(rows: Sequence[Completion], golds: Mapping[str, Question], workers: int) -> list[Graded]:

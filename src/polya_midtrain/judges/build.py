@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from polya_midtrain.common.heuristics import Catalogue
 from polya_midtrain.errors import UserError
-from polya_midtrain.heuristics import Catalogue
 from polya_midtrain.judges.contract import Judge
 from polya_midtrain.judges.cues import CueJudge
 from polya_midtrain.judges.world import WorldJudge

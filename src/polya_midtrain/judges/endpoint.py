@@ -19,8 +19,8 @@ from typing import Any
 import diskcache
 import httpx
 
+from polya_midtrain.common.heuristics import Catalogue
 from polya_midtrain.errors import UserError
-from polya_midtrain.heuristics import Catalogue
 from polya_midtrain.judges.contract import Chain
 from polya_midtrain.params import Endpoint
 
@@ -73,9 +73,9 @@ class EndpointJudge:
                 asked = {pool.submit(self._ask, client, text): key for key, text in wanted.items()}
                 try:
                     for future in as_completed(asked):
-                        found[asked[future]] = future.result()
-                        if (reply := future.result()) is not None:
-                            kept[asked[future]] = sorted(reply)
+                        found[asked[future]] = labels = future.result()
+                        if labels is not None:
+                            kept[asked[future]] = sorted(labels)
                 finally:
                     pool.shutdown(cancel_futures=True)
         unreadable = sum(found[key] is None for key in set(keys))

@@ -13,7 +13,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from polya_midtrain.tables.counts import PHASES, parse, refusal
+from polya_midtrain.tables.counts import parse, refusal
+from polya_midtrain.tables.row import PHASES
 
 Matrix = list[list[int]]
 FIELDS = ("correct", "composed", "composed_correct", "spare", "new", "new_correct", "silent")

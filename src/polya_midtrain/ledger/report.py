@@ -16,8 +16,8 @@ from polya_midtrain.ledger.evaluate import VERDICTS, Evidence, Judgement, Verdic
 from polya_midtrain.ledger.schema import Claims, Compare, Paper, Statement, Trend
 from polya_midtrain.params import Params
 from polya_midtrain.studies import REFERENCE
-from polya_midtrain.tables.long import DECIMALS
-from polya_midtrain.tables.render import Grid, Page
+from polya_midtrain.tables.parts.long import DECIMALS
+from polya_midtrain.tables.parts.render import Grid, Page
 from polya_midtrain.tables.row import Row
 
 

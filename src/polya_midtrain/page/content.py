@@ -13,6 +13,7 @@ from typing import Any
 from polya_midtrain import paths
 from polya_midtrain.errors import UserError
 from polya_midtrain.page import readable, vector
+from polya_midtrain.runtime.stage import by_stage, read_seconds
 
 # The sections in reading order: each table with the figures that show it.
 SECTIONS: dict[str, tuple[str, ...]] = {
@@ -134,21 +135,14 @@ def sections() -> list[Section]:
 
 
 def seconds() -> dict[str, float]:
-    """The wall time of each stage by results/metrics, the arms and tables of an expanded stage together.
+    """The wall time of each stage by results/metrics.
 
     It is no input that the page depends on: that another run took longer changes nothing that it says. The page itself
     is left out, whose time is not known yet.
     """
-    found: dict[str, float] = {}
-    for path in sorted(set(paths.METRICS.glob("*.json")) - {paths.METRICS / "page.json"}):
-        try:
-            spent = json.loads(path.read_text(encoding="utf-8")).get("seconds")
-        except (ValueError, AttributeError) as error:
-            raise UserError(f"{path}:1: not the numbers of a stage; delete the file and run `dvc repro`") from error
-        if spent is not None:
-            name = path.stem.split("@")[0]
-            found[name] = found.get(name, 0.0) + float(spent)
-    return found
+    spent = by_stage(read_seconds(paths.METRICS))
+    spent.pop("page", None)
+    return spent
 
 
 def duration(seconds: float) -> str:

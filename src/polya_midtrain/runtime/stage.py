@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from polya_midtrain import paths
+from polya_midtrain.errors import UserError
 from polya_midtrain.params import Params
 from polya_midtrain.runtime import progress, scratch, tracking
 
@@ -74,6 +75,32 @@ def write_metrics(name: str, numbers: Mapping[str, float]) -> None:
     paths.METRICS.mkdir(parents=True, exist_ok=True)
     rounded = {key: round(value, 6) for key, value in numbers.items()}
     (paths.METRICS / f"{name}.json").write_text(json.dumps(rounded, indent=2, sort_keys=True) + "\n")
+
+
+def read_seconds(folder: Path) -> dict[str, float]:
+    """The wall time of each stage of a run, STAGE[@ARM] -> seconds, as its last run left it in the metrics' ``folder``.
+
+    A file without one is left out; one that is not the numbers of a stage is a one-line `UserError`.
+    """
+    found = {}
+    for path in sorted(folder.glob("*.json")):
+        try:
+            numbers = json.loads(path.read_text(encoding="utf-8"))
+            if "seconds" in numbers:
+                found[path.stem] = float(numbers["seconds"])
+        except (ValueError, TypeError) as error:
+            where = f"{path}:{getattr(error, 'lineno', 1)}"
+            raise UserError(f"{where}: not the numbers of a stage; delete the file and run `dvc repro`") from error
+    return found
+
+
+def by_stage(spent: Mapping[str, float]) -> dict[str, float]:
+    """The same for whole stages: the arms and tables of an expanded stage together."""
+    found: dict[str, float] = {}
+    for name, seconds in spent.items():
+        stage_name = name.partition("@")[0]
+        found[stage_name] = found.get(stage_name, 0.0) + seconds
+    return found
 
 
 def code_hash() -> str:

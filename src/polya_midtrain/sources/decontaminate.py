@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
-from polya_midtrain.records import Question
+from polya_midtrain.common.records import Question
 
 Overlap = tuple[str, Literal["exact", "ngram"]]  # (benchmark, how)
 

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-from polya_midtrain.records import Question
+from polya_midtrain.common.records import Question
 
 EMPTY = "empty"
 TOO_LONG = "too long"

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from polya_midtrain.common.records import Question
 from polya_midtrain.errors import UserError
-from polya_midtrain.records import Question
 from polya_midtrain.sources.adapters import ADAPTERS, Adapter, Row, Split
 
 

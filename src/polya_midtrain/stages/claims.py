@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-
 from polya_midtrain import paths
-from polya_midtrain.errors import UserError
 from polya_midtrain.ledger import report, schema
 from polya_midtrain.params import Params
-from polya_midtrain.runtime.stage import stage
-from polya_midtrain.tables import read, render
+from polya_midtrain.runtime.stage import read_seconds, stage
+from polya_midtrain.tables import read
+from polya_midtrain.tables.parts import render
 
 
 def run(params: Params) -> None:
@@ -35,23 +33,10 @@ def run(params: Params) -> None:
         claims = schema.load(paths.CLAIMS)
         names = {part.test.table for claim in claims.claims.values() for part in claim.parts.values()}
         tables = {name: read.read(paths.TABLES / f"{name}.csv") for name in sorted(names)}
-        spent = seconds()
+        spent = read_seconds(paths.METRICS)
         taken = {name: spent[f"tables@{name}"] for name in names if f"tables@{name}" in spent}
         ledger = report.entries(claims, params, tables, taken)
         text = render.markdown(report.page(ledger, params, sum(spent.values())))
         (this.work / "claims.csv").write_text(report.csv_text(ledger), encoding="utf-8", newline="\n")
         (this.work / "claims.md").write_text(text, encoding="utf-8", newline="\n")
         this.numbers |= {verdict.replace(" ", "_"): count for verdict, count in report.tally(ledger).items()}
-
-
-def seconds() -> dict[str, float]:
-    """The wall time of each stage, as its last run left it in results/metrics; a stage without one is left out."""
-    found = {}
-    for path in sorted(paths.METRICS.glob("*.json")):
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except json.JSONDecodeError as error:
-            raise UserError(f"{path}:{error.lineno}: not valid JSON; delete the file and run `dvc repro`") from error
-        if "seconds" in content:
-            found[path.stem] = float(content["seconds"])
-    return found

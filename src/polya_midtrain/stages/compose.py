@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 from pydantic import ValidationError
 
-from polya_midtrain import heuristics, paths, studies
+from polya_midtrain import paths, studies
+from polya_midtrain.common import heuristics
+from polya_midtrain.common.records import Graded, Question, TrainingRow, by_id, read_records
 from polya_midtrain.errors import UserError
 from polya_midtrain.judges import results, tally, validate
 from polya_midtrain.judges.build import open_judge
@@ -17,10 +19,10 @@ from polya_midtrain.judges.contract import Judge
 from polya_midtrain.judges.results import ArmResult, Asked, Composition
 from polya_midtrain.judges.tally import Group
 from polya_midtrain.params import Params
-from polya_midtrain.records import Graded, Question, TrainingRow, by_id, read_records
 from polya_midtrain.runtime import workers
 from polya_midtrain.runtime.stage import stage
-from polya_midtrain.tables.counts import PHASES, CountFile, CountRow
+from polya_midtrain.tables.counts import CountFile, CountRow
+from polya_midtrain.tables.row import PHASES
 from polya_midtrain.world import problems
 
 FEWEST = 2  # questions of a benchmark: one has no spread

@@ -6,14 +6,15 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from polya_midtrain import paths, policy, studies
+from polya_midtrain import paths, studies
+from polya_midtrain.common import policy
+from polya_midtrain.common.records import Graded, Question, by_id, read_records, write_records
+from polya_midtrain.common.seeding import derive
+from polya_midtrain.engine.sampling import Job, sample
 from polya_midtrain.grading.rows import grade_rows
 from polya_midtrain.params import Params
-from polya_midtrain.records import Graded, Question, by_id, read_records, write_records
 from polya_midtrain.runtime import workers
 from polya_midtrain.runtime.stage import stage
-from polya_midtrain.sampling import Job, sample
-from polya_midtrain.seeding import derive
 
 PHASES = {"before": paths.MIDTRAIN, "after": paths.RL}
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import random
 
-from polya_midtrain import adherence, heuristics, paths, policy
+from polya_midtrain import adherence, paths
+from polya_midtrain.common import heuristics, policy
+from polya_midtrain.common.records import Question, read_records
+from polya_midtrain.common.seeding import derive
+from polya_midtrain.engine.sampling import Job, sample, split
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import Params, RewardTraining
-from polya_midtrain.records import Question, read_records
 from polya_midtrain.runtime.stage import Stage, stage
-from polya_midtrain.sampling import Job, sample, split
-from polya_midtrain.seeding import derive
 
 CHUNK = 32  # questions of one sampling job
 

@@ -6,10 +6,11 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from polya_midtrain import grading, paths, policy, prompts
+from polya_midtrain import grading, paths
+from polya_midtrain.common import policy, prompts
+from polya_midtrain.common.records import Question, read_records
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import Params
-from polya_midtrain.records import Question, read_records
 from polya_midtrain.runtime import workers
 from polya_midtrain.runtime.stage import stage
 from polya_midtrain.training.seeds import Seed, curves, final, trained

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from polya_midtrain import heuristics, paths, policy
+from polya_midtrain import paths
+from polya_midtrain.common import heuristics, policy
+from polya_midtrain.common.records import Graded, Question, Scored, by_id, extended, read_records, write_records
 from polya_midtrain.params import Params
-from polya_midtrain.records import Graded, Question, Scored, by_id, extended, read_records, write_records
 from polya_midtrain.runtime.stage import stage
 from polya_midtrain.science import selection
 

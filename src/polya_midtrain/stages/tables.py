@@ -13,10 +13,9 @@ from polya_midtrain import paths
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import Params
 from polya_midtrain.runtime.stage import stage
-from polya_midtrain.tables import render
-from polya_midtrain.tables.long import pooled_name
-from polya_midtrain.tables.paper_values import MEAN
-from polya_midtrain.tables.row import PASS, Row
+from polya_midtrain.tables.parts import render
+from polya_midtrain.tables.parts.long import pooled_name
+from polya_midtrain.tables.row import MEAN, PASS, Row
 
 # Modules of tables/ and what each reads; only the one that is asked for is loaded (see dvc.yaml).
 INPUTS = {

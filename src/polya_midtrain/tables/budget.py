@@ -13,12 +13,13 @@ from dataclasses import replace
 from polya_midtrain import paths, studies
 from polya_midtrain.params import Arm, Params
 from polya_midtrain.studies import REFERENCE
-from polya_midtrain.tables import counts, layout, paper_values, training_sets
-from polya_midtrain.tables.long import DIFFERENCE, RELATIVE, against, build_rows, counted, means_and_pooled
-from polya_midtrain.tables.render import Grid, Page
+from polya_midtrain.tables import counts
+from polya_midtrain.tables.parts import layout, paper_values, training_sets
+from polya_midtrain.tables.parts.long import DIFFERENCE, RELATIVE, against, build_rows, counted, means_and_pooled
+from polya_midtrain.tables.parts.render import Grid, Page
+from polya_midtrain.tables.parts.study import Study
+from polya_midtrain.tables.parts.training_sets import TrainingSet
 from polya_midtrain.tables.row import Row
-from polya_midtrain.tables.study import Study
-from polya_midtrain.tables.training_sets import TrainingSet
 
 UNITS = ("rows", "tokens")
 PAPER = (

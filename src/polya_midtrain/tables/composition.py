@@ -8,7 +8,7 @@ from polya_midtrain.params import Params
 from polya_midtrain.tables.parts import composition_page
 from polya_midtrain.tables.parts.composition_rates import Rates
 from polya_midtrain.tables.parts.composition_rows import build_rows
-from polya_midtrain.tables.render import Page
+from polya_midtrain.tables.parts.render import Page
 from polya_midtrain.tables.row import Row
 
 

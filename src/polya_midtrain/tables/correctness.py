@@ -12,8 +12,9 @@ from dataclasses import replace
 from polya_midtrain import paths, studies
 from polya_midtrain.params import Arm, Params
 from polya_midtrain.studies import REFERENCE
-from polya_midtrain.tables import counts, layout, training_sets
-from polya_midtrain.tables.long import (
+from polya_midtrain.tables import counts
+from polya_midtrain.tables.parts import layout, training_sets
+from polya_midtrain.tables.parts.long import (
     DIFFERENCE,
     Pair,
     against,
@@ -23,10 +24,10 @@ from polya_midtrain.tables.long import (
     means_and_pooled,
     slopes,
 )
-from polya_midtrain.tables.render import Grid, Page
+from polya_midtrain.tables.parts.render import Grid, Page
+from polya_midtrain.tables.parts.study import Study
+from polya_midtrain.tables.parts.training_sets import TrainingSet
 from polya_midtrain.tables.row import Row
-from polya_midtrain.tables.study import Study
-from polya_midtrain.tables.training_sets import TrainingSet
 
 PAPER = (
     "The paper reports that diverse but wrong traces end below vanilla RL, and further below as n grows (A); no number "

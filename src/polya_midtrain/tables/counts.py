@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import yaml
@@ -20,9 +20,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from polya_midtrain.errors import UserError
 from polya_midtrain.runtime.yamlfile import line_of
+from polya_midtrain.tables.row import PHASES, Phase
 
-Phase = Literal["before", "after"]  # RL
-PHASES: tuple[Phase, ...] = ("before", "after")
 COUNTED = ("c", "truncated", "no_answer")
 REMEDY = "run `dvc repro`"
 

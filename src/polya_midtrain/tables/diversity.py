@@ -9,13 +9,15 @@ from typing import Any
 import numpy as np
 
 from polya_midtrain import paths
+from polya_midtrain.common.seeding import derive
 from polya_midtrain.params import Arm, Params
 from polya_midtrain.science.bootstrap import draw_weights, interval, pooled
-from polya_midtrain.seeding import derive
 from polya_midtrain.studies import REFERENCE
-from polya_midtrain.tables import counts, training_sets
-from polya_midtrain.tables.counts import PHASES
-from polya_midtrain.tables.long import (
+from polya_midtrain.tables import counts
+from polya_midtrain.tables.parts import diversity_file, diversity_page, training_sets
+from polya_midtrain.tables.parts.diversity_file import DiversityFile
+from polya_midtrain.tables.parts.diversity_page import APART, PER_QUESTION, TRACES, TRAINING, VENDI, WHOLE
+from polya_midtrain.tables.parts.long import (
     DIFFERENCE,
     DIFFERENCES,
     OVER_QUESTIONS,
@@ -25,14 +27,11 @@ from polya_midtrain.tables.long import (
     means_and_pooled,
     tidy,
 )
-from polya_midtrain.tables.paper_values import PaperValue
-from polya_midtrain.tables.parts import diversity_file, diversity_page
-from polya_midtrain.tables.parts.diversity_file import DiversityFile
-from polya_midtrain.tables.parts.diversity_page import APART, PER_QUESTION, TRACES, TRAINING, VENDI, WHOLE
-from polya_midtrain.tables.render import Page
-from polya_midtrain.tables.row import Row
-from polya_midtrain.tables.study import Study
-from polya_midtrain.tables.training_sets import TrainingSet
+from polya_midtrain.tables.parts.paper_values import PaperValue
+from polya_midtrain.tables.parts.render import Page
+from polya_midtrain.tables.parts.study import Study
+from polya_midtrain.tables.parts.training_sets import TrainingSet
+from polya_midtrain.tables.row import PHASES, Row
 
 # The paper's scores by the source of the traces and n: self-generated, and distilled from QwQ-32B. Its embedding, the
 # number of traces, and whether the score is over a set or the mean over questions are not known.

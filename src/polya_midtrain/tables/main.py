@@ -6,12 +6,12 @@ from collections.abc import Mapping
 
 from polya_midtrain import paths, studies
 from polya_midtrain.params import Arm, Params
-from polya_midtrain.tables import counts, layout, paper_values
-from polya_midtrain.tables.long import DIFFERENCE, Pair, against, build_rows, by_doubling, slopes
-from polya_midtrain.tables.paper_values import MEAN
-from polya_midtrain.tables.render import Page
-from polya_midtrain.tables.row import Row
-from polya_midtrain.tables.study import Study
+from polya_midtrain.tables import counts
+from polya_midtrain.tables.parts import layout, paper_values
+from polya_midtrain.tables.parts.long import DIFFERENCE, Pair, against, build_rows, by_doubling, slopes
+from polya_midtrain.tables.parts.render import Page
+from polya_midtrain.tables.parts.study import Study
+from polya_midtrain.tables.row import MEAN, Row
 
 NOTE = (
     "Other baselines: Holm's family is the arms against the same baseline, at one k. Slope: the least-squares line of "

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from polya_midtrain import paths, studies
 from polya_midtrain.params import Params
-from polya_midtrain.tables import counts, layout
-from polya_midtrain.tables.long import build_rows
-from polya_midtrain.tables.render import Page
+from polya_midtrain.tables import counts
+from polya_midtrain.tables.parts import layout
+from polya_midtrain.tables.parts.long import build_rows
+from polya_midtrain.tables.parts.render import Page
+from polya_midtrain.tables.parts.study import Study
 from polya_midtrain.tables.row import Row
-from polya_midtrain.tables.study import Study
 
 
 def build(params: Params) -> tuple[list[Row], Page]:

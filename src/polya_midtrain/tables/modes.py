@@ -11,12 +11,11 @@ from polya_midtrain import paths, studies
 from polya_midtrain.params import Params
 from polya_midtrain.science import compare
 from polya_midtrain.science.bootstrap import Array, Estimate, interval
-from polya_midtrain.tables.counts import PHASES
-from polya_midtrain.tables.long import OVER_BOTH, OVER_QUESTIONS, SLOPE, by_doubling, pooled_name, tidy
 from polya_midtrain.tables.parts import modes_cells, modes_page
+from polya_midtrain.tables.parts.long import OVER_BOTH, OVER_QUESTIONS, SLOPE, by_doubling, pooled_name, tidy
 from polya_midtrain.tables.parts.modes_cells import RATIOS, STEPS, Cells
-from polya_midtrain.tables.render import Page
-from polya_midtrain.tables.row import Row
+from polya_midtrain.tables.parts.render import Page
+from polya_midtrain.tables.row import PHASES, Row
 
 # Metric and unit of each column that describes a policy.
 STATE = {

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Literal
 
 PASS = "pass@k"
+Phase = Literal["before", "after"]  # RL
+PHASES: tuple[Phase, ...] = ("before", "after")
+MEAN = "mean"  # the benchmark of an average over benchmarks
 
 
 @dataclass(frozen=True)

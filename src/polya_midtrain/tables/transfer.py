@@ -7,14 +7,13 @@ from dataclasses import replace
 
 from polya_midtrain import paths, studies
 from polya_midtrain.params import Params
-from polya_midtrain.tables import counts, layout, paper_values
-from polya_midtrain.tables.counts import PHASES
-from polya_midtrain.tables.layout import Index
-from polya_midtrain.tables.long import build_rows, pooled_name
-from polya_midtrain.tables.paper_values import MEAN
-from polya_midtrain.tables.render import Grid, Page
-from polya_midtrain.tables.row import PASS, Row
-from polya_midtrain.tables.study import Study
+from polya_midtrain.tables import counts
+from polya_midtrain.tables.parts import layout, paper_values
+from polya_midtrain.tables.parts.layout import Index
+from polya_midtrain.tables.parts.long import build_rows, pooled_name
+from polya_midtrain.tables.parts.render import Grid, Page
+from polya_midtrain.tables.parts.study import Study
+from polya_midtrain.tables.row import MEAN, PASS, PHASES, Row
 
 
 def build(params: Params) -> tuple[list[Row], Page]:

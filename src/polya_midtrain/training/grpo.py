@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from polya_midtrain.common.records import Question
+from polya_midtrain.common.seeding import derive
 from polya_midtrain.engine import Engine, SamplingParams
 from polya_midtrain.params import Rl
-from polya_midtrain.records import Question
-from polya_midtrain.seeding import derive
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback

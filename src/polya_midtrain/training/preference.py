@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from polya_midtrain.heuristics import Heuristic
+from polya_midtrain.common.heuristics import Heuristic
 from polya_midtrain.reward_model import conversation
 
 if TYPE_CHECKING:

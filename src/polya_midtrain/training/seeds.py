@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from polya_midtrain import paths, policy
+from polya_midtrain import paths
+from polya_midtrain.common import policy
 from polya_midtrain.params import Params
 from polya_midtrain.runtime import tracking, workers
 from polya_midtrain.runtime.stage import Stage

@@ -14,9 +14,8 @@ import numpy as np
 from polya_midtrain import __version__
 from polya_midtrain.ledger import report
 from polya_midtrain.ledger.schema import Claims
-from polya_midtrain.tables.long import DECIMALS
-from polya_midtrain.tables.paper_values import MEAN
-from polya_midtrain.tables.row import PASS, Row
+from polya_midtrain.tables.parts.long import DECIMALS
+from polya_midtrain.tables.row import MEAN, PASS, Row
 from polya_midtrain.verify import compare, ranges
 from polya_midtrain.verify.compare import Key
 from polya_midtrain.verify.expected import Cell, Column, Expected, Made, Shape, Table

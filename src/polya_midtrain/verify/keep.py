@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -14,6 +13,7 @@ from polya_midtrain import params as settings
 from polya_midtrain import paths
 from polya_midtrain.errors import UserError
 from polya_midtrain.runtime import scratch
+from polya_midtrain.runtime.stage import by_stage, read_seconds
 from polya_midtrain.verify import build, runs
 
 KEPT = (paths.TABLES, paths.FIGURES, paths.CLAIMS_REPORT, paths.CLAIMS_REPORT.with_suffix(".md"), paths.PAGE)
@@ -52,14 +52,7 @@ def keep(source: Path, name: str) -> Path:
 
 def card(run: runs.Run) -> str:
     """What ran, where, and how long, in Markdown; the machine is the one that this is called on."""
-    stages: dict[str, float] = {}
-    for file in sorted((run.folder / paths.METRICS).glob("*.json")):
-        try:
-            spent = float(json.loads(file.read_text(encoding="utf-8"))["seconds"])
-        except (ValueError, LookupError, TypeError) as error:
-            raise UserError(f"{file}:1: not the numbers of a stage; delete the file and run `dvc repro`") from error
-        name = file.stem.partition("@")[0]
-        stages[name] = stages.get(name, 0.0) + spent
+    stages = by_stage(read_seconds(run.folder / paths.METRICS))
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
     longest = sorted(stages, key=lambda name: -stages[name])[:4]
     lines = {

@@ -6,9 +6,6 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from polya_midtrain.judges.results import Validation
-from polya_midtrain.tables.layout import SOURCES, UNKNOWN, number, p_value, score
-from polya_midtrain.tables.long import SLOPE, pooled_name
-from polya_midtrain.tables.paper_values import MEAN
 from polya_midtrain.tables.parts.composition_rates import CORRECT, FREE, NEW, NEW_CORRECT, RATE, SILENT, Rates
 from polya_midtrain.tables.parts.composition_rows import (
     ALL,
@@ -22,8 +19,10 @@ from polya_midtrain.tables.parts.composition_rows import (
     TREND,
     TWO,
 )
-from polya_midtrain.tables.render import Grid, Page
-from polya_midtrain.tables.row import Row
+from polya_midtrain.tables.parts.layout import SOURCES, UNKNOWN, number, p_value, score
+from polya_midtrain.tables.parts.long import SLOPE, pooled_name
+from polya_midtrain.tables.parts.render import Grid, Page
+from polya_midtrain.tables.row import MEAN, Row
 
 SHOWN = 5  # combinations of an arm after RL; the CSV has more
 INSTEAD = 3  # what the judge found in place of a heuristic, most often

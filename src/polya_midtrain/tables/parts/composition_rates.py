@@ -8,14 +8,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from polya_midtrain.common.seeding import derive
 from polya_midtrain.judges.results import Composition, Frequency
 from polya_midtrain.params import Tables
 from polya_midtrain.science import compare
 from polya_midtrain.science.bootstrap import Array, Estimate, Factor, draw_weights, estimate, interval, pooled
 from polya_midtrain.science.composition import ratio_blocks
-from polya_midtrain.seeding import derive
-from polya_midtrain.tables.counts import PHASES
-from polya_midtrain.tables.long import tidy
+from polya_midtrain.tables.parts.long import tidy
+from polya_midtrain.tables.row import PHASES
 
 
 class Metric(NamedTuple):

@@ -10,11 +10,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from polya_midtrain.judges.results import Frequency, Validation
-from polya_midtrain.tables.counts import PHASES
-from polya_midtrain.tables.long import OVER_BOTH, OVER_QUESTIONS, SLOPE, pooled_name, tidy
-from polya_midtrain.tables.paper_values import MEAN
 from polya_midtrain.tables.parts.composition_rates import METRICS, RATE, SILENT, Rates
-from polya_midtrain.tables.row import Row
+from polya_midtrain.tables.parts.long import OVER_BOTH, OVER_QUESTIONS, SLOPE, pooled_name, tidy
+from polya_midtrain.tables.row import MEAN, PHASES, Row
 
 COMBINATION, IN_TRAINING = "combination", "combination in mid-training"
 PRECISION, RECALL = "judge precision", "judge recall"

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from polya_midtrain.params import Params
-from polya_midtrain.tables import layout
-from polya_midtrain.tables.counts import PHASES, Counts
-from polya_midtrain.tables.layout import SOURCES, UNKNOWN, Index
-from polya_midtrain.tables.long import DIFFERENCE
+from polya_midtrain.tables.counts import Counts
+from polya_midtrain.tables.parts import layout
 from polya_midtrain.tables.parts.diversity_file import DiversityFile
-from polya_midtrain.tables.render import Grid, Page
-from polya_midtrain.tables.row import Row
+from polya_midtrain.tables.parts.layout import SOURCES, UNKNOWN, Index
+from polya_midtrain.tables.parts.long import DIFFERENCE
+from polya_midtrain.tables.parts.render import Grid, Page
+from polya_midtrain.tables.row import PHASES, Row
 
 VENDI, WHOLE, PER_QUESTION = "vendi", "vendi of the whole set", "vendi per question"
 TRACES = "traces per question compared"

@@ -10,12 +10,13 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from polya_midtrain.common.seeding import derive
 from polya_midtrain.params import Tables
 from polya_midtrain.science.bootstrap import Array, Estimate, draw_weights, pooled
 from polya_midtrain.science.compare import contrast
 from polya_midtrain.science.composition import ratio_blocks
-from polya_midtrain.seeding import derive
-from polya_midtrain.tables.counts import PHASES, parse, refusal
+from polya_midtrain.tables.counts import parse, refusal
+from polya_midtrain.tables.row import PHASES
 
 STEPS = ("positive", "negative", "negative_unfit", "expected")
 RATIOS = ("fitting", "unfit", "risen", "all_risen")  # of a step; see `Cells.ratio`

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from polya_midtrain.tables.counts import PHASES
-from polya_midtrain.tables.layout import SOURCES, UNKNOWN, number, p_value
-from polya_midtrain.tables.long import SLOPE, pooled_name
+from polya_midtrain.tables.parts.layout import SOURCES, UNKNOWN, number, p_value
+from polya_midtrain.tables.parts.long import SLOPE, pooled_name
 from polya_midtrain.tables.parts.modes_cells import Cells
-from polya_midtrain.tables.render import Grid, Page
-from polya_midtrain.tables.row import Row
+from polya_midtrain.tables.parts.render import Grid, Page
+from polya_midtrain.tables.row import PHASES, Row
 
 CLOSED = "closed form"
 # Each step: its title, and its columns by the metric that they show; the closed form stands beside all but the first.

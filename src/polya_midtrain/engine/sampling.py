@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from polya_midtrain import heuristics, policy, prompts
+from polya_midtrain.common import heuristics, policy, prompts
+from polya_midtrain.common.records import Completion, Question, read_records, write_records
 from polya_midtrain.engine import Output, SamplingParams
 from polya_midtrain.params import Params, Sampling
-from polya_midtrain.records import Completion, Question, read_records, write_records
 from polya_midtrain.runtime import workers
 
 if TYPE_CHECKING:

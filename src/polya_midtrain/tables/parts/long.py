@@ -8,10 +8,9 @@ from dataclasses import replace
 from typing import Any
 
 from polya_midtrain.science.compare import slope
-from polya_midtrain.tables import paper_values
-from polya_midtrain.tables.paper_values import MEAN
-from polya_midtrain.tables.row import PASS, Row
-from polya_midtrain.tables.study import Comparison, Study
+from polya_midtrain.tables.parts import paper_values
+from polya_midtrain.tables.parts.study import Comparison, Study
+from polya_midtrain.tables.row import MEAN, PASS, Row
 
 DIFFERENCE, RELATIVE = "difference", "relative change"  # of an arm's pass@k to another's
 SLOPE = "slope over log2 n"  # of several arms' pass@k

@@ -7,12 +7,11 @@ from typing import Any
 
 from polya_midtrain.params import Tables
 from polya_midtrain.studies import REFERENCE
-from polya_midtrain.tables import paper_values
 from polya_midtrain.tables.counts import Counts
-from polya_midtrain.tables.long import Pair
-from polya_midtrain.tables.paper_values import MEAN
-from polya_midtrain.tables.render import Grid, Page
-from polya_midtrain.tables.row import PASS, Row
+from polya_midtrain.tables.parts import paper_values
+from polya_midtrain.tables.parts.long import Pair
+from polya_midtrain.tables.parts.render import Grid, Page
+from polya_midtrain.tables.row import MEAN, PASS, Row
 
 PAPER_K = 64  # the k at which the paper's averages are known
 UNKNOWN = "-"

@@ -8,12 +8,12 @@ from typing import TypeVar
 
 import numpy as np
 
+from polya_midtrain.common.seeding import derive
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import PARAMS_FILE, Tables
 from polya_midtrain.science import compare
 from polya_midtrain.science.bootstrap import Array, draw_weights, interval, pooled
 from polya_midtrain.science.passk import pass_at_k
-from polya_midtrain.seeding import derive
 from polya_midtrain.studies import REFERENCE
 from polya_midtrain.tables.counts import Counts
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from polya_midtrain.common.heuristics import Catalogue
 from polya_midtrain.errors import UserError
-from polya_midtrain.heuristics import Catalogue
 from polya_midtrain.params import Prompts
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from polya_midtrain.tables.long import DECIMALS
+from polya_midtrain.tables.parts.long import DECIMALS
 from polya_midtrain.tables.row import COLUMNS, Row
 
-TEMPLATES = Path(__file__).parent.parent / "templates"
+TEMPLATES = Path(__file__).parent
 
 _TEX: dict[str | int, str | int | None] = {
     "\\": r"\textbackslash{}",

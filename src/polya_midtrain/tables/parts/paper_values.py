@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-MEAN = "mean"  # the name of the average over benchmarks; the paper's is over six maths sets
+from polya_midtrain.tables.row import MEAN
+
 BEST = "best arm, not named"
 SETTING = "Llama-3.2-3B-Instruct, mean of six maths benchmarks"
 
@@ -20,7 +21,7 @@ class PaperValue(NamedTuple):
     source: str
 
 
-# Keys: phase, arm, benchmark and k.
+# Keys: phase, arm, benchmark and k; the paper's average is over six maths sets.
 PASS_AT_K = {
     ("before", "vanilla", MEAN, 64): PaperValue(0.4630, "R"),  # "zero-shot": vanilla before RL is the base itself
     ("before", "star", MEAN, 64): PaperValue(0.4632, "R"),

@@ -1,0 +1,1 @@
+"""What most stages share: policies, prompts, heuristics, records on disk and seeds."""
