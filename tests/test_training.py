@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import copy
 import random
+from collections import defaultdict
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+from trl import GRPOConfig
 
 from polya_midtrain import params as settings
 from polya_midtrain.common import policy, prompts
-from polya_midtrain.engine.transformers_engine import TransformersEngine
 from polya_midtrain.errors import UserError
-from polya_midtrain.params import Rl
-from polya_midtrain.training import grpo, hooks, sft
+from polya_midtrain.params import Machine, Rl
+from polya_midtrain.training import grpo, hooks, rollouts, sft
 from polya_midtrain.training.seeds import TAIL, final, tails
 from polya_midtrain.training.sft import IGNORED, Example
 from polya_midtrain.world import problems, traces
@@ -95,9 +96,12 @@ def rolled(loaded: tuple[Any, Any], seed: int, step: int, questions: list[str]) 
     """A step's rollouts, asked for as trl does: each prompt G times in a row."""
     model, tokenizer = loaded
     config = rl_settings()
-    roll = grpo.rollouts(
-        TransformersEngine(model, tokenizer), lambda turns: prompts.encode(tokenizer, turns), config, seed
+    plan = rollouts.plan(
+        Machine(device="cpu"), config, seed, model, tokenizer, lambda turns: prompts.encode(tokenizer, turns)
     )
+    assert (plan.config, plan.callback) == ({}, None)
+    roll = plan.function
+    assert roll is not None
     turns = [[{"role": "user", "content": question}] for question in questions for _ in range(config.generations)]
     return roll(turns, SimpleNamespace(state=SimpleNamespace(global_step=step)))
 
@@ -126,6 +130,54 @@ def test_rollouts_depend_on_the_training_seed_and_the_step(loaded: tuple[Any, An
     assert drawn[1, 0] == rolled(loaded, 1, 0, QUESTIONS)["completion_ids"]
     found = list(drawn.values())
     assert all(a != b for i, a in enumerate(found) for b in found[:i])
+
+
+def test_rollouts_of_vllm_pin_the_mode_and_seed_every_step() -> None:
+    """What can be said without a GPU: trl's settings, and a seed for each of the server's steps."""
+
+    def planned(**machine: Any) -> rollouts.Rollouts:
+        return rollouts.plan(Machine(engine="vllm", **machine), rl_settings(), 3, None, None, list)  # type: ignore[arg-type]
+
+    beside, server = planned(rollout_memory=0.4), planned(server="http://localhost:8000")
+    assert beside.function is not None
+    assert beside.config["vllm_mode"] == "colocate"
+    assert beside.config["vllm_gpu_memory_utilization"] == 0.4
+    assert (server.function, server.config["vllm_server_base_url"]) == (None, "http://localhost:8000")
+    for plan in (beside, server):
+        config = GRPOConfig(**plan.config, use_cpu=True, bf16=False)
+        assert config.use_vllm
+        assert config.vllm_importance_sampling_mode == "token_truncate"
+        assert config.vllm_max_model_length == rl_settings().max_prompt_tokens + 20
+    generation = SimpleNamespace(generation_kwargs={})
+    assert server.callback is not None
+    callback = server.callback(SimpleNamespace(vllm_generation=generation))
+    seeds = []
+    for step in (0, 1):
+        callback.on_step_begin(None, SimpleNamespace(global_step=step), None)
+        seeds.append(generation.generation_kwargs["seed"])
+    assert len(set(seeds)) == 2
+
+
+def test_the_share_of_capped_tokens_is_logged() -> None:
+    ratio = torch.tensor([[0.5, rollouts.CAP, rollouts.CAP], [1.0, rollouts.CAP, 1.0]])
+    mask = torch.tensor([[1, 1, 0], [1, 0, 1]])
+
+    class Plain:
+        accelerator = SimpleNamespace(gather=lambda value: value)
+
+        def __init__(self, output: dict[str, Any]) -> None:
+            self.output = output
+            self._metrics: dict[str, Any] = {"train": defaultdict(list)}
+
+        def _generate_and_score_completions(self, inputs: Any) -> dict[str, Any]:
+            return self.output
+
+    trainer = rollouts.capped(Plain)({"importance_sampling_ratio": ratio, "completion_mask": mask})
+    assert trainer._generate_and_score_completions([]) is trainer.output
+    assert trainer._metrics["train"]["sampling/capped_share"] == [0.25]
+    without = rollouts.capped(Plain)({"completion_mask": mask})
+    without._generate_and_score_completions([])
+    assert not without._metrics["train"]
 
 
 def test_the_reward_is_one_for_right_and_zero_for_wrong() -> None:

@@ -41,13 +41,18 @@ def load(path: Path, device: str, auto_class: str = "AutoModelForCausalLM", **kw
     import torch
     import transformers
 
+    check(path)
+    model = getattr(transformers, auto_class).from_pretrained(path, dtype=torch.float32, **kwargs).to(device)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(path)
+    return model.eval(), tokenizer
+
+
+def check(path: Path) -> None:
+    """Refuse a folder that holds no checkpoint."""
     if not (path / "config.json").exists():
         raise UserError(
             f"{path}: no checkpoint here; run `dvc repro` (it makes every input of a stage before the stage)"
         )
-    model = getattr(transformers, auto_class).from_pretrained(path, dtype=torch.float32, **kwargs).to(device)
-    tokenizer = transformers.AutoTokenizer.from_pretrained(path)
-    return model.eval(), tokenizer
 
 
 def resolve(path: Path) -> Path:

@@ -5,11 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 from polya_midtrain.common import policy
-from polya_midtrain.engine.transformers_engine import TransformersEngine
+from polya_midtrain.engine.contract import Engine
 from polya_midtrain.params import Machine
 
 
-def open_engine(checkpoint: Path, machine: Machine, rows: int) -> TransformersEngine:
+def open_engine(checkpoint: Path, machine: Machine, rows: int) -> Engine:
     """The engine on a checkpoint folder (or on what a pointer there names), ``rows`` sequences side by side."""
-    model, tokenizer = policy.load(policy.resolve(checkpoint), policy.device_of(machine.device))
+    folder = policy.resolve(checkpoint)
+    policy.check(folder)
+    if machine.engine == "vllm":
+        from polya_midtrain.engine.vllm_engine import open_vllm
+
+        return open_vllm(folder, machine, rows)
+    from polya_midtrain.engine.transformers_engine import TransformersEngine
+
+    model, tokenizer = policy.load(folder, policy.device_of(machine.device))
     return TransformersEngine(model, tokenizer, rows)

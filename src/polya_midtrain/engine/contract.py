@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +45,10 @@ class Output:
 class Engine(Protocol):
     """A policy that can be sampled.
 
-    Prompts are token ids; one list of ``n`` outputs comes back per prompt, in order.
+    Prompts are token ids; one list of ``n`` outputs comes back per prompt, in order. ``close`` frees what it holds.
     """
+
+    tokenizer: PreTrainedTokenizerBase
 
     def generate(
         self,
@@ -51,3 +56,5 @@ class Engine(Protocol):
         sampling: SamplingParams,
         progress: Callable[[int, int], None] | None = None,
     ) -> list[list[Output]]: ...
+
+    def close(self) -> None: ...

@@ -5,16 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from polya_midtrain.common import heuristics, policy, prompts
 from polya_midtrain.common.records import Completion, Question, read_records, write_records
-from polya_midtrain.engine import Output, SamplingParams
+from polya_midtrain.engine import Engine, Output, SamplingParams
 from polya_midtrain.params import Params, Sampling
 from polya_midtrain.runtime import workers
-
-if TYPE_CHECKING:
-    from polya_midtrain.engine.transformers_engine import TransformersEngine
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +37,15 @@ def sample(
 
     policy.quiet()
     catalogue = None if all(job.bare for job in jobs) else heuristics.load(params.prompts.catalogue)
-    device = policy.device_of(params.machine.device)
-    engines: dict[Path, TransformersEngine] = {}  # the last checkpoint that this process opened
+    engines: dict[Path, Engine] = {}  # the last checkpoint that this process opened
 
     def run(job: Job, report: workers.Report) -> list[Completion]:
         file = work / f"{job.name}.parquet"
         if file.exists():
             return read_records(file, Completion)
         if job.checkpoint not in engines:
+            for old in engines.values():
+                old.close()
             engines.clear()
             engines[job.checkpoint] = build.open_engine(job.checkpoint, params.machine, decoding.rows)
         engine = engines[job.checkpoint]
@@ -74,9 +71,17 @@ def sample(
         file.with_suffix(".part").rename(file)
         return rows
 
-    if len({job.checkpoint for job in jobs}) == 1:  # loaded once, before the workers fork
-        engines[jobs[0].checkpoint] = build.open_engine(jobs[0].checkpoint, params.machine, decoding.rows)
-    return workers.run_tasks(run, jobs, workers.worker_count(params.machine.workers, device), on_progress)
+    try:
+        if params.machine.engine == "vllm":  # every process opens a model of its own, on GPUs of its own
+            processes = params.machine.data_parallel
+        else:
+            processes = workers.worker_count(params.machine.workers, policy.device_of(params.machine.device))
+            if len({job.checkpoint for job in jobs}) == 1:  # loaded once, before the workers fork
+                engines[jobs[0].checkpoint] = build.open_engine(jobs[0].checkpoint, params.machine, decoding.rows)
+        return workers.run_tasks(run, jobs, processes, on_progress)
+    finally:
+        for engine in engines.values():
+            engine.close()
 
 
 def record(question: Question, heuristic: str, index: int, output: Output) -> Completion:

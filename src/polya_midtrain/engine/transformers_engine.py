@@ -61,6 +61,9 @@ class TransformersEngine:
             self.model.train(was_training)
         return [done[tuple(prompt)] for prompt in prompts]
 
+    def close(self) -> None:
+        """Nothing to free: the model is its owner's, and goes with it."""
+
     @torch.inference_mode()
     def _batch(self, prompts: list[tuple[int, ...]], sampling: SamplingParams) -> list[list[Output]]:
         device = self.model.device

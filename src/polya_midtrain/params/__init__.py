@@ -149,6 +149,22 @@ class Params(Block):
                 )
         return compose
 
+    @field_validator("midtrain", "rl")
+    @classmethod
+    def _shared(cls, block: Midtrain | Rl, info: ValidationInfo) -> Midtrain | Rl:
+        processes = info.data["machine"].processes if "machine" in info.data else 1
+        if isinstance(block, Rl):  # the completions of a prompt stay together
+            name, rows, units = "prompts", block.prompts, block.generations
+        else:
+            name, rows, units = "batch", block.batch, 1
+        share = rows // processes * units
+        if rows % processes or share % min(share, block.micro_batch):
+            raise ValueError(
+                f"{info.field_name}.{name} {rows} cannot be shared by machine.processes {processes} in parts of "
+                f"micro_batch {block.micro_batch}; change one of them"
+            )
+        return block
+
     @field_validator("generate")
     @classmethod
     def _enough_heuristics(cls, generate: Generate, info: ValidationInfo) -> Generate:

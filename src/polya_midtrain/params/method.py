@@ -12,10 +12,32 @@ from polya_midtrain.params.models import Sampling
 
 
 class Machine(Block):
-    """Where the work runs. ``workers`` 0 means one process a core (CPU) or one process (CUDA)."""
+    """Where the work runs, and on which engine. ``workers`` 0 means one process a core (CPU) or one process (CUDA).
+
+    With engine vllm ``data_parallel`` copies of a model answer side by side, each spread over ``tensor_parallel`` GPUs
+    and taking the share ``gpu_memory`` of their memory. RL's rollouts then come from vLLM too: from a ``server`` (the
+    address of a running `vllm serve`), or beside the trainer, taking the share ``rollout_memory``.
+    A training is spread over ``processes``, one a GPU, by `accelerate launch`; its configuration file ``accelerate``
+    may add FSDP, ZeRO or further hosts.
+    """
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
     workers: int = Field(0, ge=0)
+    processes: int = Field(1, ge=1)
+    accelerate: Path | None = None
+    engine: Literal["transformers", "vllm"] = "transformers"
+    tensor_parallel: int = Field(1, ge=1)
+    data_parallel: int = Field(1, ge=1)
+    gpu_memory: float = Field(0.85, gt=0, lt=1)
+    rollout_memory: float = Field(0.3, gt=0, lt=1)
+    server: str | None = Field(None, pattern=r"^https?://")
+
+    @model_validator(mode="after")
+    def _parallel(self) -> Machine:
+        given = self.model_fields_set & {"tensor_parallel", "data_parallel", "gpu_memory", "rollout_memory", "server"}
+        if self.engine == "transformers" and given:
+            raise ValueError(f"{', '.join(sorted(given))} belong to engine vllm; set engine, or remove them")
+        return self
 
 
 class Prompts(Block):

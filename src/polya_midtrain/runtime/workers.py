@@ -26,6 +26,7 @@ R = TypeVar("R")
 OnProgress = Callable[[int, float, float, str], None]
 """Called with (task index, done, total, note)."""
 
+_rank = 0  # of this process among its pool's workers
 _QUIET = 0.1  # seconds between two reports of a worker, so that reporting every step costs nothing
 _PATIENCE = 5.0  # seconds that a worker gets to end before it is killed
 
@@ -41,6 +42,11 @@ def worker_count(requested: int, device: str) -> int:
     if device != "cpu":
         return 1
     return requested or len(os.sched_getaffinity(0))
+
+
+def rank() -> int:
+    """This worker's place among those of its pool, from 0; 0 in a process that is no worker."""
+    return _rank
 
 
 def run_tasks(
@@ -85,7 +91,8 @@ class _Pool:
         others = [*self.at_work, ours]  # a worker that kept these open would hide from the others that we are gone
         sys.stdout.flush()
         sys.stderr.flush()
-        process = context.Process(target=_serve, args=(self.function, self.tasks, theirs, others))
+        place = len(self.processes)
+        process = context.Process(target=_serve, args=(self.function, self.tasks, theirs, others, place))
         process.start()
         self.processes.append(process)
         theirs.close()
@@ -130,9 +137,11 @@ class _Pool:
 
 
 def _serve(
-    function: Callable[[Any, Report], Any], tasks: Sequence[Any], pipe: Connection, others: list[Connection]
+    function: Callable[[Any, Report], Any], tasks: Sequence[Any], pipe: Connection, others: list[Connection], place: int
 ) -> None:
     """A worker's life: tasks by index until there are none. Ctrl-C is the parent's to handle."""
+    global _rank
+    _rank = place
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for other in others:
         other.close()

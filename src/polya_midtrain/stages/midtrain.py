@@ -9,7 +9,7 @@ from polya_midtrain.errors import UserError
 from polya_midtrain.params import Params
 from polya_midtrain.runtime import workers
 from polya_midtrain.runtime.stage import stage
-from polya_midtrain.training.seeds import Seed, final, trained
+from polya_midtrain.training.seeds import Seed, Training, final, trained
 
 
 def run(params: Params, arm: str) -> None:
@@ -43,39 +43,46 @@ def run(params: Params, arm: str) -> None:
                 "generate.samples or take easier questions.mid in params.yaml"
             )
         policy.quiet()
-        device = policy.device_of(params.machine.device)
-        from polya_midtrain.training import sft
+        plan = training(params, arm)
+        from polya_midtrain.training import sft  # noqa: F401  loaded once, before the workers fork
 
         def train(seed: int, report: workers.Report) -> dict[str, float]:
-            job = Seed(params, "midtrain", arm, seed, this)
+            return trained(Seed(params, "midtrain", arm, seed, this.work, this.key), plan, report)
 
-            def fit(model, tokenizer, arguments, callbacks):  # type: ignore[no-untyped-def]
-                examples = [
-                    sft.Example(
-                        prompts.encode(tokenizer, prompts.bare(row.question, params.prompts)),
-                        prompts.encode_response(tokenizer, row.response),
-                    )
-                    for row in rows
-                ]
-                return sft.fine_tune(
-                    model,
-                    tokenizer,
-                    examples,
-                    epochs=settings.epochs,
-                    batch=settings.batch,
-                    micro_batch=settings.micro_batch,
-                    learning_rate=settings.learning_rate,
-                    warmup=settings.warmup,
-                    max_length=settings.max_length,
-                    keep_order=False,
-                    arguments=arguments,
-                    callbacks=callbacks,
-                )
-
-            return trained(job, paths.BASE, device, settings.save_steps, report, fit)
-
-        results = workers.run_tasks(
-            train, params.seeds, workers.worker_count(params.machine.workers, device), this.line.update
-        )
+        cores = workers.worker_count(params.machine.workers, policy.device_of(params.machine.device))
+        results = workers.run_tasks(train, params.seeds, cores, this.line.update)
         this.numbers.update(final(results, params.seeds, ("loss",)))
         this.numbers["rows"] = len(rows)
+
+
+def training(params: Params, arm: str) -> Training:
+    """What a training seed of the arm learns, and from which checkpoint."""
+    settings = params.midtrain
+    rows = read_records(paths.TRAIN / f"{arm}.parquet", TrainingRow)
+
+    def fit(model, tokenizer, arguments, callbacks):  # type: ignore[no-untyped-def]
+        from polya_midtrain.training import sft
+
+        examples = [
+            sft.Example(
+                prompts.encode(tokenizer, prompts.bare(row.question, params.prompts)),
+                prompts.encode_response(tokenizer, row.response),
+            )
+            for row in rows
+        ]
+        return sft.fine_tune(
+            model,
+            tokenizer,
+            examples,
+            epochs=settings.epochs,
+            batch=settings.batch,
+            micro_batch=settings.micro_batch,
+            learning_rate=settings.learning_rate,
+            warmup=settings.warmup,
+            max_length=settings.max_length,
+            keep_order=False,
+            arguments=arguments,
+            callbacks=callbacks,
+        )
+
+    return Training(lambda seed: fit, lambda seed: paths.BASE, settings.save_steps)

@@ -13,7 +13,7 @@ from polya_midtrain.errors import UserError
 from polya_midtrain.params import Params
 from polya_midtrain.runtime import workers
 from polya_midtrain.runtime.stage import stage
-from polya_midtrain.training.seeds import Seed, curves, final, trained
+from polya_midtrain.training.seeds import Fit, Seed, Training, curves, final, trained
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -49,37 +49,48 @@ def run(params: Params, arm: str) -> None:
                 "lower it or take more questions.rl in params.yaml"
             )
         policy.quiet()
-        device = policy.device_of(params.machine.device)
-        from polya_midtrain.engine.transformers_engine import TransformersEngine
-        from polya_midtrain.training import grpo
+        plan = training(params, arm)
+        from polya_midtrain.training import grpo  # noqa: F401  loaded once, before the workers fork
 
         def train(seed: int, report: workers.Report) -> dict[str, float]:
-            job = Seed(params, "rl", arm, seed, this)
+            return trained(Seed(params, "rl", arm, seed, this.work, this.key), plan, report)
 
-            def fit(model, tokenizer, arguments, callbacks):  # type: ignore[no-untyped-def]
-                check_budget(asked, tokenizer, params)
-                return grpo.train(
-                    model,
-                    tokenizer,
-                    TransformersEngine(model, tokenizer, settings.rows),
-                    asked,
-                    lambda question: prompts.bare(question, params.prompts),
-                    lambda turns: prompts.encode(tokenizer, turns),
-                    lambda items: [verdict.correct for verdict in grading.grade_many(items, 1)],
-                    settings,
-                    seed=seed,
-                    arguments=arguments,
-                    callbacks=callbacks,
-                )
-
-            return trained(job, start / f"seed-{seed}", device, settings.save_steps, report, fit)
-
-        results = workers.run_tasks(
-            train, params.seeds, workers.worker_count(params.machine.workers, device), this.line.update
-        )
-        document = {"arm": arm, "seeds": curves(this, params.seeds, CURVES)}
+        cores = workers.worker_count(params.machine.workers, policy.device_of(params.machine.device))
+        results = workers.run_tasks(train, params.seeds, cores, this.line.update)
+        document = {"arm": arm, "seeds": curves(this.work, params.seeds, CURVES)}
         (this.work / "curves.json").write_text(json.dumps(document) + "\n")
         this.numbers.update(final(results, params.seeds, ("reward", "entropy")))
+
+
+def training(params: Params, arm: str) -> Training:
+    """What a training seed of the arm learns from, and from which checkpoint."""
+    settings = params.rl
+    asked = read_records(paths.RL_QUESTIONS, Question)
+
+    def seeded(seed: int) -> Fit:
+        def fit(model, tokenizer, arguments, callbacks):  # type: ignore[no-untyped-def]
+            from polya_midtrain.training import grpo, rollouts
+
+            check_budget(asked, tokenizer, params)
+
+            def encode(turns: list[dict[str, str]]) -> list[int]:
+                return prompts.encode(tokenizer, turns)
+
+            return grpo.train(
+                model,
+                tokenizer,
+                rollouts.plan(params.machine, settings, seed, model, tokenizer, encode),
+                asked,
+                lambda question: prompts.bare(question, params.prompts),
+                lambda items: [verdict.correct for verdict in grading.grade_many(items, 1)],
+                settings,
+                arguments=arguments,
+                callbacks=callbacks,
+            )
+
+        return fit
+
+    return Training(seeded, lambda seed: paths.MIDTRAIN / arm / f"seed-{seed}", settings.save_steps)
 
 
 def check_budget(asked: Sequence[Question], tokenizer: PreTrainedTokenizerBase, params: Params) -> None:

@@ -1,4 +1,4 @@
-"""GRPO by trl's GRPOTrainer, rollouts by the study's own engine, rewards by the verifier (paper, method 7)."""
+"""GRPO by trl's GRPOTrainer, rollouts as training.rollouts gives them, rewards by the verifier (paper, method 7)."""
 
 from __future__ import annotations
 
@@ -7,42 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from polya_midtrain.common.records import Question
-from polya_midtrain.common.seeding import derive
-from polya_midtrain.engine import Engine, SamplingParams
 from polya_midtrain.params import Rl
+from polya_midtrain.training.rollouts import Rollouts, capped
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
 
 Verify = Callable[[Sequence[tuple[str, str, str]]], list[bool]]
-
-
-def rollouts(
-    engine: Engine, encode: Callable[[Any], list[int]], settings: Rl, seed: int
-) -> Callable[[list[Any], Any], dict[str, Any]]:
-    """The trainer's rollout function: G completions of each prompt of a step.
-
-    trl hands a prompt over G times in a row; the engine samples it once with n = G, so that it is prefilled once. The
-    seed is derived from the training seed and the step, so two training seeds never share a rollout.
-    """
-
-    def roll(prompts: list[Any], trainer: Any) -> dict[str, Any]:
-        groups = prompts[:: settings.generations]
-        encoded = [encode(prompt) for prompt in groups]
-        sampling = SamplingParams(
-            n=settings.generations,
-            max_tokens=settings.max_tokens,
-            temperature=settings.temperature,
-            seed=derive(seed, "rollout", trainer.state.global_step),
-        )
-        outputs = engine.generate(encoded, sampling)
-        return {
-            "prompt_ids": [ids for ids in encoded for _ in range(settings.generations)],
-            "completion_ids": [output.token_ids for group in outputs for output in group],
-            "logprobs": [output.logprobs for group in outputs for output in group],
-        }
-
-    return roll
 
 
 def reward(verify: Verify) -> Callable[..., list[float]]:
@@ -58,14 +29,12 @@ def reward(verify: Verify) -> Callable[..., list[float]]:
 def train(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
-    engine: Engine,
+    rollouts: Rollouts,
     questions: Sequence[Question],
     conversation: Callable[[str], list[dict[str, str]]],
-    encode: Callable[[list[dict[str, str]]], list[int]],
     verify: Verify,
     settings: Rl,
     *,
-    seed: int,
     arguments: dict[str, Any],
     callbacks: list[TrainerCallback],
 ) -> list[dict[str, float]]:
@@ -75,13 +44,12 @@ def train(
 
     from polya_midtrain.training import hooks
 
-    rows = settings.prompts * settings.generations  # completions of one optimiser step
-    micro = min(settings.micro_batch, rows)
+    micro, passes = hooks.shares(settings.prompts * settings.generations, settings.micro_batch)
     config = GRPOConfig(
         **arguments,
         num_train_epochs=settings.epochs,
         per_device_train_batch_size=micro,
-        gradient_accumulation_steps=rows // micro,
+        gradient_accumulation_steps=passes,
         num_generations=settings.generations,
         learning_rate=settings.learning_rate,
         lr_scheduler_type="constant",
@@ -91,18 +59,21 @@ def train(
         max_completion_length=settings.max_tokens,
         loss_type="dapo",
         scale_rewards="group",
+        **rollouts.config,
     )
     data = [
         {"prompt": conversation(question.question), "answer": question.answer, "kind": question.kind}
         for question in questions
     ]
-    trainer = GRPOTrainer(
+    trainer = capped(GRPOTrainer)(
         model=model,
         args=config,
         reward_funcs=reward(verify),
         train_dataset=Dataset.from_list(data),
         processing_class=tokenizer,
         callbacks=callbacks,
-        rollout_func=rollouts(engine, encode, settings, seed),
+        rollout_func=rollouts.function,
     )
+    if rollouts.callback is not None:
+        trainer.add_callback(rollouts.callback(trainer))
     return hooks.run_trainer(trainer, Path(config.output_dir or ""))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -49,9 +50,24 @@ def common(folder: Path, device: str, seed: int, save_steps: int) -> dict[str, A
     }
 
 
+def shares(batch: int, micro: int) -> tuple[int, int]:
+    """Sequences of one backward pass in each process, and passes in an optimiser step of ``batch`` sequences."""
+    share = batch // int(
+        os.environ.get("WORLD_SIZE", "1")
+    )  # set by accelerate launch; params.yaml sees to divisibility
+    return min(share, micro), max(1, share // micro)
+
+
+def gathered(folder: Path) -> Path:
+    """Where the whole model is put if the processes of a training hold a share of its weights each (FSDP, ZeRO)."""
+    return folder / "gathered"
+
+
 def run_trainer(trainer: Trainer, folder: Path) -> list[dict[str, float]]:
     """Train, from the newest whole checkpoint in ``folder`` if a crash left one; the log, one record a step."""
     trainer.remove_callback(PrinterCallback)  # the stage's progress line says it already
     with model_call("train"):
         trainer.train(resume_from_checkpoint=get_last_checkpoint(str(folder)) if folder.is_dir() else None)
+    if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
+        trainer.save_model(str(gathered(folder)))
     return list(trainer.state.log_history)

@@ -13,7 +13,6 @@ from polya_midtrain import paths
 from polya_midtrain.common import policy
 from polya_midtrain.params import Params
 from polya_midtrain.runtime import tracking, workers
-from polya_midtrain.runtime.stage import Stage
 
 TAIL = 5  # steps at the end of a curve whose mean is the final number
 
@@ -22,54 +21,76 @@ Fit = Callable[[Any, Any, dict[str, Any], list[Any]], list[dict[str, float]]]
 
 
 @dataclass(frozen=True, slots=True)
+class Training:
+    """What an arm's stage trains: ``fit`` from the checkpoint ``start(seed)``, saving after every ``save_steps``."""
+
+    fit_of: Callable[[int], Fit]
+    start: Callable[[int], Path]
+    save_steps: int
+
+
+@dataclass(frozen=True, slots=True)
 class Seed:
-    """One training seed of an arm in a running stage."""
+    """One training seed of an arm in a stage that runs; ``work`` and ``key`` are the stage's."""
 
     params: Params
     stage: str
     arm: str
     seed: int
-    this: Stage
+    work: Path
+    key: str
 
     @property
     def folder(self) -> Path:
         """Where its checkpoint is put until the stage publishes it."""
-        return self.this.work / "seeds" / f"seed-{self.seed}"
+        return self.work / "seeds" / f"seed-{self.seed}"
 
 
-def trained(job: Seed, start: Path, device: str, save_steps: int, report: workers.Report, fit: Fit) -> dict[str, float]:
-    """Train one seed from ``start`` unless an interrupted run already did; the final numbers of its curves."""
+def trained(job: Seed, training: Training, report: workers.Report) -> dict[str, float]:
+    """Train one seed unless an interrupted run already did; the final numbers of its curves."""
+    record = _record(job.work, job.seed)
+    if not record.exists():
+        machine = job.params.machine
+        if machine.processes > 1 or machine.accelerate is not None:
+            from polya_midtrain.training import launch
+
+            launch.run(job, report)
+        else:
+            train(job, training, policy.device_of(machine.device), report)
+    return dict(json.loads(record.read_text())["final"])
+
+
+def train(job: Seed, training: Training, device: str, report: workers.Report, main: bool = True) -> None:
+    """Train one seed in this process, or this process's share of it; the ``main`` one saves, tracks and reports."""
     import torch
 
     from polya_midtrain.training import hooks
 
-    record = _record(job.this, job.seed)
-    if record.exists():
-        return dict(json.loads(record.read_text())["final"])
     begun = time.monotonic()
-    model, tokenizer = policy.load(policy.resolve(start), device)
+    model, tokenizer = policy.load(policy.resolve(training.start(job.seed)), device)
     model.train()
     torch.manual_seed(job.seed)
-    folder = job.this.work / f"trainer-{job.seed}"
-    with tracking.trainer_run(job.params, stage=job.stage, arm=job.arm, seed=job.seed, inputs_hash=job.this.key) as log:
-        curve = fit(
-            model,
-            tokenizer,
-            hooks.common(folder, device, job.seed, save_steps),
-            [hooks.Report(report), *log.callbacks],
-        )
+    folder = job.work / f"trainer-{job.seed}"
+    arguments = hooks.common(folder, device, job.seed, training.save_steps)
+    fit = training.fit_of(job.seed)
+    if not main:
+        fit(model, tokenizer, arguments, [hooks.Report(_ignore)])  # which also says when all of them save
+        return
+    with tracking.trainer_run(job.params, stage=job.stage, arm=job.arm, seed=job.seed, inputs_hash=job.key) as log:
+        curve = fit(model, tokenizer, arguments, [hooks.Report(report), *log.callbacks])
+        if hooks.gathered(folder).is_dir():  # the processes held a share of the weights each
+            model, _ = policy.load(hooks.gathered(folder), "cpu")
         policy.save(model, tokenizer, job.folder, policy.stored_dtype(paths.BASE))
         log.pointer(job.folder, name=Path("models") / job.stage / job.arm / f"seed-{job.seed}")
     numbers = tails(curve) | {"seconds": time.monotonic() - begun}
-    record.write_text(json.dumps({"final": numbers, "curve": curve}))
-    return numbers
+    _record(job.work, job.seed).write_text(json.dumps({"final": numbers, "curve": curve}))
 
 
-def curves(this: Stage, seeds: Sequence[int], names: Mapping[str, str]) -> dict[str, list[dict[str, float]]]:
+def curves(work: Path, seeds: Sequence[int], names: Mapping[str, str]) -> dict[str, list[dict[str, float]]]:
     """Per seed the steps of its curve, with some of the logged quantities under names of ours."""
     found = {}
     for seed in seeds:
-        points = json.loads(_record(this, seed).read_text())["curve"]
+        points = json.loads(_record(work, seed).read_text())["curve"]
         found[str(seed)] = [
             {"step": point["step"], **{ours: round(point[name], 6) for name, ours in names.items() if name in point}}
             for point in points
@@ -78,8 +99,8 @@ def curves(this: Stage, seeds: Sequence[int], names: Mapping[str, str]) -> dict[
     return found
 
 
-def _record(this: Stage, seed: int) -> Path:
-    return this.work / f"curve-{seed}.json"
+def _record(work: Path, seed: int) -> Path:
+    return work / f"curve-{seed}.json"
 
 
 def tails(curve: Sequence[dict[str, float]]) -> dict[str, float]:
@@ -100,3 +121,7 @@ def final(results: Sequence[dict[str, float]], seeds: Sequence[int], names: Sequ
         for name in names
         if name in numbers
     }
+
+
+def _ignore(done: float, total: float) -> None:
+    pass

@@ -56,11 +56,12 @@ def fine_tune(
     rows = [example.columns(max_length) for example in examples]
     for row in rows:
         row["length"] = len(row["input_ids"])  # type: ignore[assignment]
+    micro, passes = hooks.shares(batch, micro_batch)
     config = SFTConfig(
         **arguments,
         num_train_epochs=epochs,
-        per_device_train_batch_size=min(batch, micro_batch),
-        gradient_accumulation_steps=max(1, batch // micro_batch),
+        per_device_train_batch_size=micro,
+        gradient_accumulation_steps=passes,
         learning_rate=learning_rate,
         lr_scheduler_type="cosine",
         warmup_steps=warmup,

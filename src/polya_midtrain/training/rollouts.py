@@ -1,0 +1,127 @@
+"""Rollouts for GRPO: by the study's own engine, or by vLLM as trl runs it, beside the trainer or as a server.
+
+Without vLLM the engine samples the very model that is trained. With it trl copies the weights over after each step,
+and vLLM's probabilities differ a little from the trainer's. trl then weighs each token by the ratio of the two; its
+default drops whole sequences whose ratio is large, which favours short ones (trl issue 4772). Here tokens' ratios are
+capped instead, and the share of capped tokens is logged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from polya_midtrain.common.seeding import derive
+from polya_midtrain.engine import Engine, SamplingParams
+from polya_midtrain.params import Machine, Rl
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+CAP = 3.0  # of the ratio of a token's probability in the trainer to that in vLLM; trl's default
+Encode = Callable[[Any], list[int]]
+
+
+@dataclass
+class Rollouts:
+    """How GRPO gets its completions: settings for ``GRPOConfig``, and trl's ``rollout_func`` or, where trl itself asks
+    for them, what makes a callback of the trainer."""
+
+    config: dict[str, Any] = field(default_factory=dict)
+    function: Callable[[list[Any], Any], dict[str, Any]] | None = None
+    callback: Callable[[Any], TrainerCallback] | None = None
+
+
+def plan(
+    machine: Machine,
+    settings: Rl,
+    seed: int,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    encode: Encode,
+) -> Rollouts:
+    """The rollouts that a machine's settings ask for."""
+    if machine.engine == "transformers":
+        from polya_midtrain.engine.transformers_engine import TransformersEngine
+
+        engine = TransformersEngine(model, tokenizer, settings.rows)
+        return Rollouts(function=rollouts(lambda trainer: engine, encode, settings, seed))
+    config = {
+        "use_vllm": True,
+        "vllm_max_model_length": settings.max_prompt_tokens + settings.max_tokens,
+        "vllm_importance_sampling_mode": "token_truncate",
+        "vllm_importance_sampling_clip_max": CAP,
+    }
+    if machine.server is not None:
+        config |= {"vllm_mode": "server", "vllm_server_base_url": machine.server}
+        return Rollouts(config, callback=partial(SeedEveryStep, seed))
+    config |= {"vllm_mode": "colocate", "vllm_gpu_memory_utilization": machine.rollout_memory}
+    return Rollouts(config, rollouts(beside_the_trainer, encode, settings, seed))
+
+
+def rollouts(
+    engine_of: Callable[[Any], Engine], encode: Encode, settings: Rl, seed: int
+) -> Callable[[list[Any], Any], dict[str, Any]]:
+    """The trainer's rollout function: G completions of each prompt of a step.
+
+    trl hands a prompt over G times in a row; the engine samples it once with n = G, so that it is prefilled once. The
+    seed is derived from the training seed and the step, so two training seeds never share a rollout.
+    """
+
+    def roll(prompts: list[Any], trainer: Any) -> dict[str, Any]:
+        groups = prompts[:: settings.generations]
+        encoded = [encode(prompt) for prompt in groups]
+        sampling = SamplingParams(
+            n=settings.generations,
+            max_tokens=settings.max_tokens,
+            temperature=settings.temperature,
+            seed=derive(seed, "rollout", trainer.state.global_step),
+        )
+        outputs = engine_of(trainer).generate(encoded, sampling)
+        return {
+            "prompt_ids": [ids for ids in encoded for _ in range(settings.generations)],
+            "completion_ids": [output.token_ids for group in outputs for output in group],
+            "logprobs": [output.logprobs for group in outputs for output in group],
+        }
+
+    return roll
+
+
+def beside_the_trainer(trainer: Any) -> Engine:
+    """The engine on the vLLM that trl runs in the trainer's process, to which it has just copied the weights."""
+    from polya_midtrain.engine.vllm_engine import VllmEngine
+
+    return VllmEngine(trainer.vllm_generation.llm)
+
+
+class SeedEveryStep(TrainerCallback):
+    """Gives each step's requests to a vLLM server a seed: trl sends none of its own (trl issue 7040)."""
+
+    def __init__(self, seed: int, trainer: Any) -> None:
+        self.seed, self.trainer = seed, trainer
+
+    def on_step_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        wanted = {"seed": derive(self.seed, "rollout", state.global_step)}
+        self.trainer.vllm_generation.generation_kwargs = wanted
+
+
+def capped(trainer_class: Any) -> Any:
+    """trl's GRPOTrainer, which also logs the share of tokens whose importance ratio was capped."""
+
+    class Trainer(trainer_class):
+        def _generate_and_score_completions(self, inputs: Any) -> Any:
+            output = super()._generate_and_score_completions(inputs)
+            ratio = output.get("importance_sampling_ratio")
+            if ratio is not None:
+                share = (ratio[output["completion_mask"].bool()] >= CAP).float().mean()
+                found = self.accelerator.gather(share).mean().item()
+                self._metrics["train"]["sampling/capped_share"].append(found)
+            return output
+
+    return Trainer

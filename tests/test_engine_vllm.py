@@ -1,0 +1,79 @@
+"""What the vLLM engine refuses and which GPUs it takes, without vLLM; tests/vllm has the engine itself."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from pydantic import ValidationError
+
+from polya_midtrain.engine import vllm_engine
+from polya_midtrain.engine.build import open_engine
+from polya_midtrain.errors import UserError
+from polya_midtrain.params import Machine
+from polya_midtrain.runtime import workers
+
+
+def test_vllm_that_is_not_installed_is_one_line(tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "vllm", None)
+    with pytest.raises(UserError, match=r"^params\.yaml: machine\.engine is vllm, which is not installed; .*\S$"):
+        open_engine(tiny_checkpoint, Machine(device="cpu", engine="vllm"), 8)
+
+
+def test_a_folder_without_a_checkpoint_is_one_line_on_either_engine(tmp_path: Path) -> None:
+    for name in ("transformers", "vllm"):
+        with pytest.raises(UserError, match="no checkpoint here"):
+            open_engine(tmp_path, Machine(device="cpu", engine=name), 8)
+
+
+@pytest.mark.parametrize("given", [{"tensor_parallel": 2}, {"data_parallel": 2}, {"server": "http://localhost:8000"}])
+def test_settings_of_vllm_are_refused_without_it(given: dict[str, int | str]) -> None:
+    with pytest.raises(ValidationError, match="belong to engine vllm; set engine, or remove them"):
+        Machine(**given)  # type: ignore[arg-type]
+    assert Machine(engine="vllm", **given).model_dump()[next(iter(given))] == next(iter(given.values()))  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def gpus(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A host with four GPUs, as far as torch says."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    vllm_engine.take_gpus.cache_clear()
+    yield
+    vllm_engine.take_gpus.cache_clear()
+
+
+@pytest.mark.usefixtures("gpus")
+def test_more_gpus_than_there_are_is_one_line(tiny_checkpoint: Path) -> None:
+    machine = Machine(device="cuda", engine="vllm", tensor_parallel=2, data_parallel=3)
+    with pytest.raises(UserError, match=r"asks for 6 GPUs \(tensor_parallel 2 x data_parallel 3\) and torch sees 4"):
+        open_engine(tiny_checkpoint, machine, 8)
+
+
+@pytest.mark.usefixtures("gpus")
+@pytest.mark.parametrize(
+    ("visible", "rank", "expected"),
+    [("", 0, "0,1"), ("", 1, "2,3"), ("7,5,3,1", 1, "3,1"), ("GPU-a,GPU-b", 0, "GPU-a,GPU-b")],
+)
+def test_every_copy_of_a_model_has_gpus_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, visible: str, rank: int, expected: str
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    monkeypatch.setattr(workers, "rank", lambda: rank)
+    for _ in range(2):  # a second model in the same process keeps to them
+        vllm_engine.take_gpus("cuda", 2, 2)
+        assert os.environ["CUDA_VISIBLE_DEVICES"] == expected
+
+
+def test_workers_know_their_places() -> None:
+    def place(task: int, report: workers.Report) -> int:
+        return workers.rank()
+
+    assert workers.rank() == 0
+    assert set(workers.run_tasks(place, [0, 1, 2, 3], 2)) <= {0, 1}
+    assert workers.run_tasks(place, [0, 1], 1) == [0, 0]

@@ -1,0 +1,74 @@
+"""The two engines on one checkpoint: the same greedy text, and pass@k that differs by no more than chance."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from polya_midtrain import grading
+from polya_midtrain.common import policy, prompts
+from polya_midtrain.common.records import Question
+from polya_midtrain.engine import Engine, SamplingParams
+from polya_midtrain.engine.build import open_engine
+from polya_midtrain.params import Machine, Prompts
+from polya_midtrain.science.passk import pass_at_k
+from polya_midtrain.world import problems
+
+TRAINED = Path(__file__).resolve().parents[2] / "models/base"  # of a finished run, where there is one
+PROMPTS = Prompts(catalogue=Path("data/heuristics/world.yaml"))
+SAMPLES, KS = 48, (1, 8, 32)
+
+
+def questions(answers: bool) -> list[Question]:
+    """Questions of the embedded world; with their answers, or with one of the two that an untrained policy boxes."""
+    rng = random.Random(8)
+    found = []
+    for index in range(40):
+        problem = problems.sample(rng, 2 if answers else 1)
+        gold = problems.answer(problem) if answers else rng.choice(["11", "22"])
+        found.append(Question(f"q{index}", problems.text(problem), gold, "maths", "world"))
+    return found
+
+
+@pytest.fixture(scope="module", params=["form", "trained"])
+def pair(request: pytest.FixtureRequest, tiny_policy: Path) -> Iterator[tuple[Engine, Engine, list[Question]]]:
+    """vLLM and transformers on a policy that knows the form of an answer, and on a trained base if a run left one."""
+    if request.param == "trained" and not (TRAINED / "config.json").exists():
+        pytest.skip("no models/base of a finished run")
+    folder = TRAINED if request.param == "trained" else tiny_policy
+    policy.quiet()
+    engines = [open_engine(folder, Machine(device="cpu", engine=name), 128) for name in ("vllm", "transformers")]
+    yield engines[0], engines[1], questions(request.param == "trained")
+    for engine in engines:
+        engine.close()
+
+
+def encoded(engine: Engine, asked: list[Question]) -> list[list[int]]:
+    return [prompts.encode(engine.tokenizer, prompts.bare(question.question, PROMPTS)) for question in asked]
+
+
+def test_greedy_text_is_the_same(pair: tuple[Engine, Engine, list[Question]]) -> None:
+    greedy = SamplingParams(n=1, max_tokens=60, seed=1, temperature=0.0)
+    one, other = (engine.generate(encoded(engine, pair[2]), greedy) for engine in pair[:2])
+    assert [group[0].text for group in one] == [group[0].text for group in other]
+    assert [group[0].finish for group in one] == [group[0].finish for group in other]
+
+
+def test_pass_at_k_differs_by_no_more_than_chance(pair: tuple[Engine, Engine, list[Question]]) -> None:
+    asked = pair[2]
+    sampling = SamplingParams(n=SAMPLES, max_tokens=60, seed=3)
+    right = []
+    for engine in pair[:2]:
+        groups = engine.generate(encoded(engine, asked), sampling)
+        items = [(o.text, q.answer, q.kind) for q, group in zip(asked, groups, strict=True) for o in group]
+        verdicts = [verdict.correct for verdict in grading.grade_many(items, 1)]
+        right.append(np.array(verdicts).reshape(len(asked), SAMPLES).sum(1))
+    assert 0 < right[0].sum() < right[0].size * SAMPLES
+    for k in KS:
+        differences = pass_at_k(right[0], SAMPLES, k) - pass_at_k(right[1], SAMPLES, k)
+        error = differences.std(ddof=1) / len(asked) ** 0.5
+        assert abs(differences.mean()) <= 3.3 * error + 1e-9, k
