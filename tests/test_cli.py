@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from polya_midtrain import __version__, cli, stages
+from polya_midtrain.errors import UserError
+from polya_midtrain.pretrained import hub
 from polya_midtrain.runtime import mlflow_store
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -83,7 +85,7 @@ def test_help_loads_no_heavy_library() -> None:
         (["stage", "tables", "--table", "nine"], "no table 'nine'; the tables are main, midtrain"),
         (["stage", "tables", "--table", "main"], "results/counts"),
         (["stage", "generate"], "missing; run `dvc repro`"),
-        (["profile", "huge"], "no profile 'huge' in profiles/; the profiles are smo"),
+        (["profile", "huge"], "no profile 'huge' in profiles/; the profiles are paper, smo"),
         (["readme"], "reports/study/params.yaml: no such file"),
     ],
 )
@@ -217,6 +219,35 @@ def test_check_reads_every_profile_and_catalogue(capsys: pytest.CaptureFixture[s
     text = Path("params.yaml").read_text()
     Path("params.yaml").write_text(text.replace("heuristics: 16 ", "heuristics: 60 "))
     assert "60" in refused(capsys, "check")
+
+
+def test_check_asks_the_hub_for_the_models_of_the_settings(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, str, bool]] = []
+
+    def probe(name: str, revision: str, *, chat: bool) -> None:
+        asked.append((name, revision, chat))
+        if name.startswith("Skywork"):
+            raise UserError("params.yaml: no")
+
+    monkeypatch.setattr(hub, "probe", probe)
+    assert cli.main(["check", "--hub"]) == 0
+    assert asked == []  # profile tiny has no model of the hub
+    capsys.readouterr()
+    shutil.copy("profiles/paper.yaml", "params.yaml")
+    assert cli.main(["check", "--hub"]) == 2
+    captured = capsys.readouterr()
+    assert captured.err == "polya: params.yaml: no\n"
+    assert captured.out.splitlines()[-1].endswith(": the hub has it, and it can be read")
+    assert [(name, chat) for name, _, chat in asked] == [
+        ("meta-llama/Llama-3.2-3B-Instruct", True),
+        ("Qwen/QwQ-32B", True),
+        ("Skywork/Skywork-Reward-V2-Llama-3.1-8B", True),
+    ]
+    monkeypatch.setattr(hub, "probe", lambda *found, chat: asked.append((*found, chat)))
+    assert cli.main(["check", "--hub"]) == 0
+    assert asked[-1][::2] == ("sentence-transformers/all-MiniLM-L6-v2", False)
 
 
 def test_sync_says_what_it_posted(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

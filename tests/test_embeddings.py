@@ -90,12 +90,12 @@ def test_sentence_embeddings_are_means_over_tokens_that_are_no_padding(
     import torch
 
     def snapshot(name: str, revision: str, folder: Path) -> None:
-        assert (name, revision) == ("someone/model", "abc")
+        assert (name, revision) == ("someone/model", "c0ffee12" * 5)
         shutil.copytree(tiny_checkpoint, folder)
 
     monkeypatch.setattr(hub.hub, "snapshot", snapshot)
     texts = [TWO, " jar forward", " cup", TWO[:40]]
-    settings = HubEmbedding(kind="hub", id="someone/model", revision="abc")
+    settings = HubEmbedding(kind="hub", id="someone/model", revision="c0ffee12" * 5)
     heard: list[tuple[int, int]] = []
     monkeypatch.setattr(hub, "BATCH", 3)
     found = hub.embed(texts, settings, "cpu", tmp_path / "model", lambda *done: heard.append(done))

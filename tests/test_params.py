@@ -76,6 +76,12 @@ def refusal(path: Path, text: str) -> tuple[int, str]:
         ("arms", "  b4: ", "  b4: {traces: wrong, n: 4, match: {rows: n1}}", "arms.b4: traces wrong cannot be matched"),
         ("arms", "  b4: ", "  b4: {traces: heuristics, match: {}}", "arms.b4.match: name an arm to match in rows or"),
         ("arms", "  star: ", "  a_star: {traces: unprompted}", "arms.a_star"),
+        (
+            "diversity",
+            "  embedding: ",
+            "  embedding: {kind: hub, id: a/b, revision: main}",
+            "diversity.embedding.revision: a branch or a tag can move; give the full hash of a commit",
+        ),
         ("arms", "  n4: ", "  n4: {traces: all, n: 2}", "arms.n4.traces: Input should be "),
         (
             "generate",
@@ -197,6 +203,15 @@ def test_a_profile_loads_and_bears_its_own_name(path: Path) -> None:
             assert name[1:] == str(arm.n)
 
 
+def test_every_value_of_profile_paper_says_whose_it_is() -> None:
+    """A mark beside each value, so that none of ours is taken for the paper's."""
+    lines = (ROOT / "profiles/paper.yaml").read_text(encoding="utf-8").splitlines()
+    values = [line for line in lines if re.match(r" *[\w-]+: *[^ #]", line) and not re.match(r" *kind: ", line)]
+    assert len(values) > 90
+    unmarked = [line for line in values if not re.search(r" # (.*\((paper, A|review, R|ours)\b|as w1$)", line)]
+    assert unmarked == []
+
+
 def test_params_are_profile_tiny_to_the_byte() -> None:
     assert (ROOT / "params.yaml").read_bytes() == (ROOT / "profiles/tiny.yaml").read_bytes()
 
@@ -217,13 +232,13 @@ def test_smoke_is_tiny_cut_down() -> None:
 
 
 def test_settings_cannot_be_changed_by_what_reads_them() -> None:
-    params = settings.load(PROFILES[0])
+    params = settings.load(ROOT / "profiles/smoke.yaml")
     with pytest.raises(ValueError, match="frozen"):
         params.rl.beta = 1.0
 
 
 def test_an_arm_by_name() -> None:
-    params = settings.load(PROFILES[0])
+    params = settings.load(ROOT / "profiles/smoke.yaml")
     assert params.arm("n4").n == 4
     with pytest.raises(UserError) as caught:
         params.arm("n5")
@@ -231,7 +246,7 @@ def test_an_arm_by_name() -> None:
 
 
 def test_flat_names_are_dotted_and_hold_every_value() -> None:
-    params = settings.load(PROFILES[0])
+    params = settings.load(ROOT / "profiles/smoke.yaml")
     names = flat(params)
     assert names["seeds"] == list(params.seeds)
     assert names["reward.sampling.max_tokens"] == getattr(params.reward, "sampling").max_tokens  # noqa: B009

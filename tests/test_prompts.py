@@ -104,6 +104,21 @@ def test_a_response_ends_with_one_end_token_and_has_no_other_special_ones() -> N
     assert not set(ids[:-1]) & set(ENCODER.all_special_ids)
 
 
+def test_the_day_does_not_change_a_prompt() -> None:
+    """Llama-3.2's template writes the date that it is given, else the clock's."""
+    dated = tokenizer.build()
+    dated.chat_template = (
+        "{% if not date_string is defined %}{% set date_string = strftime_now('%d %b %Y') %}{% endif %}"
+        "{{ date_string }}: {{ messages[0]['content'] }}"
+    )
+    expected = dated(f"{prompts.DATE}: What?", add_special_tokens=False)["input_ids"]
+    assert prompts.encode(dated, prompts.bare("What?", config())) == expected
+    undated = ENCODER.apply_chat_template(
+        prompts.bare("jar 1 2", config()), add_generation_prompt=True, tokenize=True, return_dict=False
+    )
+    assert prompts.encode(ENCODER, prompts.bare("jar 1 2", config())) == list(undated)
+
+
 def test_a_model_without_a_chat_template_is_refused_in_one_line() -> None:
     plain = tokenizer.build()
     plain.chat_template = None

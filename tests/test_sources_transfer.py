@@ -20,8 +20,9 @@ from polya_midtrain.common.records import Question
 from polya_midtrain.errors import UserError
 from polya_midtrain.grading import grade_many
 from polya_midtrain.params import FileSet
-from polya_midtrain.sources.adapters import ADAPTERS, parse_humaneval, parse_musr
+from polya_midtrain.sources.adapters import ADAPTERS
 from polya_midtrain.sources.load import load, provenance
+from polya_midtrain.sources.rows import parse_humaneval, parse_musr
 
 Asked = list[tuple[Question, dict[str, str]]]  # each question with its published row
 MUSR = {"musr_murder": 250, "musr_object": 256, "musr_team": 250}

@@ -230,6 +230,12 @@ def test_a_checkpoint_keeps_its_number_format(loaded: tuple[Any, Any], tmp_path:
     assert model.dtype == torch.float32  # the model in hand is as it was
 
 
+def test_the_number_format_is_read_in_its_older_spelling_too(tmp_path: Path) -> None:
+    for text, dtype in (('{"torch_dtype": "bfloat16"}', torch.bfloat16), ("{}", torch.float32)):
+        (tmp_path / "config.json").write_text(text)
+        assert policy.stored_dtype(tmp_path) == dtype
+
+
 def test_a_folder_without_a_checkpoint_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"nothing: no checkpoint here; run `dvc repro`"):
         policy.load(tmp_path / "nothing", "cpu")

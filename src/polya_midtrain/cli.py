@@ -147,19 +147,32 @@ def keep(
 
 
 @app.command()
-def check() -> None:
+def check(
+    hub: Annotated[bool, typer.Option("--hub", help="Also ask the hub for the models of params.yaml.")] = False,
+) -> None:
     """Check params.yaml, the profiles and catalogues.
 
     Every profile and the catalogue of heuristics that it names are read as a stage would read them. Nothing is run.
+    With --hub, configuration and tokenizer of every hub model of params.yaml are fetched, so that a wrong revision or
+    a licence that nobody accepted is known before the run.
     """
     from polya_midtrain import params as settings
     from polya_midtrain.common import heuristics
+    from polya_midtrain.pretrained import hub as models
 
     for path in [settings.PARAMS_FILE, *sorted(PROFILES.glob("*.yaml"))]:
         params = settings.load(path)
         catalogue = heuristics.load(params.prompts.catalogue)
         catalogue.first(params.generate.heuristics)
         typer.echo(f"{path}: profile {params.profile}, {len(params.arms)} arms, {len(catalogue.heuristics)} heuristics")
+    if not hub:
+        return
+    params = settings.load()
+    talkers = [model for model in (params.base, params.teacher, params.reward) if model.kind == "hub"]
+    embedding = params.diversity.embedding
+    for model in [*talkers, *([embedding] if embedding.kind == "hub" else [])]:
+        models.probe(model.id, model.revision, chat=model in talkers)
+        typer.echo(f"{model.id}@{model.revision}: the hub has it, and it can be read")
 
 
 @app.command()

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from polya_midtrain.common import policy
+from polya_midtrain.common import policy, prompts
 from polya_midtrain.common.heuristics import Heuristic
 from polya_midtrain.params import Machine
 from polya_midtrain.runtime.model_time import model_call
@@ -63,7 +63,8 @@ class RewardModel:
         return values
 
     def _encode(self, item: Item) -> list[int]:
-        ids = self.tokenizer.apply_chat_template(conversation(*item), tokenize=True, return_dict=False)
+        turns = conversation(*item)
+        ids = self.tokenizer.apply_chat_template(turns, tokenize=True, return_dict=False, date_string=prompts.DATE)
         first = self.tokenizer.bos_token_id
         # Some chat templates write the start token that the tokenizer adds as well.
         return list(ids[1:] if first is not None and list(ids[:2]) == [first, first] else ids)

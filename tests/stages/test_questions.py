@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -65,5 +66,49 @@ def test_a_training_question_that_a_transfer_set_holds_is_removed(asked: Params)
     twin = sets["mid"][3]
     sets["transfer/stories"].append(twin)
     removed = questions.decontaminate(sets)
-    assert removed["mid"] == {"stories/exact": 1}
+    assert removed["mid"] == questions.Removed(1, Counter({"stories/exact": 1}))
     assert twin not in sets["mid"]
+
+
+def test_what_each_set_lost_and_to_which_is_counted_for_every_pair() -> None:
+    def asked_of(name: str, *texts: str) -> list[Question]:
+        return [Question(f"{name}/{index}", text, "1", "maths", "test") for index, text in enumerate(texts)]
+
+    sets = {
+        "mid": asked_of("mid", "one?", "two?", "three?"),
+        "reward": asked_of("reward", "two?", "four?", "five?"),
+        "rl": asked_of("rl", "One", "three?", "four?", "five?", "six?"),
+        "benchmarks/first": asked_of("first", "ONE"),
+        "transfer/second": asked_of("second", "one", "five"),
+    }
+    removed = questions.decontaminate(sets)
+    assert [[row.question for row in sets[name]] for name in questions.TRAINING] == [
+        ["two?", "three?"],
+        ["four?"],
+        ["six?"],
+    ]
+    assert {name: (lost.questions, dict(lost.causes)) for name, lost in removed.items()} == {
+        "mid": (1, {"first/exact": 1, "second/exact": 1}),
+        "reward": (2, {"earlier set mid": 1, "second/exact": 1}),
+        "rl": (4, {"first/exact": 1, "second/exact": 2, "earlier set mid": 1, "earlier set reward": 1}),
+    }
+    found = questions.numbers(sets, {"mid": {"empty": 0}, "benchmarks/first": {"not Latin": 2}}, removed)
+    assert found == {
+        "mid": 2,
+        "reward": 1,
+        "rl": 1,
+        "benchmarks_first": 1,
+        "transfer_second": 2,
+        "benchmarks_first_dropped_not_Latin": 2,
+        "mid_removed": 1,
+        "mid_removed_first_exact": 1,
+        "mid_removed_second_exact": 1,
+        "reward_removed": 2,
+        "reward_removed_earlier_set_mid": 1,
+        "reward_removed_second_exact": 1,
+        "rl_removed": 4,
+        "rl_removed_first_exact": 1,
+        "rl_removed_second_exact": 2,
+        "rl_removed_earlier_set_mid": 1,
+        "rl_removed_earlier_set_reward": 1,
+    }

@@ -93,8 +93,16 @@ def test_training_questions_that_a_benchmark_or_an_earlier_set_holds_are_removed
     assert sum(map(len, sets.values())) == len(set.union(*sets.values())) == 17
     summary = json.loads((paths.QUESTIONS / "summary.json").read_text())
     assert summary["rl"]["contaminated"]["gsm8k/exact"] == 2
-    assert summary["rl"]["contaminated"]["in an earlier training set"] == len(sets["mid"] | sets["reward"])
+    lost = summary["rl"]["contaminated"]
+    assert lost["earlier set mid"] == len(sets["mid"])
+    assert lost["earlier set reward"] == len(sets["reward"])
+    assert summary["rl"]["removed"] == sum(lost.values())
     assert summary["benchmarks/gsm8k"]["contaminated"] == {}
+    numbers = json.loads((paths.METRICS / "questions.json").read_text())
+    assert numbers["rl_removed_gsm8k_exact"] == 2
+    assert numbers["rl_removed"] == summary["rl"]["removed"]
+    assert numbers["mid_dropped_conflicting_answers"] == 2
+    assert "benchmarks_gsm8k_removed" not in numbers
 
 
 @pytest.mark.parametrize(

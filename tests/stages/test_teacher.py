@@ -17,6 +17,7 @@ from polya_midtrain.pretrained import hub
 from polya_midtrain.stages import teacher
 
 ROOT = Path(__file__).resolve().parents[2]
+COMMIT = "c0ffee12" * 5
 
 
 @pytest.fixture
@@ -59,17 +60,17 @@ def test_it_learns_the_documents_it_is_shown(asked: Params) -> None:
 def test_a_model_of_the_hub_is_taken_as_it_is(
     asked: Params, monkeypatch: pytest.MonkeyPatch, tiny_policy: Path
 ) -> None:
-    def snapshot(name: str, revision: str, folder: Path) -> None:
-        assert (name, revision) == ("some/model", "abc")
+    def chat_model(name: str, revision: str, folder: Path) -> None:
+        assert (name, revision) == ("some/model", COMMIT)
         shutil.copytree(tiny_policy, folder)
 
-    monkeypatch.setattr(hub, "snapshot", snapshot)
-    teacher.run(asked.model_copy(update={"teacher": HubBase(kind="hub", id="some/model", revision="abc")}))
+    monkeypatch.setattr(hub, "chat_model", chat_model)
+    teacher.run(asked.model_copy(update={"teacher": HubBase(kind="hub", id="some/model", revision=COMMIT)}))
     assert weights(paths.TEACHER) == weights(tiny_policy)
 
 
 def test_a_world_teacher_needs_a_world_base(asked: Params) -> None:
-    foreign = asked.model_copy(update={"base": HubBase(kind="hub", id="some/model", revision="abc")})
+    foreign = asked.model_copy(update={"base": HubBase(kind="hub", id="some/model", revision=COMMIT)})
     with pytest.raises(UserError, match=r"^params.yaml: teacher.kind is world but base.kind is not"):
         teacher.run(foreign)
     assert not paths.TEACHER.exists()

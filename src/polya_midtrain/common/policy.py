@@ -83,6 +83,7 @@ def stored_dtype(path: Path) -> torch.dtype:
     import torch
 
     config = json.loads((path / "config.json").read_text())
-    dtype = getattr(torch, config.get("dtype") or "float32")
+    named = config.get("dtype") or config.get("torch_dtype")  # the latter in checkpoints from before transformers 5
+    dtype = getattr(torch, named or "float32")
     assert isinstance(dtype, torch.dtype)
     return dtype

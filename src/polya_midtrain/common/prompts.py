@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 Message = dict[str, str]
 
+DATE = "26 Jul 2024"  # what Llama's templates name where no clock is there
+
 
 def messages(question: str, heuristic: str, settings: Prompts, catalogue: Catalogue) -> list[Message]:
     """The conversation that asks ``question`` under a heuristic's id ("" for none).
@@ -40,12 +42,17 @@ def bare(question: str, settings: Prompts) -> list[Message]:
 
 
 def encode(tokenizer: PreTrainedTokenizerBase, turns: list[Message]) -> list[int]:
-    """Token ids of a conversation, up to where the assistant begins."""
+    """Token ids of a conversation, up to where the assistant begins.
+
+    Llama-3.2's template writes today's date into every prompt unless it is given one, and a run takes days.
+    """
     if tokenizer.chat_template is None:
         raise UserError(
             f"{tokenizer.name_or_path}: the tokenizer has no chat template; choose an instruction-tuned model"
         )
-    ids = tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=True, return_dict=False)
+    ids = tokenizer.apply_chat_template(
+        turns, add_generation_prompt=True, tokenize=True, return_dict=False, date_string=DATE
+    )
     return list(ids)
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from polya_midtrain.params.block import Block
+from polya_midtrain.params.models import Commit
 
 
 class Endpoint(Block):
@@ -55,7 +56,7 @@ class HubEmbedding(Block):
 
     kind: Literal["hub"]
     id: str
-    revision: str
+    revision: Commit
 
 
 class WordEmbedding(Block):

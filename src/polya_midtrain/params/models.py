@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from polya_midtrain.params.block import Block
+
+
+def _pinned(revision: str) -> str:
+    if not re.fullmatch(r"[0-9a-f]{40}", revision):
+        raise ValueError("a branch or a tag can move; give the full hash of a commit, 40 hexadecimal digits")
+    return revision
+
+
+Commit = Annotated[str, AfterValidator(_pinned)]
 
 
 class WorldBase(Block):
@@ -37,7 +47,7 @@ class HubBase(Block):
 
     kind: Literal["hub"]
     id: str
-    revision: str
+    revision: Commit
 
 
 Base = Annotated[WorldBase | PackageBase | HubBase, Field(discriminator="kind")]
@@ -86,7 +96,7 @@ class RewardHub(Block):
 
     kind: Literal["hub"]
     id: str
-    revision: str
+    revision: Commit
 
 
 Reward = Annotated[RewardTraining | RewardHub, Field(discriminator="kind")]

@@ -2,29 +2,99 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+import tempfile
 from pathlib import Path
 
 from polya_midtrain.errors import UserError
 
+SMALL = ["*.json", "*.txt", "*.model", "*.jinja"]  # configuration and tokenizer
+WEIGHTS = ["*.safetensors"]
+FOLDERS = ["*/*"]  # other formats of the same weights; all that is used lies at the top
+
+
+def chat_model(name: str, revision: str, folder: Path) -> None:
+    """As `snapshot`, of a model that is talked to: one without a chat template is refused before its weights come."""
+    _described(name, revision, folder, chat=True)
+    snapshot(name, revision, folder)
+
 
 def snapshot(name: str, revision: str, folder: Path) -> None:
     """Download the weights, configuration and tokenizer of ``name`` at ``revision`` into ``folder``."""
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
+    _download(name, revision, folder, [*SMALL, *WEIGHTS])
+    if not any(folder.glob("*.safetensors")):
+        raise UserError(
+            f"params.yaml: {name}@{revision} has no weights as safetensors; take a model that has, correct id"
+        )
+    # The client's record of the download holds times: the same snapshot would have another hash every time.
+    shutil.rmtree(folder / ".cache", ignore_errors=True)
 
-    patterns = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
+
+def probe(name: str, revision: str, *, chat: bool) -> None:
+    """Whether `snapshot` (``chat``: `chat_model`) would be allowed to begin; `UserError` says why not.
+
+    Configuration and tokenizer are downloaded and thrown away: they need the same permission as the weights.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        _described(name, revision, Path(folder), chat=chat)
+
+
+def _described(name: str, revision: str, folder: Path, *, chat: bool) -> None:
+    """Download configuration and tokenizer, some megabytes, and look at what they promise."""
+    _download(name, revision, folder, SMALL)
+    if not (folder / "config.json").exists():
+        raise UserError(
+            f"params.yaml: {name}@{revision} has no config.json, so it is no model of transformers; correct id"
+        )
+    if chat and not _has_chat_template(folder):
+        raise UserError(
+            f"params.yaml: {name}@{revision}: its tokenizer has no chat template; take an instruction-tuned model"
+        )
+
+
+def _has_chat_template(folder: Path) -> bool:
+    """Whether the tokenizer comes with a chat template, inside of its settings or beside them."""
+    settings = folder / "tokenizer_config.json"
+    inside = settings.exists() and json.loads(settings.read_text(encoding="utf-8")).get("chat_template")
+    return bool(inside) or (folder / "chat_template.jinja").exists()
+
+
+def _download(name: str, revision: str, folder: Path, patterns: list[str]) -> None:
+    """The files of a repository that match; each way in which the hub can refuse is one line with its remedy."""
+    import httpx
+    from huggingface_hub import constants, snapshot_download
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    page = f"{constants.ENDPOINT}/{name}"
     try:
-        snapshot_download(name, revision=revision, local_dir=folder, allow_patterns=patterns)
-    except GatedRepoError as error:
+        snapshot_download(name, revision=revision, local_dir=folder, allow_patterns=patterns, ignore_patterns=FOLDERS)
+    except GatedRepoError as error:  # a kind of RepositoryNotFoundError
         raise UserError(
-            f"params.yaml: {name} is gated: accept its licence on its page of the hub, then set HF_TOKEN"
+            f"params.yaml: {name} is gated: accept its licence at {page}, then set HF_TOKEN to a token of that account"
         ) from error
-    except RepositoryNotFoundError as error:
+    except (RepositoryNotFoundError, HFValidationError) as error:
         raise UserError(
-            f"params.yaml: the hub has no model {name!r} (or HF_TOKEN may not read it); correct id"
+            f"params.yaml: the hub has no model {name!r} (or HF_TOKEN may not read it); correct id, see {page}"
         ) from error
-    except (HfHubHTTPError, OSError) as error:
-        cause = str(error).splitlines()[0][:120]
+    except RevisionNotFoundError as error:
         raise UserError(
-            f"params.yaml: cannot download {name}@{revision}: {cause}; check the network and run again"
+            f"params.yaml: {name} has no revision {revision!r}; take a commit of {page}/commits/main"
+        ) from error
+    except (LocalEntryNotFoundError, ConnectionError, httpx.TransportError) as error:
+        # No network, or HF_HUB_OFFLINE. What the client says is about its cache, which is not used here.
+        raise UserError(
+            f"params.yaml: cannot reach the hub for {name}@{revision} ({type(error).__name__}); check the network "
+            "and HF_HUB_OFFLINE, and run again"
+        ) from error
+    except (httpx.HTTPError, OSError, RuntimeError) as error:  # RuntimeError: of hf_xet, which transfers the weights
+        cause = (str(error).splitlines() or [type(error).__name__])[0][:120]
+        raise UserError(
+            f"params.yaml: cannot download {name}@{revision}: {cause}; check the network and HF_TOKEN, and run again"
         ) from error

@@ -8,7 +8,7 @@ from typing import Literal
 
 from polya_midtrain.common.records import Question
 
-Overlap = tuple[str, Literal["exact", "ngram"]]  # (benchmark, how)
+How = Literal["exact", "ngram"]
 
 _WORD = re.compile(r"[^\W_]+")
 
@@ -26,27 +26,36 @@ def runs(words: Sequence[str], length: int) -> Iterator[str]:
 
 def overlaps(
     train: Sequence[Question], benchmarks: Mapping[str, Sequence[Question]], words: int = 25
-) -> dict[str, Overlap]:
-    """Ids of the training questions that a benchmark holds, each with the benchmark and how they agree.
+) -> dict[str, dict[str, How]]:
+    """Ids of the training questions that a benchmark holds, each with every such benchmark and how they agree.
 
     ``exact``: the same letters and digits (blanks do not count: LaTeX has ``A B`` and ``AB`` for one thing);
-    ``ngram``: a shared run of ``words`` words. Exact wins over ngram, then the earlier benchmark wins.
+    ``ngram``: a shared run of ``words`` words. A pair that agrees in both ways is ``exact``.
     """
-    whole: dict[str, str] = {}
-    parts: dict[str, str] = {}
+    whole: dict[str, tuple[str, ...]] = {}
+    parts: dict[str, tuple[str, ...]] = {}
     for name, questions in benchmarks.items():
+        alone = (name,)  # one tuple for the many runs that no other benchmark has
         for question in questions:
             found = tokens(question.question)
             if found:
-                whole.setdefault("".join(found), name)
+                _note(whole, "".join(found), alone)
             for run in runs(found, words):
-                parts.setdefault(run, name)
-    result: dict[str, Overlap] = {}
+                _note(parts, run, alone)
+    result: dict[str, dict[str, How]] = {}
     for question in train:
         found = tokens(question.question)
-        text = "".join(found)
-        if text in whole:
-            result[question.id] = (whole[text], "exact")
-        elif shared := {parts[run] for run in runs(found, words) if run in parts}:
-            result[question.id] = (next(name for name in benchmarks if name in shared), "ngram")
+        same = whole.get("".join(found), ())
+        shared = {name for run in runs(found, words) for name in parts.get(run, ())}
+        if same or shared:
+            result[question.id] = {
+                name: "exact" if name in same else "ngram" for name in benchmarks if name in same or name in shared
+            }
     return result
+
+
+def _note(index: dict[str, tuple[str, ...]], key: str, holder: tuple[str]) -> None:
+    """Add a benchmark to those that hold ``key``."""
+    held = index.setdefault(key, holder)
+    if holder[0] not in held:
+        index[key] = held + holder

@@ -13,7 +13,8 @@ from typing import Any
 
 from polya_midtrain.common.records import Question
 from polya_midtrain.errors import UserError
-from polya_midtrain.sources.adapters import ADAPTERS, Adapter, Row, Split
+from polya_midtrain.sources.adapters import ADAPTERS, Adapter, Split
+from polya_midtrain.sources.rows import Row
 
 
 def load(name: str, split: str, folder: Path | None) -> list[Question]:
@@ -37,7 +38,8 @@ def load(name: str, split: str, folder: Path | None) -> list[Question]:
 
 
 def provenance(name: str, split: str, folder: Path | None) -> list[dict[str, Any]]:
-    """What `load` reads: per local file its sha256 and whether that is the published one; or the hub's address."""
+    """What `load` reads: per local file its sha256 and whether that is the published one (None: not known), or the
+    hub's address and commit."""
     adapter, chosen = _find(name, split)
     if folder is None:
         return [
@@ -46,7 +48,8 @@ def provenance(name: str, split: str, folder: Path | None) -> list[dict[str, Any
     found = []
     for file in chosen.files:
         digest = hashlib.sha256(_existing(folder / file.path).read_bytes()).hexdigest()
-        found.append({"file": file.path, "sha256": digest, "published": digest == file.sha256})
+        published = None if file.sha256 is None else digest == file.sha256
+        found.append({"file": file.path, "sha256": digest, "published": published})
     return found
 
 

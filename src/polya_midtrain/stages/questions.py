@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
+from collections import Counter
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +32,7 @@ def run(params: Params) -> None:
         params, "questions", settings=settings.model_dump(mode="json"), outputs={"questions": paths.QUESTIONS}
     ) as this:
         sets, dropped = build(specs, settings.seed)
-        contaminated = decontaminate(sets)
+        removed = decontaminate(sets)
         folder = this.work / "questions"
         for name, rows in sets.items():
             write_records(folder / f"{name}.parquet", Question, rows)
@@ -37,13 +40,43 @@ def run(params: Params) -> None:
             name: {
                 "questions": len(rows),
                 "dropped": dropped[name],
-                "contaminated": contaminated.get(name, {}),
+                **removed.get(name, Removed()).card(),
                 "read": origin(specs[name]),
             }
             for name, rows in sets.items()
         }
         (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
-        this.numbers.update({name.replace("/", "_"): len(rows) for name, rows in sets.items()})
+        this.numbers.update(numbers(sets, dropped, removed))
+
+
+@dataclass
+class Removed:
+    """What decontamination took from a training set.
+
+    ``questions``: how many; ``causes``: how many for each benchmark and way of agreeing (``amc23/exact``: the whole
+    question, ``amc23/ngram``: a run of its words) and for each earlier training set that has the question. One that
+    several benchmarks hold counts for each of them.
+    """
+
+    questions: int = 0
+    causes: Counter[str] = field(default_factory=Counter)
+
+    def card(self) -> dict[str, Any]:
+        """Its part of summary.json."""
+        return {"removed": self.questions, "contaminated": dict(sorted(self.causes.items()))}
+
+
+def numbers(
+    sets: dict[str, list[Question]], dropped: dict[str, dict[str, int]], removed: dict[str, Removed]
+) -> dict[str, float]:
+    """The sizes of all sets, and for `dvc metrics` what each lost and why: only where it lost something."""
+    found: dict[str, float] = {name: len(rows) for name, rows in sets.items()}
+    for name, reasons in dropped.items():
+        found |= {f"{name}_dropped_{reason}": count for reason, count in reasons.items() if count}
+    for name, lost in removed.items():
+        found |= {f"{name}_removed": lost.questions} if lost.questions else {}
+        found |= {f"{name}_removed_{cause}": count for cause, count in lost.causes.items()}
+    return {re.sub(r"[/ ]", "_", name): count for name, count in found.items()}
 
 
 def build(
@@ -105,31 +138,31 @@ def data_folder() -> Path | None:
     return Path(folder) if folder else None
 
 
-def decontaminate(sets: dict[str, list[Question]]) -> dict[str, dict[str, int]]:
-    """Remove, in place, training questions that overlap a benchmark or an earlier training set; counts by cause."""
+def decontaminate(sets: dict[str, list[Question]]) -> dict[str, Removed]:
+    """Remove, in place, training questions that overlap a benchmark or an earlier training set, and count them."""
     from polya_midtrain.sources.decontaminate import overlaps
 
     evaluated = {name.split("/")[1]: rows for name, rows in sets.items() if name.startswith(EVALUATED)}
-    removed: dict[str, dict[str, int]] = {}
-    earlier: set[str] = set()
+    removed: dict[str, Removed] = {}
+    earlier: dict[str, str] = {}  # question -> the training set that has it
     for name in TRAINING:
         hits = overlaps(sets[name], evaluated)
-        counts: dict[str, int] = {}
+        lost = removed[name] = Removed()
         kept = []
         for row in sets[name]:
-            if row.id in hits:
-                cause = "/".join(hits[row.id])
-            elif row.question in earlier:
-                cause = "in an earlier training set"
+            causes = [f"{benchmark}/{how}" for benchmark, how in hits.get(row.id, {}).items()]
+            if not causes and row.question in earlier:
+                causes = [f"earlier set {earlier[row.question]}"]
+            if causes:
+                lost.questions += 1
+                lost.causes.update(causes)
             else:
                 kept.append(row)
-                continue
-            counts[cause] = counts.get(cause, 0) + 1
         if not kept:
             raise UserError(
                 f"params.yaml: questions.{name}: every question overlaps a benchmark or an earlier set; "
                 "take another slice"
             )
-        earlier |= {row.question for row in kept}
-        sets[name], removed[name] = kept, counts
+        earlier |= {row.question: name for row in kept}
+        sets[name] = kept
     return removed

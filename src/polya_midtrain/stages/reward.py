@@ -32,7 +32,7 @@ def run(params: Params) -> None:
         else:
             from polya_midtrain.pretrained import hub
 
-            hub.snapshot(settings.id, settings.revision, this.work / "model")
+            hub.chat_model(settings.id, settings.revision, this.work / "model")
 
 
 def train(params: Params, settings: RewardTraining, asked: list[Question], this: Stage) -> None:

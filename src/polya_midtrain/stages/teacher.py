@@ -36,4 +36,4 @@ def run(params: Params) -> None:
         else:
             from polya_midtrain.pretrained import hub
 
-            hub.snapshot(settings.id, settings.revision, this.work / "model")
+            hub.chat_model(settings.id, settings.revision, this.work / "model")
