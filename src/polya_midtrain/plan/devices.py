@@ -1,0 +1,186 @@
+"""How fast the named devices work: what their makers state, and how much of it we assume that a stage gets.
+
+Time is arithmetic over a rate, plus what is paid per step however small the step is. A run corrects it: `polya plan
+--from FOLDER` multiplies every stage's time by what that stage took there over what was planned for it.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
+
+from polya_midtrain.plan.sizes import Model
+from polya_midtrain.plan.work import Load
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A core or a GPU. Makers' numbers: ``training_peak`` and ``sampling_peak`` (FLOP/s of the number formats that the
+    stages use there), ``bandwidth`` (bytes/s) and ``memory`` (bytes; 0 for the host's).
+
+    Assumed: ``training_share`` and ``sampling_share`` of the peaks, for wide models; ``training_half`` and
+    ``sampling_half``, the hidden size at which half of that is left (matrix products grow with the square of the width,
+    the rest of a layer's work with the width); ``stream_share`` of the bandwidth; ``layer_step``, seconds of a decoding
+    step per layer that no size makes shorter; ``train_step``, the same of one optimiser step.
+    """
+
+    name: str
+    title: str
+    kind: Literal["cpu", "cuda"]
+    training_peak: float
+    sampling_peak: float
+    bandwidth: float
+    memory: float
+    training_share: float
+    sampling_share: float
+    training_half: float
+    sampling_half: float
+    stream_share: float
+    layer_step: float
+    train_step: float
+    source: str
+
+
+_GPU_TRAINING = 0.40  # of the peak: 0.34 at a width of 3,072, usual for fine-tuning without fused kernels
+_GPU_SAMPLING = 0.5
+_GPU_STREAM = 0.6
+_GPU_HALF = 512.0
+_GPU_LAYER = 0.9e-3  # about thirty kernel launches, each tens of microseconds of Python: the engine runs eagerly
+_GPU_STEP = 0.1
+
+# Training is bfloat16 with dense tensor cores; sampling is float32 (see `sizes.WEIGHT`), so without them.
+DEVICES = MappingProxyType(
+    {
+        "cpu": Device(
+            "cpu",
+            "CPU core",
+            "cpu",
+            1.0e11,
+            1.0e11,
+            2.0e10,
+            0.0,
+            training_share=0.60,
+            sampling_share=0.65,
+            training_half=64.0,
+            sampling_half=200.0,
+            stream_share=0.5,
+            layer_step=0.6e-3,
+            train_step=0.02,
+            # Shares and seconds are measured: the engine and plain training steps, on Llamas of width 64, 256 and 576.
+            source="AMD EPYC 9004, 32 float32 operations a cycle at 3.1 GHz",
+        ),
+        "a100": Device(
+            "a100",
+            "A100 80 GB SXM",
+            "cuda",
+            312e12,
+            19.5e12,
+            2.039e12,
+            80e9,
+            _GPU_TRAINING,
+            _GPU_SAMPLING,
+            _GPU_HALF,
+            _GPU_HALF,
+            _GPU_STREAM,
+            _GPU_LAYER,
+            _GPU_STEP,
+            source="NVIDIA A100 Tensor Core GPU datasheet (2021)",
+        ),
+        "h100": Device(
+            "h100",
+            "H100 80 GB SXM",
+            "cuda",
+            989e12,
+            67e12,
+            3.35e12,
+            80e9,
+            _GPU_TRAINING,
+            _GPU_SAMPLING,
+            _GPU_HALF,
+            _GPU_HALF,
+            _GPU_STREAM,
+            _GPU_LAYER,
+            _GPU_STEP,
+            source="NVIDIA H100 Tensor Core GPU datasheet (2023), without sparsity",
+        ),
+        "rtx4090": Device(
+            "rtx4090",
+            "RTX 4090",
+            "cuda",
+            165.2e12,
+            82.6e12,
+            1.008e12,
+            24e9,
+            _GPU_TRAINING,
+            _GPU_SAMPLING,
+            _GPU_HALF,
+            _GPU_HALF,
+            _GPU_STREAM,
+            _GPU_LAYER,
+            _GPU_STEP,
+            source="NVIDIA Ada GPU architecture whitepaper (2022), without sparsity",
+        ),
+    }
+)
+
+# Seconds inside of a stage that no size changes: libraries, opening and saving. Measured on profile smoke.
+INSIDE = MappingProxyType(
+    {
+        "questions": 1.0,
+        "verify": 1.0,
+        "select": 0.5,
+        "compose": 1.5,
+        "diversity": 2.0,
+        "tables": 0.4,
+        "figures": 6.0,
+        "claims": 0.3,
+        "page": 0.3,
+        "rl": 4.0,
+        "modes": 1.0,
+    }
+)
+INSIDE_OTHERS = 1.5
+BETWEEN = 2.0  # seconds between two stages: DVC, and the start of a process
+CHECKPOINT_RATE = 1e9  # bytes/s read or written
+DOWNLOAD_RATE = 1e8  # bytes/s from the hub
+# Seconds of a core per answer checked: plain numbers take a shortcut, others go through math-verify
+# (reports/bench.json), programs are run.
+GRADING = MappingProxyType({"plain": 1.2e-4, "maths": 7e-4, "code": 3e-3})
+
+
+def cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def host_memory() -> float:
+    """Bytes of memory of this machine."""
+    return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+
+
+def seconds(load: Load, model: Model, device: Device, side_by_side: int) -> float:
+    """Wall seconds inside of a stage, without what `INSIDE` holds: ``side_by_side`` of the load's tasks run at a time.
+
+    Tasks are taken as equal; the last round may be partly idle.
+    """
+    sampling = device.sampling_peak * device.sampling_share * model.hidden / (model.hidden + device.sampling_half)
+    training = device.training_peak * device.training_share * model.hidden / (model.hidden + device.training_half)
+    stream = device.bandwidth * device.stream_share
+    forward = 2.0 * model.parameters
+    busy = (
+        forward * (load.prefilled + load.completion_tokens + load.scored_tokens) / sampling
+        + load.decode_steps * (model.layers * device.layer_step + model.weights / stream)
+        + load.looked_back * model.key_values / stream
+        + 3.0 * forward * load.trained_tokens / training
+        + load.train_steps * device.train_step
+        + load.checkpoints * model.checkpoint / CHECKPOINT_RATE
+    )
+    rounds = -(-load.tasks // side_by_side) / load.tasks
+    return busy * rounds + load.checking / cores() + load.downloads / DOWNLOAD_RATE
+
+
+def inside(stage: str) -> float:
+    """Seconds that every run of a stage takes, however little there is to do."""
+    return INSIDE.get(stage, INSIDE_OTHERS)

