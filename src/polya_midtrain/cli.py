@@ -19,6 +19,7 @@ TABLE_STAGES = {"tables"}
 LAST_STAGE = "page"
 KEPT = Path("reports/study")  # the run that README.md shows
 PROFILES = Path("profiles")
+LABELLED = Path("data/judges/labelled.yaml")  # chains on which a judge of prose is measured
 
 _ENVIRONMENT = {
     # One thread a process: the stages run one process a core.
@@ -97,9 +98,7 @@ def profile(
     from polya_midtrain.runtime import scratch
     from polya_midtrain.verify import seeds
 
-    known = {path.stem: path for path in sorted(PROFILES.glob("*.yaml"))}
-    if name not in known:
-        raise UserError(f"no profile {name!r} in {PROFILES}/; the profiles are {', '.join(known) or 'missing'}")
+    known = _profiles(name)
     settings.load(known[name])
     wanted = seeds.shift(known[name].read_text(encoding="utf-8"), seed_offset).encode()
     target = settings.PARAMS_FILE
@@ -117,6 +116,30 @@ def profile(
     draft.write_bytes(wanted)
     scratch.publish(draft, target)
     typer.echo(f"{target} is now profile {name}")
+
+
+def _profiles(wanted: str) -> dict[str, Path]:
+    """The files of all profiles by name; the one that is wanted is among them."""
+    known = {path.stem: path for path in sorted(PROFILES.glob("*.yaml"))}
+    if wanted not in known:
+        raise UserError(f"no profile {wanted!r} in {PROFILES}/; the profiles are {', '.join(known) or 'missing'}")
+    return known
+
+
+@app.command()
+def judge(
+    labelled: Annotated[Path, typer.Option(help="The labelled chains.")] = LABELLED,
+    profile: Annotated[str | None, typer.Option(help="Take the judge of this profile, not of params.yaml.")] = None,
+    each: Annotated[bool, typer.Option("--each", help="With a line for every heuristic.")] = False,
+) -> None:
+    """Measure the judge of heuristics on labelled chains.
+
+    It is the judge of prose that block compose names, cues or endpoint. Nothing is written but an endpoint's replies.
+    """
+    from polya_midtrain import params as settings
+    from polya_midtrain.judges import commands
+
+    commands.judge(_profiles(profile)[profile] if profile is not None else settings.PARAMS_FILE, labelled, each)
 
 
 @app.command()
