@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from polya_midtrain.judges.contract import Chain
 from polya_midtrain.world import problems, tokenizer
 from polya_midtrain.world.families import PLANS
 
@@ -98,3 +104,76 @@ def tiny_policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model.eval().save_pretrained(folder)
     encoder.save_pretrained(folder)
     return folder
+
+
+Reply = tuple[int, Any, dict[str, str]]  # status, content, headers
+
+
+class ModelServer:
+    """An endpoint on this machine whose model knows the labels of some chains.
+
+    ``faults`` (replies, or seconds to be late) come first, one a request; ``always`` stands in for the model.
+    """
+
+    def __init__(self) -> None:
+        self.requests: list[dict[str, Any]] = []
+        self.headers: list[dict[str, str]] = []
+        self.faults: list[Reply | float] = []
+        self.always: Callable[[dict[str, Any]], Reply] | None = None
+        self._known: dict[str, list[str]] = {}
+        lock, server = threading.Lock(), self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                with lock:
+                    server.requests.append(body | {"path": self.path})
+                    server.headers.append(dict(self.headers))
+                    fault = server.faults.pop(0) if server.faults else None
+                if isinstance(fault, float):
+                    time.sleep(fault)
+                    fault = None
+                status, content, headers = fault or (server.always or server.reply)(body)
+                data = content.encode() if isinstance(content, str) else json.dumps(content).encode()
+                self.send_response(status)
+                for name, value in headers.items():
+                    self.send_header(name, value)
+                self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        class Quiet(ThreadingHTTPServer):
+            daemon_threads = True
+
+            def handle_error(self, *_: Any) -> None:
+                pass  # a client that has given up waiting
+
+        self.http = Quiet(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.http.serve_forever, daemon=True).start()
+        self.url = f"http://127.0.0.1:{self.http.server_port}/v1"
+
+    def learn(self, chains: Sequence[Chain], labels: Sequence[Collection[str]]) -> None:
+        """Label these chains so from now on."""
+        for chain, used in zip(chains, labels, strict=True):
+            self._known[f"Question:\n{chain.question}\n\nSolution:\n{chain.response}"] = sorted(used)
+
+    def reply(self, body: dict[str, Any]) -> Reply:
+        """What the model says of the chain in a request."""
+        labels = self._known[body["messages"][1]["content"]]
+        return 200, {"choices": [{"message": {"content": json.dumps({"heuristics": labels})}}]}, {}
+
+
+@pytest.fixture
+def model_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModelServer]:
+    """A server for judge endpoint, which does not wait long between its tries."""
+    from polya_midtrain.judges import endpoint
+
+    monkeypatch.setattr(endpoint, "FIRST_WAIT", 0.01)
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    made = ModelServer()
+    yield made
+    made.http.shutdown()
+    made.http.server_close()

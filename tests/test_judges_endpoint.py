@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -39,73 +36,25 @@ def says(labels: Any) -> Reply:
     return 200, {"choices": [{"message": {"content": json.dumps({"heuristics": labels})}}]}, {}
 
 
-class Server:
-    """A model that labels as the rule-based judge does, after the ``faults`` that a test has put before it."""
-
-    def __init__(self) -> None:
-        self.requests: list[dict[str, Any]] = []
-        self.headers: list[dict[str, str]] = []
-        self.faults: list[Reply | float] = []
-        self.always: Callable[[dict[str, Any]], Reply] | None = None
-        known = {f"Question:\n{c.question}\n\nSolution:\n{c.response}": r for c, r in zip(CHAINS, RULES, strict=True)}
-        lock, server = threading.Lock(), self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                with lock:
-                    server.requests.append(body | {"path": self.path})
-                    server.headers.append(dict(self.headers))
-                    fault = server.faults.pop(0) if server.faults else None
-                if isinstance(fault, float):
-                    time.sleep(fault)
-                    fault = None
-                usual = server.always or (lambda body: says(sorted(known[body["messages"][1]["content"]])))
-                status, content, headers = fault or usual(body)
-                data = content.encode() if isinstance(content, str) else json.dumps(content).encode()
-                self.send_response(status)
-                for name, value in headers.items():
-                    self.send_header(name, value)
-                self.send_header("Content-Length", str(len(data)))
-                self.end_headers()
-                self.wfile.write(data)
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        class Quiet(ThreadingHTTPServer):
-            daemon_threads = True
-
-            def handle_error(self, *_: Any) -> None:
-                pass  # a client that has given up waiting
-
-        self.http = Quiet(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.http.serve_forever, daemon=True).start()
-        self.url = f"http://127.0.0.1:{self.http.server_port}/v1"
-
-
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    monkeypatch.setattr(endpoint, "FIRST_WAIT", 0.01)
-    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    made = Server()
-    yield made
-    made.http.shutdown()
-    made.http.server_close()
+def server(model_server: Any) -> Any:
+    """The model labels as the rule-based judge does."""
+    model_server.learn(CHAINS, RULES)
+    return model_server
 
 
-def judge(server: Server, cache: Path, **changed: Any) -> EndpointJudge:
+def judge(server: Any, cache: Path, **changed: Any) -> EndpointJudge:
     return EndpointJudge(Endpoint(url=server.url, model="m", **changed), CATALOGUE, cache)
 
 
-def test_its_labels_are_the_models_in_order_and_each_chain_is_asked_once(server: Server, tmp_path: Path) -> None:
+def test_its_labels_are_the_models_in_order_and_each_chain_is_asked_once(server: Any, tmp_path: Path) -> None:
     assert judge(server, tmp_path).labels([*CHAINS, *CHAINS[:7]]) == [*RULES, *RULES[:7]]
     assert len(server.requests) == len(set(CHAINS))
     assert judge(server, tmp_path).labels([]) == []
 
 
 def test_measured_on_labelled_chains_it_is_as_good_as_the_rules_that_the_model_follows(
-    server: Server, tmp_path: Path
+    server: Any, tmp_path: Path
 ) -> None:
     labelled = validate.world_chains(NAMES, 40, [1, 2, 3], 1, Habits())
     ours = validate.measure(judge(server, tmp_path), labelled, NAMES)
@@ -113,7 +62,7 @@ def test_measured_on_labelled_chains_it_is_as_good_as_the_rules_that_the_model_f
     assert sum(hits for hits, _, _ in ours["heuristics"].values()) > 30
 
 
-def test_a_second_run_asks_nothing_and_one_with_other_settings_asks_all(server: Server, tmp_path: Path) -> None:
+def test_a_second_run_asks_nothing_and_one_with_other_settings_asks_all(server: Any, tmp_path: Path) -> None:
     judge(server, tmp_path).labels(CHAINS[:5])
     assert judge(server, tmp_path).labels(CHAINS[:5]) == RULES[:5]
     assert len(server.requests) == 5
@@ -125,7 +74,7 @@ def test_a_second_run_asks_nothing_and_one_with_other_settings_asks_all(server: 
 
 
 def test_the_request_holds_catalogue_chain_and_form_and_nothing_of_the_answer(
-    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "open-sesame")
     judge(server, tmp_path, temperature=0.25, max_tokens=99).labels(CHAINS[:1])
@@ -157,14 +106,14 @@ PASSING = {
 
 
 @pytest.mark.parametrize("name", PASSING)
-def test_a_passing_fault_is_tried_again(server: Server, tmp_path: Path, name: str) -> None:
+def test_a_passing_fault_is_tried_again(server: Any, tmp_path: Path, name: str) -> None:
     server.faults = [PASSING[name], PASSING[name]]
     found = judge(server, tmp_path, timeout=0.3, parallel=1).labels(CHAINS[:1])
     assert found == RULES[:1]
     assert len(server.requests) == 3
 
 
-def test_it_waits_as_long_as_it_is_told_to(server: Server, tmp_path: Path) -> None:
+def test_it_waits_as_long_as_it_is_told_to(server: Any, tmp_path: Path) -> None:
     server.faults = [(429, "", {"Retry-After": "0.4"})]
     start = time.monotonic()
     judge(server, tmp_path).labels(CHAINS[:1])
@@ -173,7 +122,7 @@ def test_it_waits_as_long_as_it_is_told_to(server: Server, tmp_path: Path) -> No
 
 @pytest.mark.parametrize(("status", "tries"), [(401, 1), (404, 1), (429, 3), (500, 3)])
 def test_a_lasting_fault_is_one_line_and_what_was_judged_is_kept(
-    server: Server, tmp_path: Path, status: int, tries: int
+    server: Any, tmp_path: Path, status: int, tries: int
 ) -> None:
     judge(server, tmp_path).labels(CHAINS[:4])
     server.requests.clear()
@@ -197,7 +146,7 @@ def test_an_endpoint_that_is_not_there_is_named(tmp_path: Path, monkeypatch: pyt
 
 
 def test_few_unreadable_replies_are_no_labels_and_many_stop_the_run(
-    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(endpoint, "UNREADABLE", 0.03)
     bad = CHAINS[3].response
@@ -219,14 +168,14 @@ def test_few_unreadable_replies_are_no_labels_and_many_stop_the_run(
         judge(server, tmp_path, tries=2).labels(CHAINS[:10])
 
 
-def test_results_name_the_model_and_the_prompt(server: Server, tmp_path: Path) -> None:
+def test_results_name_the_model_and_the_prompt(server: Any, tmp_path: Path) -> None:
     first = str(judge(server, tmp_path))
     assert first.startswith("m (temperature 0, prompt ")
     other = CATALOGUE.model_copy(update={"heuristics": CATALOGUE.heuristics[:3]})
     assert str(EndpointJudge(Endpoint(url=server.url, model="m"), other, tmp_path)) != first
 
 
-def test_params_open_it(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_params_open_it(server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     block = {"judge": "endpoint", "benchmarks": ["pairs"], "labelled": 1, "seed": 1}
     made = open_judge(

@@ -19,6 +19,7 @@ TABLE_STAGES = {"tables"}
 LAST_STAGE = "page"
 KEPT = Path("reports/study")  # the run that README.md shows
 PROFILES = Path("profiles")
+LABELLED = Path("data/judges/labelled.yaml")  # chains on which a judge of prose is measured
 
 _ENVIRONMENT = {
     # One thread a process: the stages run one process a core.
@@ -115,6 +116,22 @@ def profile(
     draft.write_bytes(wanted)
     scratch.publish(draft, target)
     typer.echo(f"{target} is now profile {name}")
+
+
+@app.command()
+def judge(
+    labelled: Annotated[Path, typer.Option(help="The labelled chains.")] = LABELLED,
+    profile: Annotated[str | None, typer.Option(help="Take the judge of this profile, not of params.yaml.")] = None,
+    each: Annotated[bool, typer.Option("--each", help="With a line for every heuristic.")] = False,
+) -> None:
+    """Measure the judge of heuristics on labelled chains.
+
+    It is the judge of prose that block compose names, cues or endpoint. Nothing is written but an endpoint's replies.
+    """
+    from polya_midtrain import params as settings
+    from polya_midtrain.judges import commands
+
+    commands.judge(_profile(profile) if profile else settings.PARAMS_FILE, labelled, each)
 
 
 @app.command()
