@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 from polya_midtrain import params as settings
+from polya_midtrain import stages
 from polya_midtrain.common import policy
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import Machine
@@ -83,7 +84,7 @@ def main(arguments: list[str]) -> int:
         policy.quiet()
         params = settings.load()
         device = policy.device_of(params.machine.device)
-        training = importlib.import_module(f"polya_midtrain.stages.{stage}").training(params, arm)
+        training = importlib.import_module(f"{stages.__name__}.{stage}").training(params, arm)
         job = Seed(params, stage, arm, int(seed), Path(work), key)
         train(job, training, f"cuda:{local}" if device == "cuda" else device, tell, main=place == 0)
     except UserError as error:
