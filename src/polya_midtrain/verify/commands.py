@@ -18,10 +18,11 @@ from polya_midtrain.verify.seeds import apart
 
 
 def verify(profile: str | None = None) -> int:
-    """Compare reports/tables with expected/PROFILE.yaml, print what is outside, and return 0, or 1 if anything is.
+    """Compare reports/tables with expected/PROFILE.yaml and dvc.lock; print what differs; 1 if anything does, else 0.
 
     ``profile``: the profile that the run is expected to be of; params.yaml says of which it is. Raises `UserError`
-    where there is nothing to compare: no expected file, other settings than the ranges were made with, a missing table.
+    where there is nothing to compare: no expected file, other settings than the ranges were made with, a missing table
+    or lock file.
     """
     params = settings.load()
     if profile is not None and profile != params.profile:
@@ -42,7 +43,11 @@ def verify(profile: str | None = None) -> int:
             f"`polya profile {params.profile}`, or make new ranges with `polya expect`"
         )
     tables = {name: read.read(paths.TABLES / f"{name}.csv") for name in known.tables}
-    faults = compare.faults(known, tables, params.seeds)
+    faults = [
+        f"{path.stem}: {path} is not what {runs.LOCK} says was made; `dvc repro` makes it again"
+        for path in runs.altered(Path())
+    ]
+    faults += compare.faults(known, tables, params.seeds)
     for fault in faults:
         print(fault)
     numbers = sum(len(table.cells) for table in known.tables.values())

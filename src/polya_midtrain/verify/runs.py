@@ -51,12 +51,10 @@ def load(folder: Path) -> Run:
     content = yaml.safe_load((folder / settings.PARAMS_FILE).read_text(encoding="utf-8"))
     rest, seeds = apart(content)
     stages = _stages(folder / LOCK)
-    tables = {}
-    for path in sorted((folder / paths.TABLES).glob("*.csv")):
-        made = {out["path"]: out["md5"] for out in stages.get(f"tables@{path.stem}", {}).get("outs", [])}
-        if made.get((paths.TABLES / path.name).as_posix()) != tracking.dvc_hash(path)[0]:
-            raise UserError(f"{path}: not what {folder / LOCK} says was made; run `dvc repro` in {folder}")
-        tables[path.stem] = read.read(path)
+    changed = altered(folder)
+    if changed:
+        raise UserError(f"{changed[0]}: not what {folder / LOCK} says was made; run `dvc repro` in {folder}")
+    tables = {path.stem: read.read(path) for path in sorted((folder / paths.TABLES).glob("*.csv"))}
     if not tables:
         raise UserError(f"{folder / paths.TABLES}: no table; run `dvc repro` in {folder}")
     code = {
@@ -66,6 +64,17 @@ def load(folder: Path) -> Run:
         if dep["path"].startswith("src/")
     }
     return Run(folder, params, fingerprint(rest), seeds, code, tables)
+
+
+def altered(folder: Path) -> list[Path]:
+    """The tables of a run that are not those that its dvc.lock says were made: edited, or of another run."""
+    stages = _stages(folder / LOCK)
+    found = []
+    for path in sorted((folder / paths.TABLES).glob("*.csv")):
+        made = {out["path"]: out["md5"] for out in stages.get(f"tables@{path.stem}", {}).get("outs", [])}
+        if made.get((paths.TABLES / path.name).as_posix()) != tracking.dvc_hash(path)[0]:
+            found.append(path)
+    return found
 
 
 def check(runs: Sequence[Run]) -> None:
