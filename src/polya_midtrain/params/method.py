@@ -34,9 +34,10 @@ class Machine(Block):
 
     @model_validator(mode="after")
     def _parallel(self) -> Machine:
-        given = self.model_fields_set & {"tensor_parallel", "data_parallel", "gpu_memory", "rollout_memory", "server"}
+        names = ("tensor_parallel", "data_parallel", "gpu_memory", "rollout_memory", "server")
+        given = [name for name in names if getattr(self, name) != type(self).model_fields[name].default]
         if self.engine == "transformers" and given:
-            raise ValueError(f"{', '.join(sorted(given))} belong to engine vllm; set engine, or remove them")
+            raise ValueError(f"{', '.join(given)} belong to engine vllm; set engine, or remove them")
         return self
 
 
