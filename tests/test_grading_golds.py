@@ -17,7 +17,14 @@ from polya_midtrain.grading.maths import boxed
 from polya_midtrain.sources.adapters import ADAPTERS
 from polya_midtrain.sources.load import load
 
-SPLITS = [(name, split) for name, adapter in ADAPTERS.items() if adapter.kind == "maths" for split in adapter.splits]
+# The sets of which there is a published copy to read; the readers of the others are tested on rows of ours.
+SPLITS = [
+    (name, split)
+    for name, adapter in ADAPTERS.items()
+    if adapter.kind == "maths"
+    for split, files in adapter.splits.items()
+    if all(file.sha256 is not None for file in files.files)
+]
 
 
 @pytest.mark.parametrize(("name", "split"), SPLITS)
