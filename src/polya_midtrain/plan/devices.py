@@ -43,12 +43,28 @@ class Device:
     source: str
 
 
-_GPU_TRAINING = 0.40  # of the peak: 0.34 at a width of 3,072, usual for fine-tuning without fused kernels
-_GPU_SAMPLING = 0.5
-_GPU_STREAM = 0.6
-_GPU_HALF = 512.0
-_GPU_LAYER = 0.9e-3  # about thirty kernel launches, each tens of microseconds of Python: the engine runs eagerly
-_GPU_STEP = 0.1
+def _gpu(
+    name: str, title: str, training_peak: float, sampling_peak: float, bandwidth: float, memory: float, *, source: str
+) -> Device:
+    """A GPU by its maker's numbers; what is assumed of it is assumed of every GPU."""
+    return Device(
+        name,
+        title,
+        "cuda",
+        training_peak,
+        sampling_peak,
+        bandwidth,
+        memory,
+        training_share=0.40,  # 0.34 at a width of 3,072, usual for fine-tuning without fused kernels
+        sampling_share=0.5,
+        training_half=512.0,
+        sampling_half=512.0,
+        stream_share=0.6,
+        layer_step=0.9e-3,  # about thirty kernel launches, each tens of microseconds of Python: the engine runs eagerly
+        train_step=0.1,
+        source=source,
+    )
+
 
 # Training is bfloat16 with dense tensor cores; sampling is float32 (see `sizes.WEIGHT`), so without them.
 DEVICES = MappingProxyType(
@@ -71,55 +87,31 @@ DEVICES = MappingProxyType(
             # Shares and seconds are measured: the engine and plain training steps, on Llamas of width 64, 256 and 576.
             source="AMD EPYC 9004, 32 float32 operations a cycle at 3.1 GHz",
         ),
-        "a100": Device(
+        "a100": _gpu(
             "a100",
             "A100 80 GB SXM",
-            "cuda",
             312e12,
             19.5e12,
             2.039e12,
             80e9,
-            _GPU_TRAINING,
-            _GPU_SAMPLING,
-            _GPU_HALF,
-            _GPU_HALF,
-            _GPU_STREAM,
-            _GPU_LAYER,
-            _GPU_STEP,
             source="NVIDIA A100 Tensor Core GPU datasheet (2021)",
         ),
-        "h100": Device(
+        "h100": _gpu(
             "h100",
             "H100 80 GB SXM",
-            "cuda",
             989e12,
             67e12,
             3.35e12,
             80e9,
-            _GPU_TRAINING,
-            _GPU_SAMPLING,
-            _GPU_HALF,
-            _GPU_HALF,
-            _GPU_STREAM,
-            _GPU_LAYER,
-            _GPU_STEP,
             source="NVIDIA H100 Tensor Core GPU datasheet (2023), without sparsity",
         ),
-        "rtx4090": Device(
+        "rtx4090": _gpu(
             "rtx4090",
             "RTX 4090",
-            "cuda",
             165.2e12,
             82.6e12,
             1.008e12,
             24e9,
-            _GPU_TRAINING,
-            _GPU_SAMPLING,
-            _GPU_HALF,
-            _GPU_HALF,
-            _GPU_STREAM,
-            _GPU_LAYER,
-            _GPU_STEP,
             source="NVIDIA Ada GPU architecture whitepaper (2022), without sparsity",
         ),
     }
