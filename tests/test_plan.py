@@ -22,8 +22,9 @@ from polya_midtrain.params import Params
 from polya_midtrain.plan import assume, build, command, devices, measured, needs, power, prose, rehearsal, report, sizes
 from polya_midtrain.plan.assume import Asked, Cell
 from polya_midtrain.plan.devices import DEVICES, Device
-from polya_midtrain.plan.work import TABLES, Load, sampled, works
+from polya_midtrain.plan.work import Load, sampled, works
 from polya_midtrain.sources.adapters import ADAPTERS
+from polya_midtrain.stages.tables import TABLES
 from polya_midtrain.world import corpus, pretrain, tokenizer
 from polya_midtrain.world.tasks import TASKS
 

@@ -14,10 +14,9 @@ from polya_midtrain import studies
 from polya_midtrain.params import Params, RewardTraining
 from polya_midtrain.plan.assume import Asked, Assumptions
 from polya_midtrain.plan.sizes import Model
+from polya_midtrain.stages import distil, reward, tables
+from polya_midtrain.stages import generate as traces
 
-CHUNK = 64  # questions of one job of stages generate and distil
-REWARD_CHUNK = 32  # ... of stage reward
-TABLES = ("main", "midtrain", "budget", "correctness", "composition", "diversity", "transfer", "modes")
 JUDGE_REPLY = 40.0  # tokens of a judge's reply: a short list of names in JSON
 BRANCH_PASSES = 11.0  # that a branch point of stage modes is worth, one by one: five forward and three backward
 PADDING = 1.05  # tokens of a batch of like lengths over those of its rows
@@ -87,11 +86,13 @@ def works(params: Params, assumed: Assumptions, sizes: dict[str, Model], grading
     answers = grading["plain"] if params.base.kind == "world" else grading["maths"]
     main = studies.main(params.arms)
     heuristics, generate = params.generate.heuristics, params.generate
-    named = sampled([mid], generate.samples, generate.rows, assumed.generate, CHUNK).times(heuristics)
-    plain = sampled([mid], generate.unprompted, generate.rows, assumed.unprompted, CHUNK)
-    generated = replace(named + plain, checkpoints=1.0, tasks=(heuristics + 1) * math.ceil(mid / CHUNK))
-    distilled = sampled([mid], params.distil.samples, params.distil.rows, assumed.distil, CHUNK)
-    distilled = replace(distilled, checking=answers * distilled.samples, checkpoints=1.0, tasks=math.ceil(mid / CHUNK))
+    named = sampled([mid], generate.samples, generate.rows, assumed.generate, traces.CHUNK).times(heuristics)
+    plain = sampled([mid], generate.unprompted, generate.rows, assumed.unprompted, traces.CHUNK)
+    generated = replace(named + plain, checkpoints=1.0, tasks=(heuristics + 1) * math.ceil(mid / traces.CHUNK))
+    distilled = sampled([mid], params.distil.samples, params.distil.rows, assumed.distil, distil.CHUNK)
+    distilled = replace(
+        distilled, checking=answers * distilled.samples, checkpoints=1.0, tasks=math.ceil(mid / distil.CHUNK)
+    )
     found = [
         Work("questions", "", "base", Load()),
         Work("base", "", "base", _trained_or_fetched(params.base, assumed, sizes["base"])),
@@ -109,7 +110,7 @@ def works(params: Params, assumed: Assumptions, sizes: dict[str, Model], grading
     found.append(Work("compose", "", "judge", _compose(params, assumed, len(main))))
     found.append(Work("diversity", "", "base", Load()))
     found += [Work("modes", arm, "base", _modes(params, assumed)) for arm in params.arms]
-    found += [Work("tables", table, "base", Load()) for table in TABLES]
+    found += [Work("tables", table, "base", Load()) for table in tables.TABLES]
     return found + [Work(stage, "", "base", Load()) for stage in ("figures", "claims", "page")]
 
 
@@ -156,7 +157,7 @@ def _reward(params: Params, assumed: Assumptions, model: Model) -> list[Work]:
     count = assumed.counts["reward"]
     held = max(1, round(count * settings.held_out))
     sampling = settings.sampling
-    traces = sampled([count - held, held], sampling.samples, sampling.rows, assumed.reward, REWARD_CHUNK)
+    traces = sampled([count - held, held], sampling.samples, sampling.rows, assumed.reward, reward.CHUNK)
     traces = traces.times(assumed.catalogue)
     pairs = min(float(settings.pairs), traces.samples)
     length = min(float(settings.max_length), assumed.reward.judged)
