@@ -37,7 +37,7 @@ from polya_midtrain.params.models import (
     WorldBase,
     WorldTeacher,
 )
-from polya_midtrain.params.questions import FileSet, Questions, QuestionSet, WorldSet
+from polya_midtrain.params.questions import EasySet, FileSet, Questions, QuestionSet, WorldSet
 from polya_midtrain.runtime import yamlfile
 
 __all__ = [
@@ -48,6 +48,7 @@ __all__ = [
     "Compose",
     "Distil",
     "Diversity",
+    "EasySet",
     "Embedding",
     "Endpoint",
     "Evaluate",

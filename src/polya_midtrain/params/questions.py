@@ -31,6 +31,14 @@ class WorldSet(Block):
         return self
 
 
+class EasySet(Block):
+    """Easy English word problems of our own, made from templates: ``steps`` operations each, in turn."""
+
+    source: Literal["easy"]
+    steps: list[Literal[1, 2]] = Field(min_length=1)
+    count: int = Field(ge=1)
+
+
 class FileSet(Block):
     """Questions of a public data set, from the hub or from the folder that POLYA_DATA names.
 
@@ -58,7 +66,7 @@ class FileSet(Block):
     max_chars: int | None = Field(None, ge=1)
 
 
-QuestionSet = Annotated[WorldSet | FileSet, Field(discriminator="source")]
+QuestionSet = Annotated[WorldSet | EasySet | FileSet, Field(discriminator="source")]
 
 
 class Questions(Block):

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from polya_midtrain.common import heuristics, prompts
 from polya_midtrain.common.heuristics import Catalogue
 from polya_midtrain.errors import UserError
-from polya_midtrain.params import FileSet, Params, QuestionSet, WorldSet
+from polya_midtrain.params import EasySet, FileSet, Params, QuestionSet, WorldSet
 from polya_midtrain.plan.assume import (
     CHARACTERS,
     Asked,
@@ -53,6 +53,7 @@ SETS: Mapping[tuple[str, str], Set] = MappingProxyType(
         ("musr_team", "test"): Set(250, 3409, 300),
     }
 )
+EASY = Set(0, 90, 70)  # the project's own easy word problems
 WORLD = Set(0, 25, 60)  # questions of the embedded world, which a model of prose may be asked, too
 TURN = 5.0  # tokens that a chat template adds to a turn
 HEADER = 25.0  # ... and to a conversation
@@ -103,6 +104,8 @@ def assumptions(params: Params) -> Assumptions:
 def _set(spec: QuestionSet) -> Set:
     if isinstance(spec, WorldSet):
         return WORLD
+    if isinstance(spec, EasySet):
+        return EASY
     if (spec.source, spec.split) not in SETS:
         raise UserError(
             f"params.yaml: questions: the plan does not know the size of {spec.source}/{spec.split}; correct it or add "
@@ -113,7 +116,7 @@ def _set(spec: QuestionSet) -> Set:
 
 def _count(spec: QuestionSet) -> int:
     """Questions of a set; ``max_chars`` leaves fewer than there are rows, how many is not known."""
-    if isinstance(spec, WorldSet):
+    if isinstance(spec, WorldSet | EasySet):
         return spec.count
     left = max(0, _set(spec).rows - spec.start)
     return left if spec.limit is None else min(left, spec.limit)

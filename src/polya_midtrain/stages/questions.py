@@ -15,7 +15,7 @@ from polya_midtrain import paths
 from polya_midtrain.common.records import Question, write_records
 from polya_midtrain.common.seeding import derive
 from polya_midtrain.errors import UserError
-from polya_midtrain.params import FileSet, Params, WorldSet
+from polya_midtrain.params import EasySet, FileSet, Params, QuestionSet, WorldSet
 from polya_midtrain.runtime.stage import stage
 
 TRAINING = ("mid", "reward", "rl")
@@ -25,7 +25,7 @@ EVALUATED = ("benchmarks", "transfer")
 def run(params: Params) -> None:
     """Write data/questions/{mid,reward,rl}.parquet, {benchmarks,transfer}/NAME.parquet and summary.json (counts)."""
     settings = params.questions
-    specs: dict[str, WorldSet | FileSet] = {name: getattr(settings, name) for name in TRAINING}
+    specs: dict[str, QuestionSet] = {name: getattr(settings, name) for name in TRAINING}
     for kind in EVALUATED:
         specs |= {f"{kind}/{name}": spec for name, spec in getattr(settings, kind).items()}
     with stage(
@@ -79,9 +79,7 @@ def numbers(
     return {re.sub(r"[/ ]", "_", name): count for name, count in found.items()}
 
 
-def build(
-    specs: dict[str, WorldSet | FileSet], seed: int
-) -> tuple[dict[str, list[Question]], dict[str, dict[str, int]]]:
+def build(specs: dict[str, QuestionSet], seed: int) -> tuple[dict[str, list[Question]], dict[str, dict[str, int]]]:
     """The sets by name, and how many rows each source lost, by reason."""
     sets: dict[str, list[Question]] = {}
     dropped: dict[str, dict[str, int]] = {}
@@ -89,6 +87,8 @@ def build(
     for name, spec in specs.items():
         if isinstance(spec, WorldSet):
             sets[name], dropped[name] = world_set(name, spec, seed, taken), {}
+        elif isinstance(spec, EasySet):
+            sets[name], dropped[name] = easy_set(name, spec, seed, taken), {}
         else:
             sets[name], dropped[name] = file_set(name, spec, seed)
     return sets, dropped
@@ -108,6 +108,15 @@ def world_set(name: str, spec: WorldSet, seed: int, taken: set[Any]) -> list[Que
     ]
 
 
+def easy_set(name: str, spec: EasySet, seed: int, taken: set[Any]) -> list[Question]:
+    """Easy word problems; ``taken`` keeps all sets disjoint."""
+    from polya_midtrain.sources import easy
+
+    rng = random.Random(derive(seed, "questions", name))
+    drawn = easy.distinct(rng, spec.steps, spec.count, taken)
+    return [Question(f"{name}/{index}", item.question, item.gold, "maths", "easy") for index, item in enumerate(drawn)]
+
+
 def file_set(name: str, spec: FileSet, seed: int) -> tuple[list[Question], dict[str, int]]:
     """A slice of a public set: filtered (with the reasons counted), shuffled by seed, then cut."""
     from polya_midtrain.sources import filters, load
@@ -125,8 +134,8 @@ def file_set(name: str, spec: FileSet, seed: int) -> tuple[list[Question], dict[
     return chosen, reasons
 
 
-def origin(spec: WorldSet | FileSet) -> list[dict[str, Any]]:
-    """What a set was read from: files with their sha256, the hub's address, or nothing for the embedded world."""
+def origin(spec: QuestionSet) -> list[dict[str, Any]]:
+    """What a set was read from: files with their sha256, the hub's address, or nothing where they are made here."""
     from polya_midtrain.sources import load
 
     return load.provenance(spec.source, spec.split, data_folder()) if isinstance(spec, FileSet) else []
