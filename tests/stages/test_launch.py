@@ -155,7 +155,8 @@ import sys
 import torch
 from accelerate.state import PartialState
 from accelerate.utils import DistributedType
-from polya_midtrain.training import launch, rollouts
+from torch.distributed.tensor import DTensor
+from polya_midtrain.training import hooks, launch
 
 def backend(self, *_, **__):
     if not torch.distributed.is_initialized():
@@ -165,13 +166,13 @@ def backend(self, *_, **__):
 def device(self):
     self.device = torch.device("cpu")
 
-gather = rollouts.gather
-def told(shares, whole):
-    from torch.distributed.tensor import DTensor
-    assert all(isinstance(value, DTensor) for value in shares.parameters())
-    gather(shares, whole)
+run = hooks.run_trainer
+def run_trainer(trainer, folder):
+    log = run(trainer, folder)
+    assert all(isinstance(value, DTensor) for value in trainer.model.parameters())
+    return log
 
-PartialState._prepare_backend, PartialState.set_device, rollouts.gather = backend, device, told
+PartialState._prepare_backend, PartialState.set_device, hooks.run_trainer = backend, device, run_trainer
 code = launch.main(sys.argv[1:])
 torch.distributed.destroy_process_group()
 sys.exit(code)

@@ -26,23 +26,21 @@ def share() -> tuple[int, int | None]:
     from dvc.repo import Repo
 
     try:
-        with Repo() as repo:
+        with Repo() as repo, repo.lock:
             finished = record(repo)
             return finished, push(repo) if repo.config["core"].get("remote") else None
     except (DvcException, OSError) as error:
-        raise UserError(
-            f"DVC: {' '.join(str(error).split())}; correct it (`dvc remote list`), then `polya share`"
-        ) from error
+        reason = " ".join(str(error).split())
+        raise UserError(f"DVC: {reason}; correct it (`dvc remote list`), then run `polya share`") from error
 
 
 def record(repo: Repo) -> int:
     """Put every stage whose inputs and outputs are as dvc.lock says into the run cache, small outputs included."""
     finished = 0
     for stage in repo.index.stages:
-        with repo.lock:
-            if stage.cmd and not stage.changed():
-                repo.stage_cache.save(stage)
-                finished += 1
+        if stage.cmd and not stage.changed():
+            repo.stage_cache.save(stage)
+            finished += 1
     return finished
 
 

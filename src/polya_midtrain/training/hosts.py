@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import yaml
 
@@ -21,9 +21,6 @@ from polya_midtrain.common import policy
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import Machine
 from polya_midtrain.runtime import scratch
-
-if TYPE_CHECKING:
-    from accelerate.commands.config.config_args import ClusterConfig
 
 CALL = scratch.ROOT / "launch.json"
 
@@ -55,24 +52,25 @@ def count(machine: Machine) -> int:
 
 def _checked(file: Path, processes: int) -> int:
     found = _read(file)
-    kind, hosts = str(found.distributed_type).rpartition(".")[2], int(found.num_machines)
-    fsdp = found.fsdp_config or {}
-    faults = {
-        f"num_machines {hosts} does not divide machine.processes {processes} of params.yaml": processes % hosts,
-        "several hosts need main_process_ip and a main_process_port": hosts > 1
-        and not (found.main_process_ip and found.main_process_port),
-        # Without these two the shares of the weights would never become one checkpoint, or one model to sample.
-        "fsdp_config needs fsdp_version 2": kind == "FSDP" and int(fsdp.get("fsdp_version", 1)) != 2,
-        "fsdp_config needs fsdp_state_dict_type FULL_STATE_DICT": kind == "FSDP"
-        and fsdp.get("fsdp_state_dict_type") != "FULL_STATE_DICT",
-    }
-    for fault, found_so in faults.items():
-        if found_so:
-            raise UserError(f"{file}: {fault}; correct it")
+    hosts, sharded = int(found.num_machines), str(found.distributed_type).endswith("FSDP")
+    version, form = (found.fsdp_config.get(name) for name in ("fsdp_version", "fsdp_state_dict_type"))
+    faults = []
+    if processes % hosts:
+        faults.append(f"num_machines {hosts} does not divide machine.processes {processes} of params.yaml")
+    if hosts > 1 and not (found.main_process_ip and found.main_process_port):
+        faults.append("several hosts need main_process_ip and a main_process_port")
+    # Otherwise the shares of the weights would become no checkpoint, and no model to sample.
+    if sharded and version != 2:
+        faults.append("fsdp_config needs fsdp_version 2")
+    if sharded and form != "FULL_STATE_DICT":
+        faults.append("fsdp_config needs fsdp_state_dict_type FULL_STATE_DICT")
+    if faults:
+        raise UserError(f"{file}: {faults[0]}; correct it")
     return hosts
 
 
-def _read(file: Path) -> ClusterConfig:
+def _read(file: Path) -> Any:
+    """accelerate's own reading of its configuration file."""
     from accelerate.commands.config import load_config_from_file
 
     try:
