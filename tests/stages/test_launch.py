@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -241,6 +241,7 @@ def joined() -> Iterator[subprocess.Popen[str]]:
         process.wait(60)
 
 
+@pytest.mark.slow
 def test_two_hosts_train_what_one_trains(two_hosts: str) -> None:
     midtrain.run(written(), "n2")
     one, start = weights(paths.MIDTRAIN / PLACE), weights(paths.BASE)
@@ -260,16 +261,19 @@ def test_two_hosts_train_what_one_trains(two_hosts: str) -> None:
     assert host.returncode == 130
 
 
-def test_a_fault_of_the_second_host_is_the_first_one_s_line(two_hosts: str) -> None:
+def test_a_fault_of_the_second_host_is_the_first_one_s_line(two_hosts: str, monkeypatch: pytest.MonkeyPatch) -> None:
     params = written(2, two_hosts)
+    plain = launch.command
+
+    def command(machine: Machine, arguments: Sequence[str], rank: int = 0) -> list[str]:
+        return [sys.executable, "-c", "raise SystemExit(7)"] if rank else plain(machine, arguments)
 
     def second() -> None:
         while (call := hosts.called()) is None:
             time.sleep(0.05)
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(launch, "command", lambda *_: [sys.executable, "-c", "raise SystemExit(7)"])
-            join.take_part(call, 1)
+        join.take_part(call, 1)
 
+    monkeypatch.setattr(launch, "command", command)
     begun = time.monotonic()
     helper = threading.Thread(target=second)
     helper.start()
