@@ -190,25 +190,15 @@ def check(
 
     Every profile and the catalogue of heuristics that it names are read as a stage would read them. Nothing is run.
     With --hub, configuration and tokenizer of every hub model of params.yaml are fetched, so that a wrong revision or
-    a licence that nobody accepted is known before the run.
+    a licence that nobody accepted is known before the run; then the questions are read, and the prompts of all sets
+    are held against the context of a base or teacher of the hub and against the limits of both trainings.
     """
     from polya_midtrain import params as settings
-    from polya_midtrain.common import heuristics
-    from polya_midtrain.pretrained import hub as models
+    from polya_midtrain import preflight
 
-    for path in [settings.PARAMS_FILE, *sorted(PROFILES.glob("*.yaml"))]:
-        params = settings.load(path)
-        catalogue = heuristics.load(params.prompts.catalogue)
-        catalogue.first(params.generate.heuristics)
-        typer.echo(f"{path}: profile {params.profile}, {len(params.arms)} arms, {len(catalogue.heuristics)} heuristics")
-    if not hub:
-        return
-    params = settings.load()
-    talkers = [model for model in (params.base, params.teacher, params.reward) if model.kind == "hub"]
-    embedding = params.diversity.embedding
-    for model in [*talkers, *([embedding] if embedding.kind == "hub" else [])]:
-        models.probe(model.id, model.revision, chat=model in talkers)
-        typer.echo(f"{model.id}@{model.revision}: the hub has it, and it can be read")
+    preflight.files([settings.PARAMS_FILE, *sorted(PROFILES.glob("*.yaml"))])
+    if hub:
+        preflight.hub(settings.load())
 
 
 @app.command()

@@ -96,6 +96,7 @@ def works(params: Params, assumed: Assumptions, sizes: dict[str, Model], grading
     found = [
         Work("questions", "", "base", Load()),
         Work("base", "", "base", _trained_or_fetched(params.base, assumed, sizes["base"])),
+        Work("prompts", "", "base", Load()),
         Work("teacher", "", "teacher", _trained_or_fetched(params.teacher, assumed, sizes["teacher"])),
         *_reward(params, assumed, sizes["reward"]),
         Work("generate", "", "base", generated),

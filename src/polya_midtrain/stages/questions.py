@@ -15,7 +15,7 @@ from polya_midtrain import paths
 from polya_midtrain.common.records import Question, write_records
 from polya_midtrain.common.seeding import derive
 from polya_midtrain.errors import UserError
-from polya_midtrain.params import FileSet, Params, WorldSet
+from polya_midtrain.params import FileSet, Params, Questions, WorldSet
 from polya_midtrain.runtime.stage import stage
 
 TRAINING = ("mid", "reward", "rl")
@@ -25,12 +25,10 @@ EVALUATED = ("benchmarks", "transfer")
 def run(params: Params) -> None:
     """Write data/questions/{mid,reward,rl}.parquet, {benchmarks,transfer}/NAME.parquet and summary.json (counts)."""
     settings = params.questions
-    specs: dict[str, WorldSet | FileSet] = {name: getattr(settings, name) for name in TRAINING}
-    for kind in EVALUATED:
-        specs |= {f"{kind}/{name}": spec for name, spec in getattr(settings, kind).items()}
     with stage(
         params, "questions", settings=settings.model_dump(mode="json"), outputs={"questions": paths.QUESTIONS}
     ) as this:
+        specs = sets_of(settings)
         sets, dropped = build(specs, settings.seed)
         removed = decontaminate(sets)
         folder = this.work / "questions"
@@ -47,6 +45,14 @@ def run(params: Params) -> None:
         }
         (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
         this.numbers.update(numbers(sets, dropped, removed))
+
+
+def sets_of(settings: Questions) -> dict[str, WorldSet | FileSet]:
+    """The question sets by name: mid, reward, rl, benchmarks/NAME, transfer/NAME."""
+    specs: dict[str, WorldSet | FileSet] = {name: getattr(settings, name) for name in TRAINING}
+    for kind in EVALUATED:
+        specs |= {f"{kind}/{name}": spec for name, spec in getattr(settings, kind).items()}
+    return specs
 
 
 @dataclass

@@ -41,6 +41,7 @@ def command(machine: Machine, arguments: list[str]) -> list[str]:
 
 def run(job: Seed, report: workers.Report) -> None:
     """Launch one seed's training and wait for it. `UserError` where it ends in another way than with a checkpoint."""
+    policy.check_gpus(job.params.machine)
     base = job.work / f"launch-{job.seed}"
     progress, fault, output = (base.with_suffix(ending) for ending in (".progress", ".fault", ".log"))
     for file in (progress, fault):
