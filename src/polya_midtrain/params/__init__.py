@@ -186,6 +186,24 @@ class Params(Block):
             )
         return tables
 
+    @field_validator("tables")
+    @classmethod
+    def _named_means(cls, tables: Tables, info: ValidationInfo) -> Tables:
+        """A mean stands among the benchmarks in a table, under a name that must be no benchmark's."""
+        if (questions := info.data.get("questions")) is None:
+            return tables
+        for name in ("mean", *tables.means):
+            if name in questions.benchmarks or name in questions.transfer:
+                raise ValueError(f"{name!r} is the name of a mean and of a question set; rename one")
+        if "mean" in tables.means:
+            raise ValueError("means names one 'mean', which is that over all benchmarks; rename it")
+        for name, members in tables.means.items():
+            strange = [member for member in members if member not in questions.benchmarks]
+            if strange or len(set(members)) < len(members):
+                what = f"{strange[0]!r}, which is not in questions.benchmarks" if strange else "a benchmark twice"
+                raise ValueError(f"means.{name} names {what}; correct it")
+        return tables
+
     def arm(self, name: str) -> Arm:
         """The settings of one arm; an unknown name is a one-line error that lists the known ones."""
         from polya_midtrain.errors import UserError
