@@ -72,7 +72,7 @@ def refusal(path: Path, text: str) -> tuple[int, str]:
             "machine.device: Input should be 'auto', 'cpu' or 'cuda' (got 'gpu')",
         ),
         ("machine", "  workers: ", "  workers: -1", "machine.workers: Input should be greater than or equal to 0"),
-        ("arms", "  n4: ", "  n4: {traces: heuristics, n: 65}", "arms.n4.n: Input should be less than or equal to 64"),
+        ("arms", "  n4: ", "  n4: {traces: heuristics, n: 0}", "arms.n4.n: Input should be greater than or equal to 1"),
         ("arms", "  n4: ", "  n4: {traces: heuristics, m: 2}", "arms.n4.m: no such setting"),
         ("arms", "  b4: ", "  b4: {traces: wrong, n: 4, match: {rows: n1}}", "arms.b4: traces wrong cannot be matched"),
         ("arms", "  b4: ", "  b4: {traces: heuristics, match: {}}", "arms.b4.match: name an arm to match in rows or"),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from polya_midtrain import paths, studies
 from polya_midtrain.errors import UserError
 from polya_midtrain.ledger.schema import Arms, Compare, Group, Sets, Trend
-from polya_midtrain.params import Arm, FileSet, Params
+from polya_midtrain.params import Arm, Params, WorldSet
 from polya_midtrain.tables.row import Row
 
 
@@ -119,7 +119,7 @@ def _benchmarks(benchmark: str | Sets, params: Params) -> list[str]:
     found = [
         name
         for name, spec in params.questions.transfer.items()
-        if (spec.source if isinstance(spec, FileSet) else spec.task) in benchmark.transfer
+        if (spec.task if isinstance(spec, WorldSet) else spec.source) in benchmark.transfer
     ]
     if not found:
         raise Absent(f"the profile has no transfer set of {' or '.join(benchmark.transfer)}")

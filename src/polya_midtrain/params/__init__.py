@@ -37,7 +37,7 @@ from polya_midtrain.params.models import (
     WorldBase,
     WorldTeacher,
 )
-from polya_midtrain.params.questions import FileSet, Questions, QuestionSet, WorldSet
+from polya_midtrain.params.questions import FileSet, HubSet, OwnFile, Questions, QuestionSet, ReadSet, WorldSet
 from polya_midtrain.runtime import yamlfile
 
 __all__ = [
@@ -55,15 +55,18 @@ __all__ = [
     "Generate",
     "HubBase",
     "HubEmbedding",
+    "HubSet",
     "Machine",
     "Match",
     "Midtrain",
     "Modes",
+    "OwnFile",
     "PackageBase",
     "Params",
     "Prompts",
     "QuestionSet",
     "Questions",
+    "ReadSet",
     "Reward",
     "RewardHub",
     "RewardTraining",
@@ -164,6 +167,14 @@ class Params(Block):
                 f"micro_batch {block.micro_batch}; change one of them"
             )
         return block
+
+    @field_validator("reward")
+    @classmethod
+    def _asked(cls, reward: Reward, info: ValidationInfo) -> Reward:
+        questions = info.data.get("questions")
+        if questions is not None and reward.kind == "train" and questions.reward is None:
+            raise ValueError("a reward model that is trained needs questions of its own; add questions.reward")
+        return reward
 
     @field_validator("generate")
     @classmethod

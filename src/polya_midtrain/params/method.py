@@ -64,7 +64,7 @@ class Generate(Sampling):
     ``unprompted`` per question without one (STaR)."""
 
     seed: int
-    heuristics: int = Field(ge=1, le=64)
+    heuristics: int = Field(ge=1)
     unprompted: int = Field(ge=1)
 
 

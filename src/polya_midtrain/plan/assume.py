@@ -84,7 +84,7 @@ def specs(params: Params) -> dict[str, QuestionSet]:
     questions = params.questions
     return {
         "mid": questions.mid,
-        "reward": questions.reward,
+        **({"reward": questions.reward} if questions.reward else {}),
         "rl": questions.rl,
         **{f"benchmarks/{name}": spec for name, spec in questions.benchmarks.items()},
         **{f"transfer/{name}": spec for name, spec in questions.transfer.items()},
