@@ -141,7 +141,9 @@ def plan(
         Path | None, typer.Option("--from", help="The folder of a finished run, to compare with or to learn from.")
     ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, a100, h100 or rtx4090; else the profile's own.")] = None,
-    gpus: Annotated[int, typer.Option(min=1, help="GPUs, each with an arm of its own.")] = 1,
+    gpus: Annotated[
+        int | None, typer.Option(min=1, help="GPUs in all, which arms share; else as many as one arm takes.")
+    ] = None,
     arms: Annotated[bool, typer.Option("--arms", help="A line for every arm.")] = False,
 ) -> None:
     """Say what a run would take, before it is started.
