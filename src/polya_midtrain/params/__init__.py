@@ -37,7 +37,16 @@ from polya_midtrain.params.models import (
     WorldBase,
     WorldTeacher,
 )
-from polya_midtrain.params.questions import FileSet, HubSet, OwnFile, Questions, QuestionSet, ReadSet, WorldSet
+from polya_midtrain.params.questions import (
+    EasySet,
+    FileSet,
+    HubSet,
+    OwnFile,
+    Questions,
+    QuestionSet,
+    ReadSet,
+    WorldSet,
+)
 from polya_midtrain.runtime import yamlfile
 
 __all__ = [
@@ -48,6 +57,7 @@ __all__ = [
     "Compose",
     "Distil",
     "Diversity",
+    "EasySet",
     "Embedding",
     "Endpoint",
     "Evaluate",

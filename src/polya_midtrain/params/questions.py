@@ -34,6 +34,14 @@ class WorldSet(Block):
         return self
 
 
+class EasySet(Block):
+    """Easy English word problems of our own, made from templates: ``steps`` operations each, in turn."""
+
+    source: Literal["easy"]
+    steps: list[Literal[1, 2]] = Field(min_length=1)
+    count: int = Field(ge=1)
+
+
 class Slice(Block):
     """``start`` and ``limit`` cut a slice after filtering and shuffling by ``questions.seed``."""
 
@@ -120,7 +128,7 @@ class HubSet(Slice):
 
 
 ReadSet = FileSet | OwnFile | HubSet
-QuestionSet = Annotated[WorldSet | FileSet | OwnFile | HubSet, Field(discriminator="source")]
+QuestionSet = Annotated[WorldSet | EasySet | FileSet | OwnFile | HubSet, Field(discriminator="source")]
 
 
 class Questions(Block):

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from polya_midtrain.common import heuristics, prompts
 from polya_midtrain.common.heuristics import Catalogue
 from polya_midtrain.errors import UserError
-from polya_midtrain.params import HubSet, OwnFile, Params, QuestionSet, WorldSet
+from polya_midtrain.params import EasySet, HubSet, OwnFile, Params, QuestionSet, WorldSet
 from polya_midtrain.plan.assume import (
     CHARACTERS,
     Asked,
@@ -55,6 +55,7 @@ SETS: Mapping[tuple[str, str], Set] = MappingProxyType(
     }
 )
 OTHERS = Set(0, 300, 500)  # sets that only params.yaml knows, as far as a file does not say it
+EASY = Set(0, 90, 70)  # the project's own easy word problems
 WORLD = Set(0, 25, 60)  # questions of the embedded world, which a model of prose may be asked, too
 TURN = 5.0  # tokens that a chat template adds to a turn
 HEADER = 25.0  # ... and to a conversation
@@ -75,7 +76,6 @@ def assumptions(params: Params) -> Assumptions:
     limits = dict.fromkeys(found, params.evaluate.max_tokens) | {"rl": params.rl.max_tokens}
     bare = {name: _asked(_bare(params, spec), 0.0, spec, sizes["base"], limits[name]) for name, spec in found.items()}
     reward = params.reward.sampling.max_tokens if params.reward.kind == "train" else 1
-    every = catalogue.first(len(catalogue.heuristics))
     mid = bare["mid"].prompt
     generated = _conditions(params, catalogue, names, "mid", sizes["base"], params.generate.max_tokens)
     plain = _conditions(params, catalogue, [""], "mid", sizes["base"], params.generate.max_tokens)
@@ -88,13 +88,12 @@ def assumptions(params: Params) -> Assumptions:
         unprompted=plain,
         distil=taught,
         reward=_conditions(
-            params, catalogue, every, "reward" if params.questions.reward else "mid", sizes["base"], reward
+            params, catalogue, names, "reward" if params.questions.reward else "mid", sizes["base"], reward
         ),
         bare=bare,
         document=0.0,
         sets=training_sets(params, counts["mid"], named, cells, _cells(sizes["teacher"].solves, mid, taught.answer)),
         scored=scored(params, counts["mid"], named),
-        catalogue=len(catalogue.heuristics),
         judged=judged(catalogue),
         sources=(
             f"rough values of ours: {CHARACTERS} characters a token, answers of each public set's usual length or "
@@ -107,6 +106,8 @@ def assumptions(params: Params) -> Assumptions:
 def _set(spec: QuestionSet) -> Set:
     if isinstance(spec, WorldSet):
         return WORLD
+    if isinstance(spec, EasySet):
+        return EASY
     if isinstance(spec, OwnFile):
         asked = own.load("questions", spec)
         return Set(len(asked), mean([len(question.question) for question in asked]), OTHERS.answer)
@@ -124,14 +125,14 @@ def _set(spec: QuestionSet) -> Set:
 
 def _count(spec: QuestionSet) -> int:
     """Questions of a set; ``max_chars`` leaves fewer than there are rows, how many is not known."""
-    if isinstance(spec, WorldSet):
+    if isinstance(spec, WorldSet | EasySet):
         return spec.count
     left = max(0, _set(spec).rows - spec.start)
     return left if spec.limit is None else min(left, spec.limit)
 
 
 def _characters(spec: QuestionSet) -> float:
-    most = None if isinstance(spec, WorldSet) else spec.max_chars
+    most = None if isinstance(spec, WorldSet | EasySet) else spec.max_chars
     usual = _set(spec).question
     return usual if most is None else min(usual, NEAR * most)
 

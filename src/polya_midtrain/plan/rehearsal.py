@@ -79,7 +79,6 @@ def assumptions(params: Params) -> Assumptions:
         document=_document(_rng("corpus")),
         sets=training_sets(params, counts["mid"], named, chosen, taught),
         scored=scored(params, counts["mid"], named),
-        catalogue=len(catalogue.heuristics),
         judged=judged(catalogue),
         sources=(
             f"lengths: {QUESTIONS} questions of each set, answered as the corpus's writers do (docs/world.md)",

@@ -167,7 +167,7 @@ def _trained_or_fetched(settings: object, assumed: Assumptions, model: Model) ->
 
 
 def _reward(params: Params, assumed: Assumptions, model: Model) -> list[Work]:
-    """A download, or samples of the base under every heuristic, and training on pairs of them."""
+    """A download, or samples of the base under the heuristics of traces, and training on pairs of them."""
     settings = params.reward
     if not isinstance(settings, RewardTraining):
         return [Work("reward", "", "reward", Load(checkpoints=1.0, downloads=model.checkpoint))]
@@ -176,7 +176,7 @@ def _reward(params: Params, assumed: Assumptions, model: Model) -> list[Work]:
     sampling = settings.sampling
     vllm = params.machine.engine == "vllm"
     traces = sampled([count - held, held], sampling.samples, sampling.rows, assumed.reward, reward.CHUNK, vllm)
-    traces = traces.times(assumed.catalogue)
+    traces = traces.times(params.generate.heuristics)
     pairs = min(float(settings.pairs), traces.samples)
     length = min(float(settings.max_length), assumed.reward.judged)
     rows = 2.0 * pairs * settings.epochs
@@ -189,7 +189,7 @@ def _reward(params: Params, assumed: Assumptions, model: Model) -> list[Work]:
         checkpoints=2.0,
     )
     return [
-        Work("reward", "", "base", replace(traces, tasks=traces.tasks * assumed.catalogue)),
+        Work("reward", "", "base", replace(traces, tasks=traces.tasks * params.generate.heuristics)),
         Work("reward", "", "reward", training),
     ]
 

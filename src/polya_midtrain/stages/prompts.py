@@ -60,9 +60,10 @@ def measured(
     sets: Mapping[str, Sequence[Question]], tokenizer: PreTrainedTokenizerBase, params: Params, catalogue: Catalogue
 ) -> dict[str, list[Longest]]:
     """The longest prompts of every set, in the conditions in which the base is asked it."""
-    conditions = {"mid": [*catalogue.first(params.generate.heuristics), ""]}
+    names = catalogue.first(params.generate.heuristics)
+    conditions = {"mid": [*names, ""]}
     if params.reward.kind == "train":
-        conditions["reward"] = [heuristic.id for heuristic in catalogue.heuristics]
+        conditions["reward"] = names
     return {
         name: longest(tokenizer, rows, conditions.get(name, []), params.prompts, catalogue)
         for name, rows in sets.items()

@@ -15,7 +15,7 @@ from polya_midtrain import paths
 from polya_midtrain.common.records import Question, write_records
 from polya_midtrain.common.seeding import derive
 from polya_midtrain.errors import UserError
-from polya_midtrain.params import FileSet, Params, Questions, ReadSet, WorldSet
+from polya_midtrain.params import EasySet, FileSet, Params, Questions, QuestionSet, ReadSet, WorldSet
 from polya_midtrain.runtime.stage import stage
 
 TRAINING = ("mid", "reward", "rl")
@@ -47,9 +47,9 @@ def run(params: Params) -> None:
         this.numbers.update(numbers(sets, dropped, removed))
 
 
-def sets_of(settings: Questions) -> dict[str, WorldSet | ReadSet]:
+def sets_of(settings: Questions) -> dict[str, QuestionSet]:
     """The question sets by name: mid, reward if there is one, rl, benchmarks/NAME, transfer/NAME."""
-    specs: dict[str, WorldSet | ReadSet] = {name: getattr(settings, name) for name in TRAINING}
+    specs: dict[str, QuestionSet] = {name: getattr(settings, name) for name in TRAINING}
     specs = {name: spec for name, spec in specs.items() if spec is not None}
     for kind in EVALUATED:
         specs |= {f"{kind}/{name}": spec for name, spec in getattr(settings, kind).items()}
@@ -86,9 +86,7 @@ def numbers(
     return {re.sub(r"[/ ]", "_", name): count for name, count in found.items()}
 
 
-def build(
-    specs: dict[str, WorldSet | ReadSet], seed: int
-) -> tuple[dict[str, list[Question]], dict[str, dict[str, int]]]:
+def build(specs: dict[str, QuestionSet], seed: int) -> tuple[dict[str, list[Question]], dict[str, dict[str, int]]]:
     """The sets by name, and how many rows each source lost, by reason."""
     sets: dict[str, list[Question]] = {}
     dropped: dict[str, dict[str, int]] = {}
@@ -96,6 +94,8 @@ def build(
     for name, spec in specs.items():
         if isinstance(spec, WorldSet):
             sets[name], dropped[name] = world_set(name, spec, seed, taken), {}
+        elif isinstance(spec, EasySet):
+            sets[name], dropped[name] = easy_set(name, spec, seed, taken), {}
         else:
             sets[name], dropped[name] = file_set(name, spec, seed)
     return sets, dropped
@@ -113,6 +113,15 @@ def world_set(name: str, spec: WorldSet, seed: int, taken: set[Any]) -> list[Que
         Question(f"{name}/{index}", task.text(item), task.gold(item), task.kind, "world")
         for index, item in enumerate(drawn)
     ]
+
+
+def easy_set(name: str, spec: EasySet, seed: int, taken: set[Any]) -> list[Question]:
+    """Easy word problems; ``taken`` keeps all sets disjoint."""
+    from polya_midtrain.sources import easy
+
+    rng = random.Random(derive(seed, "questions", name))
+    drawn = easy.distinct(rng, spec.steps, spec.count, taken)
+    return [Question(f"{name}/{index}", item.question, item.gold, "maths", "easy") for index, item in enumerate(drawn)]
 
 
 def file_set(name: str, spec: ReadSet, seed: int) -> tuple[list[Question], dict[str, int]]:
@@ -135,11 +144,11 @@ def file_set(name: str, spec: ReadSet, seed: int) -> tuple[list[Question], dict[
     return chosen, reasons
 
 
-def origin(spec: WorldSet | ReadSet) -> list[dict[str, Any]]:
-    """What a set was read from: files with their sha256, the hub's address, or nothing for the embedded world."""
+def origin(spec: QuestionSet) -> list[dict[str, Any]]:
+    """What a set was read from: files with their sha256, the hub's address, or nothing where they are made here."""
     from polya_midtrain.sources import load, own
 
-    if isinstance(spec, WorldSet):
+    if isinstance(spec, WorldSet | EasySet):
         return []
     return (
         load.provenance(spec.source, spec.split, data_folder()) if isinstance(spec, FileSet) else own.provenance(spec)
