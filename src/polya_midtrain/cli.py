@@ -141,7 +141,9 @@ def plan(
         Path | None, typer.Option("--from", help="The folder of a finished run, to compare with or to learn from.")
     ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, a100, h100 or rtx4090; else the profile's own.")] = None,
-    gpus: Annotated[int, typer.Option(min=1, help="GPUs, each with an arm of its own.")] = 1,
+    gpus: Annotated[
+        int | None, typer.Option(min=1, help="GPUs in all, which arms share; else as many as one arm takes.")
+    ] = None,
     arms: Annotated[bool, typer.Option("--arms", help="A line for every arm.")] = False,
 ) -> None:
     """Say what a run would take, before it is started.
@@ -190,25 +192,15 @@ def check(
 
     Every profile and the catalogue of heuristics that it names are read as a stage would read them. Nothing is run.
     With --hub, configuration and tokenizer of every hub model of params.yaml are fetched, so that a wrong revision or
-    a licence that nobody accepted is known before the run.
+    a licence that nobody accepted is known before the run; then the questions are read, and the prompts of all sets
+    are held against the context of a base or teacher of the hub and against the limits of both trainings.
     """
     from polya_midtrain import params as settings
-    from polya_midtrain.common import heuristics
-    from polya_midtrain.pretrained import hub as models
+    from polya_midtrain import preflight
 
-    for path in [settings.PARAMS_FILE, *sorted(PROFILES.glob("*.yaml"))]:
-        params = settings.load(path)
-        catalogue = heuristics.load(params.prompts.catalogue)
-        catalogue.first(params.generate.heuristics)
-        typer.echo(f"{path}: profile {params.profile}, {len(params.arms)} arms, {len(catalogue.heuristics)} heuristics")
-    if not hub:
-        return
-    params = settings.load()
-    talkers = [model for model in (params.base, params.teacher, params.reward) if model.kind == "hub"]
-    embedding = params.diversity.embedding
-    for model in [*talkers, *([embedding] if embedding.kind == "hub" else [])]:
-        models.probe(model.id, model.revision, chat=model in talkers)
-        typer.echo(f"{model.id}@{model.revision}: the hub has it, and it can be read")
+    preflight.files([settings.PARAMS_FILE, *sorted(PROFILES.glob("*.yaml"))])
+    if hub:
+        preflight.hub(settings.load())
 
 
 @app.command()

@@ -6,7 +6,10 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import yaml
+
 from polya_midtrain.errors import UserError
+from polya_midtrain.params import Machine
 
 POINTER = "same-as.txt"
 
@@ -25,6 +28,32 @@ def device_of(wanted: str) -> str:
     return "cuda" if wanted != "cpu" and available else "cpu"
 
 
+def check_gpus(machine: Machine) -> None:
+    """Refuse a machine with fewer GPUs than its settings ask for: before a run, not where they are first used."""
+    if machine.accelerate is not None and not machine.accelerate.is_file():
+        raise UserError(f"params.yaml: machine.accelerate: {machine.accelerate}: no such file; correct the path")
+    if device_of(machine.device) == "cpu":
+        return
+    size, copies = machine.tensor_parallel, machine.data_parallel
+    need_gpus(size * copies, f"tensor_parallel {size} x data_parallel {copies}")
+    hosts = 1
+    if machine.accelerate is not None:
+        hosts = (yaml.safe_load(machine.accelerate.read_text(encoding="utf-8")) or {}).get("num_machines", 1)
+    spread = f"processes {machine.processes}" + (f" over {hosts} hosts" if hosts > 1 else "")
+    need_gpus(-(-machine.processes // hosts), spread)
+
+
+def need_gpus(wanted: int, why: str) -> None:
+    """Refuse a host with fewer than ``wanted`` GPUs, in one line. Asking for their number opens none of them."""
+    import torch
+
+    found = torch.cuda.device_count()
+    if found < wanted:
+        raise UserError(
+            f"params.yaml: machine asks for {wanted} GPUs ({why}) and torch sees {found}; lower what it asks for"
+        )
+
+
 def quiet() -> None:
     """One thread, no hub traffic, no library progress bars: called before models are loaded in a stage."""
     import torch
@@ -41,10 +70,18 @@ def load(path: Path, device: str, auto_class: str = "AutoModelForCausalLM", **kw
     import torch
     import transformers
 
-    check(path)
+    tokenizer = load_tokenizer(path)
     model = getattr(transformers, auto_class).from_pretrained(path, dtype=torch.float32, **kwargs).to(device)
-    tokenizer = transformers.AutoTokenizer.from_pretrained(path)
     return model.eval(), tokenizer
+
+
+def load_tokenizer(path: Path) -> PreTrainedTokenizerBase:
+    """The tokenizer of a checkpoint folder alone."""
+    import transformers
+
+    check(path)
+    found: PreTrainedTokenizerBase = transformers.AutoTokenizer.from_pretrained(path)
+    return found
 
 
 def check(path: Path) -> None:

@@ -151,12 +151,8 @@ def take_gpus(device: str, size: int, copies: int) -> None:
         return
     import torch
 
+    policy.need_gpus(size * copies, f"tensor_parallel {size} x data_parallel {copies}")
     found = torch.cuda.device_count()
-    if found < size * copies:
-        raise UserError(
-            f"params.yaml: machine asks for {size * copies} GPUs (tensor_parallel {size} x data_parallel {copies}) and "
-            f"torch sees {found}; lower one of the two"
-        )
     visible = (os.environ.get("CUDA_VISIBLE_DEVICES") or ",".join(map(str, range(found)))).split(",")
     first = workers.rank() * size
     os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(visible[first : first + size])

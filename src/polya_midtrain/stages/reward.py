@@ -23,7 +23,7 @@ def run(params: Params) -> None:
     with stage(
         params,
         "reward",
-        inputs=[source, paths.BASE, params.prompts.catalogue],
+        inputs=[source, paths.REWARD_PROMPTS, paths.BASE, params.prompts.catalogue],
         settings={
             "reward": settings.model_dump(mode="json"),
             "prompts": params.prompts.model_dump(mode="json"),
