@@ -33,7 +33,7 @@ def dry_run(path: Path) -> None:
     with serving(content) as url:
         small = shrink.shrink(params, path, absent, url)
         workspace.write_settings(folder, small)
-        with progress.stage_line("stand-ins", unit="steps", tasks=2) as line:
+        with progress.stage_line("stand-ins", unit="steps", tasks=1 + (small.teacher != small.base)) as line:
             content.snapshots = models.make(small, folder.parent / "models", line.update)
         environment = workspace.environment(folder, url, data)
         for command in STEPS:
