@@ -23,7 +23,7 @@ export HF_HUB_DISABLE_TELEMETRY ?= 1
 export PATH := $(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro arm plan verify test test-vllm lint bench ui readme clean
+.PHONY: help setup repro arm plan dry-run verify test test-vllm lint bench ui readme clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ $(INSTALLED): pyproject.toml $(CONSTRAINTS)
 
 plan: setup ## Show what a run would take, before it is started (PROFILE=name: of profiles/name.yaml)
 	@polya plan $(PROFILE)
+
+dry-run: setup ## Walk every stage of PROFILE=name on small stand-ins, without the hub (needs POLYA_DATA)
+	@polya dry-run '$(PROFILE)'
 
 repro: setup ## Run the study, or what has changed in it (PROFILE=name: with profiles/name.yaml)
 	$(call run,)

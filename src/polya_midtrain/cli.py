@@ -157,6 +157,20 @@ def plan(
     command.show(_profile(profile) if profile else settings.PARAMS_FILE, source, device, gpus, arms)
 
 
+@app.command("dry-run")
+def dry_run(
+    profile: Annotated[str, typer.Argument(help="The name of a file in profiles/, without .yaml.")],
+) -> None:
+    """Walk a profile of the hub's models without the hub.
+
+    Every arm and every stage, on questions from the folder POLYA_DATA, with tiny counts and small random models in
+    place of the hub's, on the CPU, in a copy of the project below .scratch. Exit code 2 if a stage fails.
+    """
+    from polya_midtrain.dryrun import command
+
+    command.dry_run(_profile(profile))
+
+
 @app.command()
 def readme(
     folder: Annotated[Path, typer.Argument(help="The reports of a run: tables/, claims.md, params.yaml.")] = KEPT,
