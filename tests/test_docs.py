@@ -14,7 +14,8 @@ import yaml
 from pydantic import TypeAdapter
 
 from polya_midtrain import cli
-from polya_midtrain.params import Arm, HubBase, QuestionSet
+from polya_midtrain.params import Arm, HubBase, Params, QuestionSet
+from polya_midtrain.training import hosts
 from polya_midtrain.world import corpus, families, problems, traces
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -99,6 +100,22 @@ def test_the_examples_of_the_readme_are_valid_settings() -> None:
     for arm in settings["arms"].values():
         Arm(**arm)
     assert len(blocks) == 2
+
+
+def test_every_machine_of_reproduce_fits_profile_paper() -> None:
+    found = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", text("REPRODUCE.md"), re.DOTALL)]
+    machines = [block["machine"] for block in found if "machine" in block]
+    paper = yaml.safe_load(text("profiles/paper.yaml"))
+    gpus = []
+    for machine in machines:
+        params = Params(**paper | {"machine": machine}).machine
+        on_a_cpu = params.model_copy(
+            update={"device": "cpu", "accelerate": params.accelerate and ROOT / params.accelerate}
+        )
+        hosts_in_use = hosts.count(on_a_cpu)
+        gpus.append((hosts_in_use, params.processes))
+        assert params.tensor_parallel * params.data_parallel == params.processes // hosts_in_use
+    assert gpus == [(1, 1), (1, 4), (1, 8), (2, 8)]
 
 
 def test_the_world_page_shows_the_world() -> None:

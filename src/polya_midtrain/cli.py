@@ -242,6 +242,33 @@ def sync() -> None:
     typer.echo(f"{posted} runs posted" + (f", {left} still wait" if left else ""))
 
 
+@app.command()
+def join(
+    rank: Annotated[int, typer.Argument(min=1, help="Which host this one is; the one that runs the stages is 0.")],
+) -> None:
+    """Take part in the trainings of another host.
+
+    Both have the same project folder, on a shared file system, and machine.accelerate in params.yaml names a file with
+    several hosts. This host runs no stages and ends with Ctrl-C.
+    """
+    from polya_midtrain.training import join as joined
+
+    joined.join(rank, typer.echo)
+
+
+@app.command()
+def share() -> None:
+    """Put finished stages into DVC's run cache, and on its remote.
+
+    Their small results too, which `dvc push` leaves out. `dvc repro --pull` on another host runs none of them again.
+    """
+    from polya_midtrain.runtime import share as shared
+
+    finished, pushed = shared.share()
+    where = "" if pushed is None else f", {pushed} new files on the remote"
+    typer.echo(f"{finished} finished stages in the run cache{where}")
+
+
 def _profile(name: str) -> Path:
     """The file of a profile."""
     known = {path.stem: path for path in sorted(PROFILES.glob("*.yaml"))}

@@ -18,7 +18,7 @@ class Machine(Block):
     and taking the share ``gpu_memory`` of their memory. RL's rollouts then come from vLLM too: from a ``server`` (the
     address of a running `vllm serve`), or beside the trainer, taking the share ``rollout_memory``.
     A training is spread over ``processes``, one a GPU, by `accelerate launch`; its configuration file ``accelerate``
-    may add FSDP, ZeRO or further hosts.
+    (one of machines/, or another) may add FSDP or further hosts, whose processes are counted too.
     """
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
