@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -141,19 +140,16 @@ def test_a_base_without_a_chat_template_is_refused(again: Params) -> None:
 @pytest.mark.parametrize(
     ("machine", "words"),
     [
-        ({"processes": 4}, "machine asks for 4 GPUs (processes 4) and torch sees 2"),
-        ({"processes": 8, "accelerate": "two.yaml"}, "machine asks for 4 GPUs (processes 8 over 2 hosts) and torch"),
+        ({"processes": 4}, "machine.processes 4 asks for 4 GPUs on each of 1 hosts and torch sees 2"),
         (
             {"engine": "vllm", "tensor_parallel": 2, "data_parallel": 2},
             "machine asks for 4 GPUs (tensor_parallel 2 x data_parallel 2) and torch sees 2",
         ),
-        ({"accelerate": "none.yaml"}, "machine.accelerate: none.yaml: no such file; correct the path"),
     ],
 )
 def test_two_gpus_fewer_than_asked_for_are_said_at_the_start(
     again: Params, monkeypatch: pytest.MonkeyPatch, machine: dict[str, Any], words: str
 ) -> None:
-    Path("two.yaml").write_text("num_machines: 2\n")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     wanted = Machine.model_validate({"device": "cuda", **machine})
@@ -163,4 +159,4 @@ def test_two_gpus_fewer_than_asked_for_are_said_at_the_start(
 def test_enough_gpus_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
-    policy.check_gpus(Machine(device="cuda", processes=4, engine="vllm", tensor_parallel=2, data_parallel=2))
+    prompts.check_gpus(Machine(device="cuda", processes=4, engine="vllm", tensor_parallel=2, data_parallel=2))

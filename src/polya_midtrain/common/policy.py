@@ -6,10 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from polya_midtrain.errors import UserError
-from polya_midtrain.params import Machine
 
 POINTER = "same-as.txt"
 
@@ -26,21 +23,6 @@ def device_of(wanted: str) -> str:
     if wanted == "cuda" and not available:
         raise UserError("params.yaml: machine.device is cuda but torch sees no GPU; set it to cpu or auto")
     return "cuda" if wanted != "cpu" and available else "cpu"
-
-
-def check_gpus(machine: Machine) -> None:
-    """Refuse a machine with fewer GPUs than its settings ask for: before a run, not where they are first used."""
-    if machine.accelerate is not None and not machine.accelerate.is_file():
-        raise UserError(f"params.yaml: machine.accelerate: {machine.accelerate}: no such file; correct the path")
-    if device_of(machine.device) == "cpu":
-        return
-    size, copies = machine.tensor_parallel, machine.data_parallel
-    need_gpus(size * copies, f"tensor_parallel {size} x data_parallel {copies}")
-    hosts = 1
-    if machine.accelerate is not None:
-        hosts = (yaml.safe_load(machine.accelerate.read_text(encoding="utf-8")) or {}).get("num_machines", 1)
-    spread = f"processes {machine.processes}" + (f" over {hosts} hosts" if hosts > 1 else "")
-    need_gpus(-(-machine.processes // hosts), spread)
 
 
 def need_gpus(wanted: int, why: str) -> None:

@@ -14,7 +14,7 @@ from polya_midtrain.plan.layout import Layout
 from polya_midtrain.plan.sizes import HALF, TRAINING, WEIGHT, Model
 from polya_midtrain.plan.work import Place, Work
 
-SPREAD = ", or share its state over GPUs: an accelerate file with FSDP or ZeRO in machine.accelerate"
+SPREAD = ", or share its state over processes: machine.accelerate: machines/fsdp.yaml"
 COPIES = 2  # of every output: in the project, and in DVC's cache
 # Bytes of a completion's row in parquet, and of a token of its text, compressed.
 ROW, TOKEN = 12.0, 0.7
@@ -197,7 +197,7 @@ def _training(stage: str, model: Model, rows: int, length: float, params: Params
     row = seeds * model.trained_row(length, not here.cpu)
     fixed = seeds * here.layout.state(model.weights)
     remedy = here.remedy(f"{stage}.micro_batch", here.fits(fixed, row), rows)
-    return Memory(stage, fixed + rows * row, remedy + ("" if here.cpu or here.layout.whole else SPREAD))
+    return Memory(stage, fixed + rows * row, remedy + ("" if here.cpu or here.layout.shared else SPREAD))
 
 
 def _rl(params: Params, model: Model, prompt: float, here: _Place) -> list[Memory]:

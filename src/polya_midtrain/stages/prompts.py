@@ -16,9 +16,10 @@ from polya_midtrain.common import heuristics, policy
 from polya_midtrain.common.heuristics import Catalogue
 from polya_midtrain.common.records import Question, read_records
 from polya_midtrain.errors import UserError
-from polya_midtrain.params import Params
+from polya_midtrain.params import Machine, Params
 from polya_midtrain.prompt_lengths import Budget, Longest, check, context, longest
 from polya_midtrain.runtime.stage import stage
+from polya_midtrain.training import hosts
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -29,7 +30,7 @@ def run(params: Params) -> None:
 
     Raises `UserError` for the first that does not fit, and where the machine has fewer GPUs than params.yaml asks for.
     """
-    policy.check_gpus(params.machine)
+    check_gpus(params.machine)
     with stage(
         params,
         "prompts",
@@ -54,6 +55,14 @@ def run(params: Params) -> None:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
             this.numbers.update({f"{name.replace('/', '_')}/longest": max(row.tokens for row in rows)} if rows else {})
+
+
+def check_gpus(machine: Machine) -> None:
+    """Refuse a host with fewer GPUs than the settings ask for here, and not where they are first used."""
+    hosts.count(machine)  # of a training
+    if policy.device_of(machine.device) == "cuda":
+        size, copies = machine.tensor_parallel, machine.data_parallel
+        policy.need_gpus(size * copies, f"tensor_parallel {size} x data_parallel {copies}")
 
 
 def measured(
