@@ -197,9 +197,7 @@ def test_a_copy_that_cannot_be_emptied_is_not_used(project: Path, monkeypatch: p
         raise OSError(39, "Directory not empty")
 
     monkeypatch.setattr(shutil, "rmtree", refuse)
-    with pytest.raises(
-        UserError, match=r"dry-run/paper: cannot be emptied \(Directory not empty\); wait for"
-    ):
+    with pytest.raises(UserError, match=r"dry-run/paper: cannot be emptied \(Directory not empty\); wait for"):
         workspace.make("paper", catalogue)
 
 
