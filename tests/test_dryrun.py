@@ -189,6 +189,18 @@ def test_the_copy_has_what_the_pipeline_reads_and_the_project_stays_as_it_is(pro
     assert {path.relative_to(project).parts[0] for path in after - before.keys()} == {".scratch"}
 
 
+def test_a_copy_that_cannot_be_emptied_is_not_used(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    catalogue = Path("data/heuristics/polya.yaml")
+    workspace.make("paper", catalogue)
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise OSError(39, "Directory not empty")
+
+    monkeypatch.setattr(shutil, "rmtree", refuse)
+    with pytest.raises(UserError, match=r"dry-run/paper: cannot be emptied \(Directory not empty\); wait for"):
+        workspace.make("paper", catalogue)
+
+
 def test_the_copy_s_stages_see_no_key_no_foreign_store_and_no_proxy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

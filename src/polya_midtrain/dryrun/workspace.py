@@ -11,6 +11,7 @@ from pathlib import Path
 
 import yaml
 
+from polya_midtrain.errors import UserError
 from polya_midtrain.params import PARAMS_FILE, Params
 from polya_midtrain.runtime import scratch
 
@@ -36,10 +37,17 @@ DROPPED = (
 def make(name: str, catalogue: Path) -> Path:
     """An empty copy for profile ``name``: the pipeline, its code and the ``catalogue``, at the places that they have.
 
-    What an earlier dry run left is removed: each begins from nothing.
+    What an earlier dry run left is removed: each begins from nothing. Raises `UserError` where that cannot be done.
     """
     folder = ROOT / name / "project"
-    shutil.rmtree(folder.parent, ignore_errors=True)
+    if folder.parent.exists():
+        try:
+            shutil.rmtree(folder.parent)
+        except OSError as error:  # a stage of an interrupted run may still write there
+            raise UserError(
+                f"{folder.parent}: cannot be emptied ({error.strerror}); wait for the dry run that still works there, "
+                "or remove it"
+            ) from error
     files = [Path(file) for file in FILES]
     for path in files if catalogue.is_absolute() else [*files, catalogue]:
         target = folder / path
