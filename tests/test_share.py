@@ -49,7 +49,7 @@ CHANGES: dict[str, Any] = {
     "tables": {"ks": [1, 4], "resamples": 100},
 }
 ARMS = {"vanilla": {"traces": "none"}, "n1": {"traces": "heuristics", "n": 1}}
-SHARED = {"questions", "base", "teacher", "reward", "generate", "distil", "verify", "score", "select"}
+SHARED = {"questions", "prompts", "base", "teacher", "reward", "generate", "distil", "verify", "score", "select"}
 OWN = ("midtrain", "rl", "evaluate", "modes")  # of each arm
 LAST = {"compose", "diversity", "figures", "claims", "page", *(f"tables@{name}" for name in TABLES)}
 
@@ -66,6 +66,7 @@ def run(*command: str, folder: Path, store: Path) -> str:
         "MLFLOW_TRACKING_URI": f"sqlite:///{store}",
         "GIT_CONFIG_GLOBAL": os.devnull,
     }
+    environment.pop("COVERAGE_PROCESS_CONFIG", None)  # the host's copy of the code is not what coverage measures
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

@@ -103,7 +103,8 @@ def rolled(loaded: tuple[Any, Any], seed: int, step: int, questions: list[str]) 
     roll = plan.function
     assert roll is not None
     turns = [[{"role": "user", "content": question}] for question in questions for _ in range(config.generations)]
-    return roll(turns, SimpleNamespace(state=SimpleNamespace(global_step=step)))
+    trainer = SimpleNamespace(state=SimpleNamespace(global_step=step), is_fsdp_enabled=False)
+    return roll(turns, trainer)
 
 
 QUESTIONS = ["jar 3 5 2", "rod 1 4 6; cup 2 2 1", "box 9 8 7"]

@@ -240,7 +240,7 @@ def joined() -> Iterator[subprocess.Popen[str]]:
         yield process
     finally:
         process.send_signal(signal.SIGINT)
-        process.wait(60)
+        process.wait(300)
 
 
 @pytest.mark.slow
