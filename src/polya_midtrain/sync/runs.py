@@ -107,7 +107,7 @@ def _policies(made: Made, made_by: Mapping[str, Made], params: Params, commit: s
 
 
 def _scores(asked: Mapping[str, list[CountRow]], samples: int, params: Params) -> dict[str, float]:
-    """pass@k as the tables have it, the mean over benchmarks and at both ends of k each of them and of the transfer sets;
+    """pass@k as the tables have it: the mean over benchmarks, at both ends of k each of them and the transfer sets;
     and the shares of samples that were cut off or have no answer.
     """
     found: dict[str, float] = {}
