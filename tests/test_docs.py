@@ -18,7 +18,7 @@ from polya_midtrain.world import corpus, families, problems, traces
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = "src/polya_midtrain/"
-DOCUMENTS = ("README.md", "REPRODUCE.md", "CONTRIBUTING.md", "docs/world.md")
+DOCUMENTS = ("README.md", "REPRODUCE.md", "CONTRIBUTING.md", "docs/world.md", "docs/mlflow.md")
 # Committed, but a checkout in which a new study runs may lack them.
 MADE_BY_A_RUN = {"dvc.lock", "reports/", "results/"}
 GIT = shutil.which("git")
@@ -72,8 +72,8 @@ def test_links_and_commands_exist(name: str) -> None:
     content = text(name)
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", content):
         assert (ROOT / name).parent.joinpath(target).exists(), target
-    targets = set(re.findall(r"^([a-z]+):.*## ", text("Makefile"), re.MULTILINE))
-    assert set(re.findall(r"(?:`|^    )make ([a-z]+)", content, re.MULTILINE)) <= targets
+    targets = set(re.findall(r"^([a-z-]+):.*## ", text("Makefile"), re.MULTILINE))
+    assert set(re.findall(r"(?:`|^    )make ([a-z-]+)", content, re.MULTILINE)) <= targets
     commands = {command.callback.__name__ for command in cli.app.registered_commands if command.callback}
     assert set(re.findall(r"(?:`|^    |bin/)polya ([a-z]+)", content, re.MULTILINE)) <= commands
 

@@ -42,6 +42,11 @@ _DEFAULTS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # a server that is down must not stop a study for minutes
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
 }
+_ABOUT = {
+    "mlflow.experimentKind": "custom_model_development",  # the UI then opens with the runs, not with chat traces
+    "mlflow.note.content": "One run a stage, a training seed, and a policy. To compare policies filter by "
+    "`tags.stage = 'evaluate' and tags.phase = 'after'`: their runs have pass@k and the curves of RL.",
+}
 _warned = False
 
 
@@ -128,7 +133,7 @@ def experiment(client: MlflowClient) -> str:
         if found is not None:
             return str(found.experiment_id)
         local = tracking_uri().startswith("sqlite:")
-        return str(client.create_experiment(EXPERIMENT, ARTIFACTS.resolve().as_uri() if local else None))
+        return str(client.create_experiment(EXPERIMENT, ARTIFACTS.resolve().as_uri() if local else None, _ABOUT))
 
 
 def create(client: MlflowClient, record: Record) -> None:

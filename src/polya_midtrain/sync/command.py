@@ -26,10 +26,12 @@ def sync() -> list[str]:
 
 def commit() -> str:
     """The commit of the pipeline's outputs: the last one of dvc.lock, or the one checked out if that has changed."""
-    command = ["git", "log", "-1", "--format=%H", "--", str(lock.LOCK)]
+    asked = (["diff", "--quiet", "HEAD", "--", str(lock.LOCK)], ["log", "-1", "--format=%H", "--", str(lock.LOCK)])
     try:
-        clean = subprocess.run(["git", "diff", "--quiet", "HEAD", "--", str(lock.LOCK)], timeout=30, check=False)
-        found = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+        unchanged, last = (
+            subprocess.run(["git", *command], capture_output=True, text=True, timeout=30, check=False)
+            for command in asked
+        )
     except (OSError, subprocess.TimeoutExpired):
         return ""
-    return found.stdout.strip() if clean.returncode == 0 and found.returncode == 0 else tracking.commit()
+    return last.stdout.strip() if unchanged.returncode == last.returncode == 0 else tracking.commit()

@@ -81,7 +81,7 @@ def _policies(made: Made, made_by: Mapping[str, Made], params: Params, commit: s
             f"out:{weights}": mlflow_store.pointer(*steps[-1].outs[weights]),
             "weights": f"{weights}/seed-{seed}",
         }
-        record = _record(made, f"evaluate {arm} {phase} seed {seed}", tags)
+        record = _record(made, f"{arm} {phase} RL, seed {seed}", tags)
         for one in [*steps, made]:
             record.params |= _flat(one)
         numbers = _scores(asked, file.samples, params)
