@@ -21,7 +21,8 @@ from polya_midtrain.runtime import mlflow_store
 from polya_midtrain.sync import command
 
 BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-PATIENCE = 300  # seconds; a page takes five on an idle machine
+STEPS = 24  # of RL in the made-up study
+PATIENCE = 120  # seconds; a page takes two on an idle machine
 
 pytestmark = pytest.mark.slow
 
@@ -148,13 +149,28 @@ def test_vanilla_and_n4_are_compared(server: str, browser: Any) -> None:
     client, runs = mlflow_store.connect(), policies()
     number = mlflow_store.experiment(client)
     chosen = [runs["vanilla"], runs["n4"]]
+    scores = [client.get_run(one).data.metrics["pass_at_64"] for one in chosen]
     where = f"runs={quote(json.dumps(chosen))}&experiments={quote(json.dumps([number]))}"
-    scores = [f"{client.get_run(one).data.metrics['pass_at_64']:.3g}" for one in chosen]
-    opened(browser, f"{server}/#/compare-runs?{where}", "Comparing 2 Runs", "pass_at_64", "reward", *scores)
-    metric = f"metric={quote(json.dumps('reward'))}&plot_metric_keys={quote(json.dumps(['reward']))}&x_axis=step"
-    opened(browser, f"{server}/#/metric?{where}&{metric}", "reward")
-    drawn = "return [...document.querySelectorAll('.js-plotly-plot')].flatMap(p => p.data.map(t => [t.x, t.y]))"
-    curves = eventually(lambda: [curve for curve in browser.execute_script(drawn) if len(curve[0]) > 1])
+    named = [f"{arm} after RL, seed 1" for arm in ("vanilla", "n4")]
+    opened(browser, f"{server}/#/compare-runs?{where}", "Comparing 2 Runs", *named, "pass_at_64", "reward")
+    # The charts of both: bars of what is one number, lines of what has steps.
+    query = quote("attributes.run_id IN (" + ", ".join(f"'{one}'" for one in chosen) + ")")
+    charts = f"{server}/#/experiments/{number}/runs?compareRunsMode=CHART&searchFilter={query}"
+    opened(browser, charts, "2 matching runs", "pass_at_64")
+    box = "input[placeholder*='Search metric charts']"
+    eventually(lambda: browser.find_element("css selector", box)).send_keys("^(pass_at_64|reward)$")
+    drawn = (
+        "return [...document.querySelectorAll('.js-plotly-plot')]"
+        ".flatMap(plot => plot.data.map(trace => [[...trace.x || []], [...trace.y || []]]))"
+    )
+
+    def complete() -> list[Any]:
+        traces = browser.execute_script(drawn)
+        lines = [trace for trace in traces if len(trace[0]) == STEPS]
+        bars = [value for trace in traces if trace not in lines for axis in trace for value in axis]
+        return lines if len(lines) == len(chosen) and all(score in bars for score in scores) else []
+
+    lines = eventually(complete)
     for one in chosen:
         points = sorted((point.step, point.value) for point in client.get_metric_history(one, "reward"))
-        assert [[step for step, _ in points], pytest.approx([value for _, value in points])] in curves
+        assert [[step for step, _ in points], [value for _, value in points]] in lines

@@ -44,8 +44,8 @@ _DEFAULTS = {
 }
 _ABOUT = {
     "mlflow.experimentKind": "custom_model_development",  # the UI then opens with the runs, not with chat traces
-    "mlflow.note.content": "One run a stage, a training seed, and a policy. To compare policies filter by "
-    "`tags.stage = 'evaluate' and tags.phase = 'after'`: their runs have pass@k and the curves of RL.",
+    "mlflow.note.content": "Policies, to be compared by pass@k and by the curves of their RL: "
+    "`tags.stage = 'evaluate' and tags.phase = 'after'`",
 }
 _warned = False
 
