@@ -23,10 +23,10 @@ export HF_HUB_DISABLE_TELEMETRY ?= 1
 export PATH := $(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro arm plan dry-run verify test test-vllm lint bench ui readme clean
+.PHONY: help setup repro arm plan dry-run verify test test-vllm lint bench ui mlflow-sync readme clean
 
 help: ## List these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(INSTALLED) ## Install into .venv (GPU host: CONSTRAINTS=constraints/cuda.txt EXTRAS=dev,cuda)
 
@@ -93,6 +93,9 @@ ui: setup ## Look at the runs in a browser (MLflow, on this machine only)
 	@polya sync
 	@MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow ui --workers 1 --host 127.0.0.1 --port $${PORT:-5000} \
 		--backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}"
+
+mlflow-sync: setup ## Bring the MLflow store to the pipeline's outputs (a lost one is made again)
+	@polya sync
 
 readme: setup ## Put the committed result table into README.md
 	@polya readme

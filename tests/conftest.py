@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from polya_midtrain.judges.contract import Chain
+from polya_midtrain.runtime import mlflow_store
 from polya_midtrain.world import problems, tokenizer
 from polya_midtrain.world.families import PLANS
 
@@ -27,6 +28,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         group = "study" if "study" in getattr(item, "fixturenames", ()) else item.nodeid.partition("::")[0]
         item.add_marker(pytest.mark.xdist_group(group))
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with MLflow's tables, made once: that takes seconds."""
+    folder = tmp_path_factory.mktemp("store")
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        mlflow_store.connect()
+    finally:
+        os.chdir(before)
+    return folder / "mlflow.db"
 
 
 @pytest.fixture(scope="session")

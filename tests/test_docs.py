@@ -20,7 +20,7 @@ from polya_midtrain.world import corpus, families, problems, traces
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = "src/polya_midtrain/"
-DOCUMENTS = ("README.md", "REPRODUCE.md", "CONTRIBUTING.md", "docs/world.md")
+DOCUMENTS = ("README.md", "REPRODUCE.md", "CONTRIBUTING.md", "docs/world.md", "docs/mlflow.md")
 # Committed, but a checkout in which a new study runs may lack them.
 MADE_BY_A_RUN = {"dvc.lock", "reports/", "results/"}
 GIT = shutil.which("git")

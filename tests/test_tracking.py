@@ -29,19 +29,6 @@ def params() -> Params:
     return settings.load(ROOT / "profiles/smoke.yaml")
 
 
-@pytest.fixture(scope="session")
-def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database with MLflow's tables, made once: that takes seconds."""
-    folder = tmp_path_factory.mktemp("store")
-    before = Path.cwd()
-    os.chdir(folder)
-    try:
-        mlflow_store.connect()
-    finally:
-        os.chdir(before)
-    return folder / "mlflow.db"
-
-
 @pytest.fixture(autouse=True)
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project root of its own, without a store address from the environment; MLflow itself sets one."""
@@ -123,6 +110,17 @@ def test_a_light_stage_does_not_load_mlflow(project: Path) -> None:
     )
     subprocess.run([sys.executable, "-c", script, str(ROOT / "profiles/smoke.yaml")], check=True)
     assert len(waiting()) == 1
+
+
+def test_a_setting_of_any_length_arrives_whole(store: Path, params: Params) -> None:
+    long = "".join(f"{number} " for number in range(4000))
+    record = mlflow_store.Record("x", {}, {"prompts.system": long, "seeds": "[1]", "suffix": ""}, 1, status="FINISHED")
+    mlflow_store.keep(record)
+    assert mlflow_store.post_pending() == 1
+    found = runs()[0].data.params
+    parts = [found[name] for name in ("prompts.system", "prompts.system.2", "prompts.system.3", "prompts.system.4")]
+    assert "".join(parts) == long
+    assert found.keys() == {"prompts.system", *(f"prompts.system.{part}" for part in (2, 3, 4)), "seeds", "suffix"}
 
 
 def test_an_empty_outbox_costs_nothing(project: Path) -> None:

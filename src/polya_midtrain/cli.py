@@ -245,15 +245,16 @@ def expect(
 
 @app.command()
 def sync() -> None:
-    """Post the tracked runs that wait to MLflow.
+    """Bring the MLflow store to what the pipeline has made.
 
-    A stage leaves its run in .scratch/outbox; the next training and the page post it, and so does this command.
+    Tracked runs that wait in .scratch/outbox are posted. Then each stage of dvc.lock, and each policy that was
+    evaluated, gets the run that it lacks, from the small files of results/ and reports/: a store that was lost is made
+    again, and a second call adds nothing.
     """
-    from polya_midtrain.runtime import mlflow_store
+    from polya_midtrain.sync import command
 
-    posted = mlflow_store.post_pending(wait=True)
-    left = len(list(mlflow_store.OUTBOX.glob("*.json")))
-    typer.echo(f"{posted} runs posted" + (f", {left} still wait" if left else ""))
+    for line in command.sync():
+        typer.echo(line)
 
 
 @app.command()

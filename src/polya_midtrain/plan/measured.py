@@ -20,6 +20,7 @@ from polya_midtrain.errors import UserError
 from polya_midtrain.params import Params
 from polya_midtrain.plan import power
 from polya_midtrain.plan.work import Place
+from polya_midtrain.runtime import lock
 from polya_midtrain.runtime.stage import read_seconds
 
 LOCKS = ("dvc.lock", "lock.yaml")
@@ -107,22 +108,11 @@ def _lock(folder: Path) -> dict[str, Any]:
     """The stages of a run's lock file; none without one."""
     for name in LOCKS:
         if (folder / name).is_file():
-            loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, where it was built
-            content = yaml.load((folder / name).read_text(encoding="utf-8"), Loader=loader)
-            return dict(content["stages"])
+            return lock.stages(folder / name)
     return {}
 
 
 def _changed(folder: Path, stages: Mapping[str, Any]) -> tuple[str, ...]:
     """Settings that the lock file has otherwise than params.yaml."""
     now = yaml.safe_load((folder / settings.PARAMS_FILE).read_text(encoding="utf-8"))
-    found = set()
-    for stage in stages.values():
-        for name, value in stage.get("params", {}).get(settings.PARAMS_FILE.name, {}).items():
-            block, _, rest = name.partition(".")
-            held = now.get(block)
-            if rest:
-                held = held.get(rest) if isinstance(held, dict) else None
-            if held != value:
-                found.add(name)
-    return tuple(sorted(found))
+    return tuple(sorted({name for entry in stages.values() for name in lock.changed(entry, now)}))

@@ -31,14 +31,21 @@ OUTBOX = ROOT / "outbox"
 ARTIFACTS = Path("mlartifacts")
 
 _METRICS, _SETTINGS = 800, 100  # of each kind in one batch: MLflow takes 1000 in all, 100 params and 100 tags
+_LONGEST = 6000  # characters of a setting that MLflow takes
 _DEFAULTS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_LOGGING_LEVEL": "CRITICAL",  # one warning of ours instead of tracebacks
     "MLFLOW_SQLALCHEMYSTORE_POOLCLASS": "NullPool",  # an open SQLite connection must not be inherited by a fork
     "MLFLOW_ASYNC_LOGGING_THREADPOOL_SIZE": "1",  # SQLite has one writer anyway
     "MLFLOW_ASYNC_LOGGING_BUFFERING_SECONDS": "2",  # the trainer's curves, a transaction every two seconds
+    "MLFLOW_TRUNCATE_LONG_VALUES": "false",  # `post` splits what is too long for one setting
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # a server that is down must not stop a study for minutes
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+}
+_ABOUT = {
+    "mlflow.experimentKind": "custom_model_development",  # the UI then opens with the runs, not with chat traces
+    "mlflow.note.content": "Policies, to be compared by pass@k and by the curves of their RL: "
+    "`tags.stage = 'evaluate' and tags.phase = 'after'`",
 }
 _warned = False
 
@@ -75,7 +82,7 @@ def post_pending(wait: bool = False) -> int:
     if not any(OUTBOX.glob("*.json")):
         return 0  # and mlflow is not even imported
     posted = 0
-    with _locked("outbox", wait) as ours:
+    with locked("outbox", wait) as ours:
         if not ours:
             return 0
         try:
@@ -113,7 +120,7 @@ def set_defaults() -> None:
 def connect() -> MlflowClient:
     """Open the store; the first process makes the database (2 s) while others wait."""
     set_defaults()
-    with _locked("store", wait=True):
+    with locked("store", wait=True):
         from mlflow import MlflowClient
 
         return MlflowClient(tracking_uri=tracking_uri())
@@ -121,12 +128,12 @@ def connect() -> MlflowClient:
 
 def experiment(client: MlflowClient) -> str:
     """The id of the study's experiment, which is made if need be."""
-    with _locked("store", wait=True):
+    with locked("store", wait=True):
         found = client.get_experiment_by_name(EXPERIMENT)
         if found is not None:
             return str(found.experiment_id)
         local = tracking_uri().startswith("sqlite:")
-        return str(client.create_experiment(EXPERIMENT, ARTIFACTS.resolve().as_uri() if local else None))
+        return str(client.create_experiment(EXPERIMENT, ARTIFACTS.resolve().as_uri() if local else None, _ABOUT))
 
 
 def create(client: MlflowClient, record: Record) -> None:
@@ -152,13 +159,18 @@ def post(client: MlflowClient, record: Record) -> None:
     from mlflow.entities import Metric, Param, RunTag
 
     assert record.run_id is not None
-    params = _parts([Param(name, value) for name, value in record.params.items()], _SETTINGS)
+    params = _parts([Param(name, value) for pair in record.params.items() for name, value in _whole(*pair)], _SETTINGS)
     tags = _parts([RunTag(name, value) for name, value in record.tags.items()], _SETTINGS)
     metrics = _parts([Metric(name, value, stamp, step) for name, value, stamp, step in record.metrics], _METRICS)
     for some in zip_longest(metrics, params, tags, fillvalue=()):
         client.log_batch(record.run_id, *some)
     if record.status != "RUNNING":
         client.set_terminated(record.run_id, record.status, record.end)
+
+
+def pointer(md5: str, size: int) -> str:
+    """How a tag points to a file or folder that DVC keeps."""
+    return f"md5 {md5}, {size} bytes"
 
 
 def warn(error: Exception) -> None:
@@ -175,7 +187,7 @@ def warn(error: Exception) -> None:
 
 
 @contextmanager
-def _locked(name: str, wait: bool) -> Iterator[bool]:
+def locked(name: str, wait: bool) -> Iterator[bool]:
     """A lock between processes; yields whether it is ours. A crash releases it."""
     ROOT.mkdir(exist_ok=True)
     with (ROOT / f"{name}.lock").open("w") as stream:
@@ -185,6 +197,12 @@ def _locked(name: str, wait: bool) -> Iterator[bool]:
             yield False
             return
         yield True
+
+
+def _whole(name: str, value: str) -> Iterator[tuple[str, str]]:
+    """A setting; one that is too long as several, NAME, NAME.2, NAME.3, whose values make up the whole."""
+    for number, start in enumerate(range(0, max(len(value), 1), _LONGEST), 1):
+        yield name if number == 1 else f"{name}.{number}", value[start : start + _LONGEST]
 
 
 def _parts(items: list[Any], size: int) -> Iterator[list[Any]]:

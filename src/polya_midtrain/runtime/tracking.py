@@ -50,7 +50,7 @@ class Run:
         """Log numbers, final ones or those of a step."""
         stamp = _now()
         for name, value in values.items():
-            self._record.metrics.append((_FOREIGN.sub("_", name), float(value), stamp, step or 0))
+            self._record.metrics.append((metric_name(name), float(value), stamp, step or 0))
 
     def curve(self, points: Sequence[Mapping[str, float]]) -> None:
         """Log a curve: each point holds ``step`` and that step's numbers; what is no number is left out."""
@@ -64,7 +64,7 @@ class Run:
         ``name``: the output's place, if ``path`` is where it lies until it is published.
         """
         digest, size = dvc_hash(path)
-        self._record.tags[f"out:{(name or path).as_posix()}"] = f"md5 {digest}, {size} bytes"
+        self._record.tags[f"out:{(name or path).as_posix()}"] = mlflow_store.pointer(digest, size)
 
     @property
     def callbacks(self) -> list[TrainerCallback]:
@@ -116,6 +116,11 @@ def trainer_run(
         yield Run(record, client)
 
 
+def metric_name(name: str) -> str:
+    """A name that MLflow takes."""
+    return _FOREIGN.sub("_", name)
+
+
 def dvc_hash(path: Path) -> tuple[str, int]:
     """DVC's md5 of a file or folder, and its bytes: a folder's is the md5 of the list of its files with ``.dir``."""
     if path.is_file():
@@ -141,7 +146,7 @@ def _record(
         "arm": arm,
         "phase": phase,
         "seed": None if seed is None else str(seed),
-        "git_commit": _commit(),
+        "git_commit": commit(),
         "inputs_hash": inputs_hash,
     }
     blocks = {stage: getattr(params, stage, None), "arm": params.arm(arm) if arm else None}
@@ -213,7 +218,7 @@ def _delivered(record: Record) -> bool:
 
 
 @functools.cache
-def _commit() -> str:
+def commit() -> str:
     """The checked-out commit, or "" outside of a git repository."""
     try:
         found = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=False)

@@ -11,7 +11,7 @@ from polya_midtrain import params as settings
 from polya_midtrain import paths
 from polya_midtrain.errors import UserError
 from polya_midtrain.ledger import schema
-from polya_midtrain.runtime import scratch
+from polya_midtrain.runtime import lock, scratch
 from polya_midtrain.tables import read
 from polya_midtrain.verify import build, compare, expected, runs
 from polya_midtrain.verify.seeds import apart
@@ -44,7 +44,7 @@ def verify(profile: str | None = None) -> int:
         )
     tables = {name: read.read(paths.TABLES / f"{name}.csv") for name in known.tables}
     faults = [
-        f"{path.stem}: {path} is not what {runs.LOCK} says was made; `dvc repro` makes it again"
+        f"{path.stem}: {path} is not what {lock.LOCK} says was made; `dvc repro` makes it again"
         for path in runs.altered(Path())
     ]
     faults += compare.faults(known, tables, params.seeds)

@@ -12,7 +12,7 @@ from pathlib import Path
 from polya_midtrain import params as settings
 from polya_midtrain import paths
 from polya_midtrain.errors import UserError
-from polya_midtrain.runtime import scratch
+from polya_midtrain.runtime import lock, scratch
 from polya_midtrain.runtime.stage import by_stage, read_seconds
 from polya_midtrain.verify import build, runs
 
@@ -44,7 +44,7 @@ def keep(source: Path, name: str) -> Path:
         except FileNotFoundError as error:
             raise UserError(f"{source / path}: missing; run `dvc repro` in {source}") from error
     shutil.copyfile(source / settings.PARAMS_FILE, draft / settings.PARAMS_FILE.name)
-    shutil.copyfile(source / runs.LOCK, draft / "lock.yaml")
+    shutil.copyfile(source / lock.LOCK, draft / "lock.yaml")
     (draft / "RUN.md").write_text(card(run), encoding="utf-8", newline="\n")
     scratch.publish(draft, target)
     return target

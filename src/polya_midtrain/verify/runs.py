@@ -6,7 +6,6 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -14,13 +13,11 @@ from polya_midtrain import params as settings
 from polya_midtrain import paths
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import Params
-from polya_midtrain.runtime import tracking
+from polya_midtrain.runtime import lock, tracking
 from polya_midtrain.tables import read
 from polya_midtrain.tables.row import Row
 from polya_midtrain.verify.expected import FEWEST, fingerprint
 from polya_midtrain.verify.seeds import apart
-
-LOCK = "dvc.lock"
 
 
 @dataclass(frozen=True)
@@ -50,10 +47,10 @@ def load(folder: Path) -> Run:
     params = settings.load(folder / settings.PARAMS_FILE)
     content = yaml.safe_load((folder / settings.PARAMS_FILE).read_text(encoding="utf-8"))
     rest, seeds = apart(content)
-    stages = _stages(folder / LOCK)
+    stages = lock.stages(folder / lock.LOCK)
     changed = altered(folder)
     if changed:
-        raise UserError(f"{changed[0]}: not what {folder / LOCK} says was made; run `dvc repro` in {folder}")
+        raise UserError(f"{changed[0]}: not what {folder / lock.LOCK} says was made; run `dvc repro` in {folder}")
     tables = {path.stem: read.read(path) for path in sorted((folder / paths.TABLES).glob("*.csv"))}
     if not tables:
         raise UserError(f"{folder / paths.TABLES}: no table; run `dvc repro` in {folder}")
@@ -68,7 +65,7 @@ def load(folder: Path) -> Run:
 
 def altered(folder: Path) -> list[Path]:
     """The tables of a run that are not those that its dvc.lock says were made: edited, or of another run."""
-    stages = _stages(folder / LOCK)
+    stages = lock.stages(folder / lock.LOCK)
     found = []
     for path in sorted((folder / paths.TABLES).glob("*.csv")):
         made = {out["path"]: out["md5"] for out in stages.get(f"tables@{path.stem}", {}).get("outs", [])}
@@ -103,11 +100,3 @@ def check(runs: Sequence[Run]) -> None:
                         f"{run.folder}: {name} has {min(shared)}, as in {other.folder}; run one of the two again with "
                         "other seeds (`polya profile NAME --seed-offset N`)"
                     )
-
-
-def _stages(lock: Path) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(lock.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise UserError(f"{lock}: missing; give the folder of a finished run") from error
-    return dict(content["stages"])
