@@ -77,7 +77,7 @@ bench: setup ## Measure against plain loops, side by side, into reports/bench.js
 
 ui: setup ## Look at the runs in a browser (MLflow, on this machine only)
 	@polya sync
-	@MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow ui --workers 1 --host 127.0.0.1 --port $${PORT:-5000} \
+	@MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow ui --workers 1 --host $${UI_HOST:-127.0.0.1} --port $${PORT:-5000} \
 		--backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}"
 
 readme: setup ## Put the committed result table into README.md
