@@ -22,10 +22,10 @@ export HF_HUB_DISABLE_TELEMETRY ?= 1
 export PATH := $(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro plan verify test test-vllm lint bench ui readme clean
+.PHONY: help setup repro plan verify test test-vllm lint bench ui readme docker-check clean
 
 help: ## List these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(INSTALLED) ## Install into .venv (GPU host: CONSTRAINTS=constraints/cuda.txt EXTRAS=dev,cuda)
 
@@ -82,6 +82,9 @@ ui: setup ## Look at the runs in a browser (MLflow, on this machine only)
 
 readme: setup ## Put the committed result table into README.md
 	@polya readme
+
+docker-check: ## Build the image with Docker and buildah, run profile smoke in it, compare with this machine (an hour)
+	@docker/check.sh
 
 clean: ## Remove what runs left outside of DVC: scratch folders and caches (data, models and .venv stay)
 	rm -rf .scratch .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist

@@ -39,6 +39,6 @@ fi
 
 cd "$work"
 # A copy without .git is what a downloaded archive is: DVC has to be told.
-git rev-parse --git-dir >/dev/null 2>&1 || git config -f .dvc/config.local core.no_scm true
+git rev-parse --git-dir >/dev/null 2>&1 || grep -qs no_scm .dvc/config.local || dvc config --local core.no_scm true
 export PYTHONPATH="$work/src"
 exec "$@"

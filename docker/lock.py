@@ -10,7 +10,6 @@ or the sdist of a package that has none.
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import tempfile
@@ -28,7 +27,7 @@ WEIGHTS = "profile-smollm2"
 
 
 def compiled(variant: str, source: str, *options: str) -> dict[str, dict[str, Any]]:
-    """The packages that ``source`` (pyproject.toml, or a file of requirements) needs, by name, as pylock.toml has them."""
+    """The packages that ``source`` (pyproject.toml or requirements) needs, by name, as pylock.toml has them."""
     with tempfile.TemporaryDirectory() as folder:
         lock = Path(folder) / "pylock.toml"
         command = ["uv", "pip", "compile", "--quiet", source, "--format", "pylock.toml", "--output-file", str(lock)]
@@ -47,15 +46,17 @@ def resolved(variant: str, *extras: str) -> dict[str, dict[str, Any]]:
 
 
 def write(name: str, packages: dict[str, dict[str, Any]]) -> None:
+    """Write one lock, and say how much it makes pip download (where a package has several files, the largest one)."""
     lines = ["# Made by docker/lock.py."]
-    for package in sorted(packages):
-        entry = packages[package]
+    size = 0
+    for package, entry in sorted(packages.items()):
         files = entry.get("wheels") or [entry["sdist"]]
+        size += max(file.get("size", 0) for file in files)
         hashes = sorted({file["hashes"]["sha256"] for file in files})
-        lines.append(" \\\n    ".join([f"{package}=={entry['version']}", *(f"--hash=sha256:{value}" for value in hashes)]))
+        parts = [f"{package}=={entry['version']}", *(f"--hash=sha256:{value}" for value in hashes)]
+        lines.append(" \\\n    ".join(parts))
     (CONSTRAINTS / name).write_text("\n".join(lines) + "\n")
-    largest = sum(max(file.get("size", 0) for file in entry.get("wheels") or [entry["sdist"]]) for entry in packages.values())
-    print(f"constraints/{name}: {len(packages)} packages, {largest / 1e9:.2f} GB to download")
+    print(f"constraints/{name}: {len(packages)} packages, {size / 1e9:.2f} GB")
 
 
 def main() -> None:
@@ -70,5 +71,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    os.environ["UV_NO_PROGRESS"] = "1"
     main()

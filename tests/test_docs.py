@@ -72,8 +72,8 @@ def test_links_and_commands_exist(name: str) -> None:
     content = text(name)
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", content):
         assert (ROOT / name).parent.joinpath(target).exists(), target
-    targets = set(re.findall(r"^([a-z]+):.*## ", text("Makefile"), re.MULTILINE))
-    assert set(re.findall(r"(?:`|^    )make ([a-z]+)", content, re.MULTILINE)) <= targets
+    targets = set(re.findall(r"^([a-z-]+):.*## ", text("Makefile"), re.MULTILINE))
+    assert set(re.findall(r"(?:`|^    )make ([a-z-]+)", content, re.MULTILINE)) <= targets
     commands = {command.callback.__name__ for command in cli.app.registered_commands if command.callback}
     assert set(re.findall(r"(?:`|^    |bin/)polya ([a-z]+)", content, re.MULTILINE)) <= commands
 
