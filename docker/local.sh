@@ -8,6 +8,7 @@ start_engine() {
     # Bare of bridge and firewall rules, which such a machine may not allow: containers have the host's network, or none.
     dockerd --iptables=false --ip6tables=false --bridge=none --oom-score-adjust 0 --data-root "$scratch/docker" \
         --exec-root "$scratch/exec" --pidfile "$scratch/docker.pid" -H "$DOCKER_HOST" >"$scratch/dockerd.log" 2>&1 &
+    engine=$!
     for _ in $(seq 60); do
         "$DOCKER" info >/dev/null 2>&1 && return
         sleep 1
@@ -16,9 +17,10 @@ start_engine() {
 }
 
 # What python:3.11-slim-bookworm is, as far as the Dockerfile asks: Debian 12 with Python and no git.
-make_base() { # TAR
+make_base() {
     command -v mmdebstrap >/dev/null || fail "there is no mmdebstrap to make a base image with: apt-get install mmdebstrap"
-    mmdebstrap --quiet --variant=minbase --include=ca-certificates,python3,python3-venv bookworm "$1"
+    BASE_TAR=$scratch/base.tar
+    mmdebstrap --quiet --variant=minbase --include=ca-certificates,python3,python3-venv bookworm "$BASE_TAR"
 }
 
 # pip's own configuration of this machine finds the CPU build of torch; the build sees it as an index on loopback.
