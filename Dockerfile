@@ -35,8 +35,8 @@ RUN --mount=type=cache,target=/var/cache/pip \
     && /venv/bin/pip install -q --no-deps --require-hashes --no-build-isolation --use-pep517 "$@" \
     && touch /venv/.installed
 
-FROM system AS study
-COPY --from=dependencies /venv /venv
+# From the dependencies, not a copy of them: pip's cache and the secrets were mounts, so that nothing is to be left behind.
+FROM dependencies AS study
 # HOME is the one folder of all caches, to be mounted. USER and LOGNAME stand in for the name that an id given by --user
 # lacks. MAKEFLAGS: what `make setup` would install is there. safe.directory: a mounted checkout has an owner of its own.
 # DL3064: GIT_CONFIG_KEY_0 is the name of a setting, no key.
