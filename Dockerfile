@@ -37,13 +37,13 @@ RUN --mount=type=cache,target=/var/cache/pip \
 
 # From the dependencies, not a copy of them: pip's cache and the secrets were mounts, so that nothing is to be left behind.
 FROM dependencies AS study
+RUN touch /venv/.locked
 # HOME is the one folder of all caches, to be mounted. USER and LOGNAME stand in for the name that an id given by --user
-# lacks. MAKEFLAGS: what `make setup` would install is there. safe.directory: a mounted checkout has an owner of its own.
+# lacks. safe.directory: a mounted checkout has an owner of its own.
 # DL3064: GIT_CONFIG_KEY_0 is the name of a setting, no key.
 # hadolint ignore=DL3064
 ENV PATH=/venv/bin:$PATH \
     VENV=/venv \
-    MAKEFLAGS="-o /venv/.installed" \
     HOME=/cache \
     USER=study \
     LOGNAME=study \

@@ -10,7 +10,7 @@ JOBS ?= $(shell env -u OMP_NUM_THREADS nproc 2>/dev/null || echo 1)
 
 BIN := $(abspath $(VENV))/bin
 INSTALLED := $(VENV)/.installed
-CODE := src tests $(wildcard bench)
+CODE := src tests docker $(wildcard bench)
 WEIGHTS := $(wildcard constraints/profile-$(PROFILE).txt)
 
 # One thread a process: the stages and the tests run one process a core. Nothing phones home.
@@ -29,7 +29,8 @@ help: ## List these targets
 
 setup: $(INSTALLED) ## Install into .venv (GPU host: CONSTRAINTS=constraints/cuda.txt EXTRAS=dev,cuda)
 
-$(INSTALLED): pyproject.toml $(CONSTRAINTS)
+# The environment of an image is whole, and no user of it may change it.
+$(INSTALLED): $(if $(wildcard $(VENV)/.locked),,pyproject.toml $(CONSTRAINTS))
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo 'make: $(PYTHON) is older than Python 3.11; name a newer one: make PYTHON=python3.12' >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)

@@ -53,7 +53,16 @@ def test_dependencies_come_before_the_source_and_the_revision_after_it() -> None
     source, revision = (last.index(line) for line in ("COPY . /usr/local/src/polya-midtrain", "ARG REVISION=unknown"))
     assert source < revision
     # Nothing runs once the source is there, so that a change of it is copied and no more.
-    assert not [line for line in last if line.startswith("RUN")]
+    assert not [line for line in last[source:] if line.startswith("RUN")]
+
+
+def test_make_installs_nothing_into_the_environment_of_an_image(tmp_path: Path) -> None:
+    command = ["make", "-n", "setup", f"VENV={tmp_path}"]
+    (tmp_path / ".installed").touch()
+    os.utime(tmp_path / ".installed", (0, 0))  # older than pyproject.toml, as in an image that meets a newer checkout
+    assert "pip install" in subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    (tmp_path / ".locked").touch()
+    assert "pip install" not in subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
 
 
 def test_bases_are_pinned_by_digest_and_compose_has_the_same_one() -> None:
