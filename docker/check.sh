@@ -84,7 +84,7 @@ check_docker() {
     "$DOCKER" image inspect "$IMAGE" --format \
         '{{.Size}} bytes, user {{.Config.User}}, revision {{index .Config.Labels "org.opencontainers.image.revision"}}'
     docker_run "$IMAGE" | head -n 2
-    docker_run "$IMAGE" sh -c 'pip check && ! ls /run/secrets 2>/dev/null'
+    docker_run "$IMAGE" sh -c 'pip check && [ -z "$(ls -A /run/secrets 2>/dev/null)" ]'
 
     say "profile smoke in Docker, as 1000:1000, without a network, into an empty folder"
     mkdir "$scratch/out"
