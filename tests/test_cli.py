@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import signal
 import subprocess
@@ -10,11 +11,13 @@ import textwrap
 from pathlib import Path
 
 import pytest
+import yaml
 
-from polya_midtrain import __version__, cli, stages
+from polya_midtrain import __version__, cli, preflight, stages
 from polya_midtrain.errors import UserError
 from polya_midtrain.pretrained import hub
 from polya_midtrain.runtime import mlflow_store
+from polya_midtrain.world import tokenizer
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -226,12 +229,12 @@ def test_check_asks_the_hub_for_the_models_of_the_settings(
 ) -> None:
     asked: list[tuple[str, str, bool]] = []
 
-    def probe(name: str, revision: str, *, chat: bool) -> None:
+    def describe(name: str, revision: str, folder: Path, *, chat: bool) -> None:
         asked.append((name, revision, chat))
         if name.startswith("Skywork"):
             raise UserError("params.yaml: no")
 
-    monkeypatch.setattr(hub, "probe", probe)
+    monkeypatch.setattr(hub, "describe", describe)
     assert cli.main(["check", "--hub"]) == 0
     assert asked == []  # profile tiny has no model of the hub
     capsys.readouterr()
@@ -245,9 +248,35 @@ def test_check_asks_the_hub_for_the_models_of_the_settings(
         ("Qwen/QwQ-32B", True),
         ("Skywork/Skywork-Reward-V2-Llama-3.1-8B", True),
     ]
-    monkeypatch.setattr(hub, "probe", lambda *found, chat: asked.append((*found, chat)))
+    monkeypatch.setattr(hub, "describe", lambda name, revision, folder, chat: asked.append((name, revision, chat)))
+    monkeypatch.setattr(preflight, "lengths", lambda params, root: None)  # has a test of its own
     assert cli.main(["check", "--hub"]) == 0
     assert asked[-1][::2] == ("sentence-transformers/all-MiniLM-L6-v2", False)
+
+
+def test_check_measures_the_prompts_with_the_hub_s_tokenizers(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def describe(name: str, revision: str, folder: Path, *, chat: bool) -> None:
+        tokenizer.build().save_pretrained(folder)
+        limit = {"meta-llama/Llama-3.2-3B-Instruct": 160, "Qwen/QwQ-32B": 90}[name]
+        (folder / "config.json").write_text(json.dumps({"model_type": "llama", "max_position_embeddings": limit}))
+
+    content = yaml.safe_load(Path("params.yaml").read_text())
+    paper = yaml.safe_load(Path("profiles/paper.yaml").read_text())
+    content |= {"base": paper["base"], "teacher": paper["teacher"]}
+    monkeypatch.setattr(hub, "describe", describe)
+    Path("params.yaml").write_text(yaml.safe_dump(content))
+    assert cli.main(["check", "--hub"]) == 2  # of the teacher's context
+    captured = capsys.readouterr()
+    fits = captured.out.splitlines()[-1]
+    assert fits.startswith("11 question sets: all prompts fit with their answers; question ")
+    assert fits.endswith(" prompt tokens, the most of all")
+    assert captured.err.startswith("polya: params.yaml: questions.mid: question mid/")
+    assert "the context of the teacher (max_position_embeddings) is 90" in captured.err
+    Path("params.yaml").write_text(yaml.safe_dump(content | {"evaluate": content["evaluate"] | {"max_tokens": 150}}))
+    assert cli.main(["check", "--hub"]) == 2
+    assert "with evaluate.max_tokens 150 1" in capsys.readouterr().err
 
 
 def test_sync_says_what_it_posted(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

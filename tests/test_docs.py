@@ -11,9 +11,11 @@ from typing import Any
 
 import pytest
 import yaml
+from pydantic import TypeAdapter
 
 from polya_midtrain import cli
-from polya_midtrain.params import Arm, FileSet, HubBase
+from polya_midtrain.params import Arm, HubBase, Params, QuestionSet
+from polya_midtrain.training import hosts
 from polya_midtrain.world import corpus, families, problems, traces
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -74,8 +76,8 @@ def test_links_and_commands_exist(name: str) -> None:
         assert (ROOT / name).parent.joinpath(target).exists(), target
     targets = set(re.findall(r"^([a-z-]+):.*## ", text("Makefile"), re.MULTILINE))
     assert set(re.findall(r"(?:`|^    )make ([a-z-]+)", content, re.MULTILINE)) <= targets
-    commands = {command.callback.__name__ for command in cli.app.registered_commands if command.callback}
-    assert set(re.findall(r"(?:`|^    |bin/)polya ([a-z]+)", content, re.MULTILINE)) <= commands
+    commands = {entry.name or entry.callback.__name__ for entry in cli.app.registered_commands if entry.callback}
+    assert set(re.findall(r"(?:`|^    |bin/)polya ([a-z-]+)", content, re.MULTILINE)) <= commands
 
 
 def test_the_settings_table_has_the_values_of_profile_tiny() -> None:
@@ -93,12 +95,27 @@ def test_the_examples_of_the_readme_are_valid_settings() -> None:
     blocks = re.findall(r"```yaml\n(.*?)```", text("README.md"), re.DOTALL)
     settings = yaml.safe_load(blocks[0])
     HubBase(**settings["base"])
-    FileSet(**settings["questions"]["rl"])
-    for spec in settings["questions"]["benchmarks"].values():
-        FileSet(**spec)
+    for spec in [settings["questions"]["rl"], *settings["questions"]["benchmarks"].values()]:
+        TypeAdapter(QuestionSet).validate_python(spec)
     for arm in settings["arms"].values():
         Arm(**arm)
     assert len(blocks) == 2
+
+
+def test_every_machine_of_reproduce_fits_profile_paper() -> None:
+    found = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", text("REPRODUCE.md"), re.DOTALL)]
+    machines = [block["machine"] for block in found if "machine" in block]
+    paper = yaml.safe_load(text("profiles/paper.yaml"))
+    gpus = []
+    for machine in machines:
+        params = Params(**paper | {"machine": machine}).machine
+        on_a_cpu = params.model_copy(
+            update={"device": "cpu", "accelerate": params.accelerate and ROOT / params.accelerate}
+        )
+        hosts_in_use = hosts.count(on_a_cpu)
+        gpus.append((hosts_in_use, params.processes))
+        assert params.tensor_parallel * params.data_parallel == params.processes // hosts_in_use
+    assert gpus == [(1, 1), (1, 4), (1, 8), (2, 8)]
 
 
 def test_the_world_page_shows_the_world() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Iterator
@@ -11,7 +12,8 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from polya_midtrain.engine import vllm_engine
+from polya_midtrain.common import policy
+from polya_midtrain.engine import heads, vllm_engine
 from polya_midtrain.engine.build import open_engine
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import Machine
@@ -35,6 +37,31 @@ def test_settings_of_vllm_are_refused_without_it(given: dict[str, int | str]) ->
     with pytest.raises(ValidationError, match="belong to engine vllm; set engine, or remove them"):
         Machine(**given)  # type: ignore[arg-type]
     assert Machine(engine="vllm", **given).model_dump()[next(iter(given))] == next(iter(given.values()))  # type: ignore[arg-type]
+
+
+def test_wider_heads_are_the_same_policy(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    narrow, encoder = policy.load(tiny_checkpoint, "cpu")
+    assert heads.fit(tiny_checkpoint, [8, 32], tmp_path / "wide") == tiny_checkpoint
+    for size, dtype in [(32, torch.float32), (128, torch.float32), (32, torch.bfloat16)]:
+        policy.save(narrow, encoder, tmp_path / "stored", dtype)
+        folder = heads.fit(tmp_path / "stored", [size], tmp_path / "wide")
+        assert policy.stored_dtype(folder) == dtype
+        plain, _ = policy.load(tmp_path / "stored", "cpu")
+        wide, _ = policy.load(folder, "cpu")
+        assert wide.config.head_dim == size
+        ids = torch.arange(100).reshape(2, 50)
+        with torch.inference_mode():
+            assert torch.allclose(wide(input_ids=ids).logits, plain(input_ids=ids).logits, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("change", [{"head_dim": 9}, {"attention_bias": True}, {"model_type": "mistral"}])
+def test_heads_that_cannot_be_made_wider_are_one_line(
+    tiny_checkpoint: Path, tmp_path: Path, change: dict[str, int | str]
+) -> None:
+    config = json.loads((tiny_checkpoint / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | change))
+    with pytest.raises(UserError, match=r"config\.json: vLLM has no attention .* for this model's heads of [89]; "):
+        heads.fit(tmp_path, vllm_engine.CPU_HEADS, tmp_path / "wide")
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from polya_midtrain import params as settings
 from polya_midtrain import studies
@@ -71,7 +72,7 @@ def refusal(path: Path, text: str) -> tuple[int, str]:
             "machine.device: Input should be 'auto', 'cpu' or 'cuda' (got 'gpu')",
         ),
         ("machine", "  workers: ", "  workers: -1", "machine.workers: Input should be greater than or equal to 0"),
-        ("arms", "  n4: ", "  n4: {traces: heuristics, n: 65}", "arms.n4.n: Input should be less than or equal to 64"),
+        ("arms", "  n4: ", "  n4: {traces: heuristics, n: 0}", "arms.n4.n: Input should be greater than or equal to 1"),
         ("arms", "  n4: ", "  n4: {traces: heuristics, m: 2}", "arms.n4.m: no such setting"),
         ("arms", "  b4: ", "  b4: {traces: wrong, n: 4, match: {rows: n1}}", "arms.b4: traces wrong cannot be matched"),
         ("arms", "  b4: ", "  b4: {traces: heuristics, match: {}}", "arms.b4.match: name an arm to match in rows or"),
@@ -253,3 +254,27 @@ def test_flat_names_are_dotted_and_hold_every_value() -> None:
     assert names["questions.benchmarks.long.parts"] == [4]
     assert not any(isinstance(value, dict) for value in names.values())
     assert Params.model_validate_json(params.model_dump_json()) == params
+
+
+@pytest.mark.parametrize(
+    ("benchmark", "means", "words"),
+    [
+        ("mean", "{}", "'mean' is the name of a mean and of a question set; rename one"),
+        ("known", "{known: [triples]}", "'known' is the name of a mean and of a question set; rename one"),
+        ("more", "{mean: [pairs]}", "means names one 'mean', which is that over all benchmarks; rename it"),
+        ("more", "{known: [pairs, odd]}", "means.known names 'odd', which is not in questions.benchmarks; correct it"),
+        ("more", "{known: [pairs, pairs]}", "means.known names a benchmark twice; correct it"),
+    ],
+)
+def test_a_mean_s_name_is_no_benchmark_s_and_its_members_are_there(
+    tmp_path: Path, benchmark: str, means: str, words: str
+) -> None:
+    content = yaml.safe_load((ROOT / "profiles/tiny.yaml").read_text())
+    content["questions"]["benchmarks"][benchmark] = {"source": "world", "parts": [2], "count": 2}
+    content["tables"]["means"] = yaml.safe_load(means)
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump(content))
+    with pytest.raises(UserError) as caught:
+        settings.load(path)
+    assert str(caught.value).startswith(f"{path}:")
+    assert words in str(caught.value)

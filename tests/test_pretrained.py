@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -181,7 +182,7 @@ def test_the_pinned_revision_is_downloaded_and_nothing_else_stays(
         assert found == WHOLE
 
 
-@pytest.mark.parametrize("ask", [hub.chat_model, lambda name, revision, _: hub.probe(name, revision, chat=True)])
+@pytest.mark.parametrize("ask", [hub.chat_model, partial(hub.describe, chat=True)])
 def test_a_model_without_a_chat_template_is_refused_before_its_weights_come(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ask: Callable[[str, str, Path], None]
 ) -> None:
@@ -193,7 +194,7 @@ def test_a_model_without_a_chat_template_is_refused_before_its_weights_come(
     )
     assert len(repository.asked) == 1
     assert not list(tmp_path.glob("*.safetensors"))
-    hub.probe("owner/model", "abc", chat=False)
+    hub.describe("owner/model", "abc", tmp_path, chat=False)
     here(FILES | {"tokenizer_config.json": "{}", "chat_template.jinja": "{{ messages }}"}, monkeypatch)
     ask("owner/model", "abc", tmp_path)
 
@@ -201,7 +202,7 @@ def test_a_model_without_a_chat_template_is_refused_before_its_weights_come(
 def test_a_repository_that_holds_no_model_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     here({"README.md": ""}, monkeypatch)
     with pytest.raises(UserError, match=r"^params.yaml: owner/model@abc has no config.json, so it is no model of"):
-        hub.probe("owner/model", "abc", chat=False)
+        hub.describe("owner/model", "abc", tmp_path, chat=False)
     here({name: text for name, text in FILES.items() if "safetensors" not in name}, monkeypatch)
     with pytest.raises(UserError, match=r"^params.yaml: owner/model@abc has no weights as safetensors; take a model"):
         hub.chat_model("owner/model", "abc", tmp_path)

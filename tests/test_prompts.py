@@ -126,3 +126,13 @@ def test_a_model_without_a_chat_template_is_refused_in_one_line() -> None:
     with pytest.raises(UserError) as caught:
         prompts.encode(plain, prompts.bare("What?", config()))
     assert str(caught.value) == ("models/base: the tokenizer has no chat template; choose an instruction-tuned model")
+
+
+def test_a_kind_of_question_may_have_a_suffix_of_its_own() -> None:
+    settings = config(suffix=" Box it.", suffixes={"code": " Write code."})
+    assert prompts.bare("Q", settings, "code")[-1]["content"] == "Q Write code."
+    assert prompts.bare("Q", settings, "choice") == prompts.bare("Q", settings) == prompts.bare("Q", settings, "maths")
+    contents = [turn["content"] for turn in prompts.messages("Q", "draw", config(suffixes={"code": "!"}), CATALOGUE)]
+    assert not any(content.endswith("!") for content in contents)
+    with pytest.raises(ValueError, match="suffixes"):
+        config(suffixes={"poem": "!"})

@@ -300,3 +300,23 @@ def test_text_is_escaped_for_each_format() -> None:
     assert r"\`n\`" in markdown
     assert r"\caption{50\% \& more. a\_b}" in latex
     assert r"\#1$^{*}$ & \{\}\textasciitilde{}\textasciicircum{}\textbackslash{}$<$$>$\$ \\" in latex
+
+
+def test_a_named_mean_stands_beside_the_mean_over_all(project: Path) -> None:
+    """Of one benchmark it is that benchmark; over all it is the mean; neither changes a row that was there before."""
+    for table in ("main", "midtrain"):
+        plain = built(table)
+        text = Path(f"reports/tables/{table}.md").read_text()
+        means = {"known": ["math500"], "whole": list(reversed(BENCHMARKS))}
+        named = built(table, tables=Tables(ks=KS, resamples=400, seed=5, means=means))
+        assert [row for row in named if row["benchmark"] not in means] == plain
+        for name, twin in (("known", "math500"), ("whole", "mean")):
+            ours = [row | {"benchmark": "", "paper": ""} for row in named if row["benchmark"] == name]
+            twins = [row | {"benchmark": "", "paper": ""} for row in plain if row["benchmark"] == twin]
+            assert ours == [row for row in twins if row["metric"] in ("pass@k", "truncated", "no_answer")]
+            assert ours
+        page = Path(f"reports/tables/{table}.md").read_text()
+        assert "Mean 'known', over 1 of them: math500" in page
+        assert "'known'" not in text
+        lines = [line for line in page.splitlines() if line not in text.splitlines()]
+        assert len(lines) == 2 * (3 + len(ARMS))  # a caption, a header, a rule and the arms

@@ -141,7 +141,9 @@ def plan(
         Path | None, typer.Option("--from", help="The folder of a finished run, to compare with or to learn from.")
     ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, a100, h100 or rtx4090; else the profile's own.")] = None,
-    gpus: Annotated[int, typer.Option(min=1, help="GPUs, each with an arm of its own.")] = 1,
+    gpus: Annotated[
+        int | None, typer.Option(min=1, help="GPUs in all, which arms share; else as many as one arm takes.")
+    ] = None,
     arms: Annotated[bool, typer.Option("--arms", help="A line for every arm.")] = False,
 ) -> None:
     """Say what a run would take, before it is started.
@@ -153,6 +155,20 @@ def plan(
     from polya_midtrain.plan import command
 
     command.show(_profile(profile) if profile else settings.PARAMS_FILE, source, device, gpus, arms)
+
+
+@app.command("dry-run")
+def dry_run(
+    profile: Annotated[str, typer.Argument(help="The name of a file in profiles/, without .yaml.")],
+) -> None:
+    """Walk a profile of the hub's models without the hub.
+
+    Every arm and every stage, on questions from the folder POLYA_DATA, with tiny counts and small random models in
+    place of the hub's, on the CPU, in a copy of the project below .scratch. Exit code 2 if a stage fails.
+    """
+    from polya_midtrain.dryrun import command
+
+    command.dry_run(_profile(profile))
 
 
 @app.command()
@@ -190,25 +206,15 @@ def check(
 
     Every profile and the catalogue of heuristics that it names are read as a stage would read them. Nothing is run.
     With --hub, configuration and tokenizer of every hub model of params.yaml are fetched, so that a wrong revision or
-    a licence that nobody accepted is known before the run.
+    a licence that nobody accepted is known before the run; then the questions are read, and the prompts of all sets
+    are held against the context of a base or teacher of the hub and against the limits of both trainings.
     """
     from polya_midtrain import params as settings
-    from polya_midtrain.common import heuristics
-    from polya_midtrain.pretrained import hub as models
+    from polya_midtrain import preflight
 
-    for path in [settings.PARAMS_FILE, *sorted(PROFILES.glob("*.yaml"))]:
-        params = settings.load(path)
-        catalogue = heuristics.load(params.prompts.catalogue)
-        catalogue.first(params.generate.heuristics)
-        typer.echo(f"{path}: profile {params.profile}, {len(params.arms)} arms, {len(catalogue.heuristics)} heuristics")
-    if not hub:
-        return
-    params = settings.load()
-    talkers = [model for model in (params.base, params.teacher, params.reward) if model.kind == "hub"]
-    embedding = params.diversity.embedding
-    for model in [*talkers, *([embedding] if embedding.kind == "hub" else [])]:
-        models.probe(model.id, model.revision, chat=model in talkers)
-        typer.echo(f"{model.id}@{model.revision}: the hub has it, and it can be read")
+    preflight.files([settings.PARAMS_FILE, *sorted(PROFILES.glob("*.yaml"))])
+    if hub:
+        preflight.hub(settings.load())
 
 
 @app.command()
@@ -248,6 +254,33 @@ def sync() -> None:
     posted = mlflow_store.post_pending(wait=True)
     left = len(list(mlflow_store.OUTBOX.glob("*.json")))
     typer.echo(f"{posted} runs posted" + (f", {left} still wait" if left else ""))
+
+
+@app.command()
+def join(
+    rank: Annotated[int, typer.Argument(min=1, help="Which host this one is; the one that runs the stages is 0.")],
+) -> None:
+    """Take part in the trainings of another host.
+
+    Both have the same project folder, on a shared file system, and machine.accelerate in params.yaml names a file with
+    several hosts. This host runs no stages and ends with Ctrl-C.
+    """
+    from polya_midtrain.training import join as joined
+
+    joined.join(rank, typer.echo)
+
+
+@app.command()
+def share() -> None:
+    """Put finished stages into DVC's run cache, and on its remote.
+
+    Their small results too, which `dvc push` leaves out. `dvc repro --pull` on another host runs none of them again.
+    """
+    from polya_midtrain.runtime import share as shared
+
+    finished, pushed = shared.share()
+    where = "" if pushed is None else f", {pushed} new files on the remote"
+    typer.echo(f"{finished} finished stages in the run cache{where}")
 
 
 def _profile(name: str) -> Path:

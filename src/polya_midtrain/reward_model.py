@@ -35,6 +35,12 @@ class RewardModel:
 
     def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, batch: int) -> None:
         self.model, self.tokenizer, self.batch = model, tokenizer, batch
+        if model.config.pad_token_id is None:
+            # As Llama's. The score is read at the last token that is not padding: a token that may end a conversation
+            # must not become padding, the one that begins it may.
+            first = tokenizer.bos_token_id
+            model.config.pad_token_id = tokenizer.pad_token_id if first is None else first
+        tokenizer.pad_token_id = model.config.pad_token_id
 
     @classmethod
     def load(cls, checkpoint: Path, machine: Machine, batch: int) -> RewardModel:

@@ -31,6 +31,7 @@ from polya_midtrain.stages import (
     midtrain,
     modes,
     page,
+    prompts,
     questions,
     reward,
     rl,
@@ -149,7 +150,7 @@ def study(project: Path, tracking_uri: str, seen: dict[str, tuple[set[str], set[
     watched(questions.run)
     for name in (paths.MID, paths.RL_QUESTIONS, *(paths.BENCHMARKS / f"{name}.parquet" for name in ("pairs", "odd"))):
         relabel(project / name)
-    for stage in (reward, generate, distil, verify, score, select):
+    for stage in (prompts, reward, generate, distil, verify, score, select):
         watched(stage.run)
     for arm in ARMS:
         for stage in (midtrain, rl, evaluate, modes):

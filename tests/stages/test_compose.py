@@ -88,7 +88,7 @@ def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[tuple[str, 
             problem = problems.parse(question.question)
             for plans in (["forward", "reduce", "forward"], ["forward"] * 3, ["forward", "reduce", "restate"]):
                 text = traces.write(problem, plans)
-                trained.append(TrainingRow(question.id, plans[0], question.question, text, 9, 0.0))
+                trained.append(TrainingRow(question.id, plans[0], question.question, text, 9, 0.0, "maths"))
         write_records(paths.TRAIN / f"{arm}.parquet", TrainingRow, trained)
     completions = read_records(paths.COMPLETIONS / "vanilla.parquet", Graded)
     verified = [replace(row, heuristic=PLANS[row.sample % 4]) for row in completions if "/two/" in row.question_id]

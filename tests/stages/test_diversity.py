@@ -56,7 +56,7 @@ def training_sets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rng = random.Random(1)
     for arm in ARMS:
         rows = [
-            TrainingRow(f"q{number}", "", "", traces.write(problems.sample(rng, 1), [plan]), 12, 0.0)
+            TrainingRow(f"q{number}", "", "", traces.write(problems.sample(rng, 1), [plan]), 12, 0.0, "maths")
             for number in range(QUESTIONS)
             for plan in PLANS.get(arm, [])
         ]
@@ -120,7 +120,7 @@ def test_a_run_is_repeatable_and_another_seed_draws_other_traces() -> None:
 
 @pytest.mark.usefixtures("training_sets")
 def test_sets_without_a_common_question_are_not_compared() -> None:
-    rows = [TrainingRow("other", "", "", " jar forward 1+1=2", 5, 0.0)] * 3
+    rows = [TrainingRow("other", "", "", " jar forward 1+1=2", 5, 0.0, "maths")] * 3
     write_records(paths.TRAIN / "distil.parquet", TrainingRow, rows)
     pair = made()["pairs"][0]
     assert (pair["whole"], pair["halves"], pair["questions"]) == ([], [], [])

@@ -59,11 +59,6 @@ def test_a_missing_input_is_named_with_the_way_to_make_it(
     assert one_line(run, again).startswith(f"{missing}: missing; run `dvc repro`")
 
 
-def test_a_question_above_the_prompt_budget_is_refused_before_training(again: Params) -> None:
-    tight = again.model_copy(update={"rl": again.rl.model_copy(update={"max_prompt_tokens": 3})})
-    assert "prompt tokens, rl.max_prompt_tokens is 3; raise it" in one_line(rl.run, tight, "n2")
-
-
 def test_a_reward_model_without_pairs_is_refused(again: Params, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(adherence.LABELLERS, "world", lambda trace: frozenset())  # no trace follows anything
     message = one_line(reward.run, again)

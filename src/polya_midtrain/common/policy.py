@@ -25,6 +25,17 @@ def device_of(wanted: str) -> str:
     return "cuda" if wanted != "cpu" and available else "cpu"
 
 
+def need_gpus(wanted: int, why: str) -> None:
+    """Refuse a host with fewer than ``wanted`` GPUs, in one line. Asking for their number opens none of them."""
+    import torch
+
+    found = torch.cuda.device_count()
+    if found < wanted:
+        raise UserError(
+            f"params.yaml: machine asks for {wanted} GPUs ({why}) and torch sees {found}; lower what it asks for"
+        )
+
+
 def quiet() -> None:
     """One thread, no hub traffic, no library progress bars: called before models are loaded in a stage."""
     import torch
@@ -41,10 +52,18 @@ def load(path: Path, device: str, auto_class: str = "AutoModelForCausalLM", **kw
     import torch
     import transformers
 
-    check(path)
+    tokenizer = load_tokenizer(path)
     model = getattr(transformers, auto_class).from_pretrained(path, dtype=torch.float32, **kwargs).to(device)
-    tokenizer = transformers.AutoTokenizer.from_pretrained(path)
     return model.eval(), tokenizer
+
+
+def load_tokenizer(path: Path) -> PreTrainedTokenizerBase:
+    """The tokenizer of a checkpoint folder alone."""
+    import transformers
+
+    check(path)
+    found: PreTrainedTokenizerBase = transformers.AutoTokenizer.from_pretrained(path)
+    return found
 
 
 def check(path: Path) -> None:

@@ -16,8 +16,10 @@ Message = dict[str, str]
 DATE = "26 Jul 2024"  # what Llama's templates name where no clock is there
 
 
-def messages(question: str, heuristic: str, settings: Prompts, catalogue: Catalogue) -> list[Message]:
-    """The conversation that asks ``question`` under a heuristic's id ("" for none).
+def messages(
+    question: str, heuristic: str, settings: Prompts, catalogue: Catalogue, kind: str = "maths"
+) -> list[Message]:
+    """The conversation that asks a question of a ``kind`` (`records.Question`) under a heuristic's id ("" for none).
 
     A heuristic adds its instruction to every user turn and ``settings.shots`` worked examples of its own; a bare
     question gets ``settings.plain_shots`` of the catalogue's plain ones.
@@ -27,18 +29,19 @@ def messages(question: str, heuristic: str, settings: Prompts, catalogue: Catalo
         lead, exemplars = entry.instruction + "\n", entry.exemplars[: settings.shots]
     else:
         lead, exemplars = "", catalogue.plain[: settings.plain_shots]
+    suffix = settings.ending(kind)
     turns: list[Message] = [{"role": "system", "content": settings.system}] if settings.system else []
     for exemplar in exemplars:
-        turns.append({"role": "user", "content": lead + exemplar.question + settings.suffix})
+        turns.append({"role": "user", "content": lead + exemplar.question + suffix})
         turns.append({"role": "assistant", "content": exemplar.response})
-    turns.append({"role": "user", "content": lead + question + settings.suffix})
+    turns.append({"role": "user", "content": lead + question + suffix})
     return turns
 
 
-def bare(question: str, settings: Prompts) -> list[Message]:
+def bare(question: str, settings: Prompts, kind: str = "maths") -> list[Message]:
     """The conversation of mid-training, RL and evaluation: the question alone, no examples, no heuristic."""
     turns: list[Message] = [{"role": "system", "content": settings.system}] if settings.system else []
-    return [*turns, {"role": "user", "content": question + settings.suffix}]
+    return [*turns, {"role": "user", "content": question + settings.ending(kind)}]
 
 
 def encode(tokenizer: PreTrainedTokenizerBase, turns: list[Message]) -> list[int]:

@@ -59,7 +59,7 @@ class Scored(Graded):
 
 @dataclass(frozen=True, slots=True)
 class TrainingRow:
-    """One supervised example: the plain question and the response to learn, with its origin."""
+    """One supervised example: the plain question, its kind, and the response to learn, with its origin."""
 
     question_id: str
     heuristic: str
@@ -67,6 +67,7 @@ class TrainingRow:
     response: str
     tokens: int
     score: float
+    kind: str
 
 
 R = TypeVar("R")

@@ -52,9 +52,9 @@ def sample(
 
         def ids(question: Question) -> list[int]:
             if job.bare or catalogue is None:
-                turns = prompts.bare(question.question, params.prompts)
+                turns = prompts.bare(question.question, params.prompts, question.kind)
             else:
-                turns = prompts.messages(question.question, job.heuristic, params.prompts, catalogue)
+                turns = prompts.messages(question.question, job.heuristic, params.prompts, catalogue, question.kind)
             return prompts.encode(engine.tokenizer, turns)
 
         outputs = engine.generate(

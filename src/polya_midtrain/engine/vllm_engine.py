@@ -10,13 +10,18 @@ thousands come out differently (vllm issue 27433): there a seed fixes the random
 from __future__ import annotations
 
 import os
+import signal
+import sys
 from collections.abc import Callable, Sequence
 from functools import cache
+from multiprocessing.util import Finalize
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from polya_midtrain.common import policy
 from polya_midtrain.common.seeding import derive
+from polya_midtrain.engine import heads
 from polya_midtrain.engine.contract import Output, SamplingParams
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import Machine
@@ -27,6 +32,10 @@ if TYPE_CHECKING:
 
 # Prompts of one call to vLLM, between two reports of progress: enough to keep every place of the batch taken.
 WAVE = 1024
+# Seconds that vLLM's processes get to end, before they are killed; its own 5 are too few to see a worker end.
+PATIENCE = 60.0
+# What vLLM's attention has kernels for on a CPU (vllm 0.32, CPUAttentionBackend.get_supported_head_sizes).
+CPU_HEADS = (32, 64, 80, 96, 112, 128, 160, 192, 224, 256, 512)
 
 
 class VllmEngine:
@@ -61,8 +70,11 @@ class VllmEngine:
         return [done[tuple(prompt)] for prompt in prompts]
 
     def close(self) -> None:
-        """Free the device. vLLM's core is a process of its own, which would keep its memory."""
-        self._model.llm_engine.engine_core.shutdown()
+        """Free the device: see vLLM's core and workers end, processes of their own that would keep its memory.
+
+        The class ``LLM`` has nothing of the kind (vllm pull request 36283 proposed it); this is what it proposed.
+        """
+        self._model.llm_engine.engine_core.shutdown(timeout=PATIENCE)
 
     def _request(self, prompt: tuple[int, ...], sampling: SamplingParams) -> Any:
         import vllm
@@ -88,7 +100,7 @@ class VllmEngine:
 
 
 def open_vllm(checkpoint: Path, machine: Machine, rows: int) -> VllmEngine:
-    """The engine on a checkpoint folder, ``rows`` sequences side by side."""
+    """The engine on a checkpoint folder, ``rows`` sequences side by side, in the number format it is stored in."""
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
     take_gpus(machine.device, machine.tensor_parallel, machine.data_parallel)
@@ -99,18 +111,34 @@ def open_vllm(checkpoint: Path, machine: Machine, rows: int) -> VllmEngine:
             "params.yaml: machine.engine is vllm, which is not installed; `make setup` with the constraints and extras "
             "of a GPU host (see `make help`), or set it to transformers"
         ) from error
-    return VllmEngine(
-        vllm.LLM(
-            model=str(checkpoint),
+    cpu = policy.device_of(machine.device) == "cpu"
+    if cpu:
+        # Nothing is compiled: that needs no compiler, and starts in half the time. Threads go where there is room; vLLM
+        # would bind those of every copy of a model to the same cores.
+        os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")
+        os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
+    # vLLM's processes outlive one that does not close them, and keep the GPU's memory (vllm issue 55510). So this one
+    # closes them whenever it ends, also when it is terminated; only if it is killed they have to be ended by hand.
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    with TemporaryDirectory() as scratch:  # read into memory below
+        folder = heads.fit(checkpoint, CPU_HEADS, Path(scratch)) if cpu else checkpoint
+        model = vllm.LLM(
+            model=str(folder),
+            dtype=policy.stored_dtype(folder),  # vLLM would make bfloat16 of float32
             seed=0,  # every request brings its own
+            enforce_eager=cpu,
             enable_prefix_caching=True,
             tensor_parallel_size=machine.tensor_parallel,
             gpu_memory_utilization=machine.gpu_memory,
             max_num_seqs=rows,
             logprobs_mode="processed_logprobs",
             disable_log_stats=True,
+            use_tqdm_on_load=False,
         )
-    )
+    engine = VllmEngine(model)
+    Finalize(None, engine.close, exitpriority=1)  # not atexit: a worker process ends by os._exit
+    return engine
 
 
 @cache
@@ -123,12 +151,8 @@ def take_gpus(device: str, size: int, copies: int) -> None:
         return
     import torch
 
+    policy.need_gpus(size * copies, f"tensor_parallel {size} x data_parallel {copies}")
     found = torch.cuda.device_count()
-    if found < size * copies:
-        raise UserError(
-            f"params.yaml: machine asks for {size * copies} GPUs (tensor_parallel {size} x data_parallel {copies}) and "
-            f"torch sees {found}; lower one of the two"
-        )
     visible = (os.environ.get("CUDA_VISIBLE_DEVICES") or ",".join(map(str, range(found)))).split(",")
     first = workers.rank() * size
     os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(visible[first : first + size])

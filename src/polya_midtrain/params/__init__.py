@@ -37,7 +37,16 @@ from polya_midtrain.params.models import (
     WorldBase,
     WorldTeacher,
 )
-from polya_midtrain.params.questions import EasySet, FileSet, Questions, QuestionSet, WorldSet
+from polya_midtrain.params.questions import (
+    EasySet,
+    FileSet,
+    HubSet,
+    OwnFile,
+    Questions,
+    QuestionSet,
+    ReadSet,
+    WorldSet,
+)
 from polya_midtrain.runtime import yamlfile
 
 __all__ = [
@@ -56,15 +65,18 @@ __all__ = [
     "Generate",
     "HubBase",
     "HubEmbedding",
+    "HubSet",
     "Machine",
     "Match",
     "Midtrain",
     "Modes",
+    "OwnFile",
     "PackageBase",
     "Params",
     "Prompts",
     "QuestionSet",
     "Questions",
+    "ReadSet",
     "Reward",
     "RewardHub",
     "RewardTraining",
@@ -166,6 +178,14 @@ class Params(Block):
             )
         return block
 
+    @field_validator("reward")
+    @classmethod
+    def _asked(cls, reward: Reward, info: ValidationInfo) -> Reward:
+        questions = info.data.get("questions")
+        if questions is not None and reward.kind == "train" and questions.reward is None:
+            raise ValueError("a reward model that is trained needs questions of its own; add questions.reward")
+        return reward
+
     @field_validator("generate")
     @classmethod
     def _enough_heuristics(cls, generate: Generate, info: ValidationInfo) -> Generate:
@@ -185,6 +205,24 @@ class Params(Block):
                 f"tables.ks holds k={max(tables.ks)} but evaluate.samples is {evaluate.samples}; "
                 "pass@k needs more samples than k: lower k or raise evaluate.samples"
             )
+        return tables
+
+    @field_validator("tables")
+    @classmethod
+    def _named_means(cls, tables: Tables, info: ValidationInfo) -> Tables:
+        """A mean stands among the benchmarks in a table, under a name that must be no benchmark's."""
+        if (questions := info.data.get("questions")) is None:
+            return tables
+        for name in ("mean", *tables.means):
+            if name in questions.benchmarks or name in questions.transfer:
+                raise ValueError(f"{name!r} is the name of a mean and of a question set; rename one")
+        if "mean" in tables.means:
+            raise ValueError("means names one 'mean', which is that over all benchmarks; rename it")
+        for name, members in tables.means.items():
+            strange = [member for member in members if member not in questions.benchmarks]
+            if strange or len(set(members)) < len(members):
+                what = f"{strange[0]!r}, which is not in questions.benchmarks" if strange else "a benchmark twice"
+                raise ValueError(f"means.{name} names {what}; correct it")
         return tables
 
     def arm(self, name: str) -> Arm:

@@ -94,9 +94,13 @@ class Modes(Block):
 
 
 class Tables(Block):
-    """Stage tables. ``ks``: the k of pass@k, all below ``evaluate.samples``; ``resamples``: bootstrap draws."""
+    """Stage tables. ``ks``: the k of pass@k, all below ``evaluate.samples``; ``resamples``: bootstrap draws.
+
+    ``means``: by name some benchmarks whose mean tables main and midtrain show beside that over all of them.
+    """
 
     ks: list[Annotated[int, Field(ge=1)]] = Field(min_length=1)
     resamples: int = Field(ge=100)
     confidence: float = Field(0.95, gt=0.5, lt=1)
+    means: dict[str, Annotated[list[str], Field(min_length=1)]] = Field(default_factory=dict)
     seed: int

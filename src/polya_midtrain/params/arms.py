@@ -40,7 +40,7 @@ class Arm(Block):
     """
 
     traces: Traces
-    n: int = Field(1, ge=1, le=64)
+    n: int = Field(1, ge=1)
     match: Match | None = None
 
     @model_validator(mode="after")

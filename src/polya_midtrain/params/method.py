@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -18,7 +18,7 @@ class Machine(Block):
     and taking the share ``gpu_memory`` of their memory. RL's rollouts then come from vLLM too: from a ``server`` (the
     address of a running `vllm serve`), or beside the trainer, taking the share ``rollout_memory``.
     A training is spread over ``processes``, one a GPU, by `accelerate launch`; its configuration file ``accelerate``
-    may add FSDP, ZeRO or further hosts.
+    (one of machines/, or another) may add FSDP or further hosts, whose processes are counted too.
     """
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -42,13 +42,21 @@ class Machine(Block):
 
 
 class Prompts(Block):
-    """How a question becomes a prompt: a system line, worked examples, the question and a suffix."""
+    """How a question becomes a prompt: a system line, worked examples, the question and a suffix.
+
+    ``suffixes``: another suffix for a kind of questions (`records.Question`), as programs are not asked for a box.
+    """
 
     catalogue: Path
     system: str = ""
     suffix: str = ""
+    suffixes: dict[Annotated[str, Field(pattern="^(maths|code|choice)$")], str] = Field(default_factory=dict)
     shots: int = Field(0, ge=0)
     plain_shots: int = Field(0, ge=0)
+
+    def ending(self, kind: str) -> str:
+        """What stands behind a question of a kind."""
+        return self.suffixes.get(kind, self.suffix)
 
 
 class Generate(Sampling):
@@ -56,7 +64,7 @@ class Generate(Sampling):
     ``unprompted`` per question without one (STaR)."""
 
     seed: int
-    heuristics: int = Field(ge=1, le=64)
+    heuristics: int = Field(ge=1)
     unprompted: int = Field(ge=1)
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from polya_midtrain.params.block import Block
+from polya_midtrain.params.models import Commit
 
 
 class WorldSet(Block):
@@ -39,11 +42,16 @@ class EasySet(Block):
     count: int = Field(ge=1)
 
 
-class FileSet(Block):
-    """Questions of a public data set, from the hub or from the folder that POLYA_DATA names.
+class Slice(Block):
+    """``start`` and ``limit`` cut a slice after filtering and shuffling by ``questions.seed``."""
 
-    ``start`` and ``limit`` cut a slice after filtering and shuffling by ``questions.seed``.
-    """
+    start: int = Field(0, ge=0)
+    limit: int | None = Field(None, ge=1)
+    max_chars: int | None = Field(None, ge=1)
+
+
+class FileSet(Slice):
+    """Questions of a public data set, from the hub or from the folder that POLYA_DATA names."""
 
     source: Literal[
         "gsm8k",
@@ -61,12 +69,66 @@ class FileSet(Block):
         "musr_team",
     ]
     split: Literal["train", "test"] = "test"
-    start: int = Field(0, ge=0)
-    limit: int | None = Field(None, ge=1)
-    max_chars: int | None = Field(None, ge=1)
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """What its rows are shuffled by."""
+        return self.source, self.split
 
 
-QuestionSet = Annotated[WorldSet | EasySet | FileSet, Field(discriminator="source")]
+def _digest(sha256: str) -> str:
+    if not re.fullmatch(r"[0-9a-f]{64}", sha256):
+        raise ValueError("give the file's sha256, 64 hexadecimal digits: `sha256sum FILE` prints it")
+    return sha256
+
+
+class OwnFile(Slice):
+    """Questions of a file of one's own, from the project's root: .jsonl, .jsonl.gz, .csv or .parquet.
+
+    ``question`` and ``answer`` name its fields; answers are graded as mathematics. DVC reads settings and not this
+    file, so its ``sha256`` stands here: another file is another setting, and an edited one is refused.
+    """
+
+    source: Literal["file"]
+    path: Path
+    sha256: Annotated[str, AfterValidator(_digest)]
+    question: str = "question"
+    answer: str = "answer"
+
+    @model_validator(mode="after")
+    def _readable(self) -> OwnFile:
+        if self.path.suffix not in (".jsonl", ".gz", ".csv", ".parquet"):
+            raise ValueError(f"{self.path} is no .jsonl, .jsonl.gz, .csv or .parquet file; convert it")
+        return self
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """What its rows are shuffled by."""
+        return self.source, self.path.as_posix()
+
+
+class HubSet(Slice):
+    """Questions of any data set of the hub, at a pinned revision; ``question`` and ``answer`` name its fields.
+
+    Answers are graded as mathematics.
+    """
+
+    source: Literal["hub"]
+    id: str = Field(min_length=1)
+    revision: Commit
+    config: str | None = None
+    split: str = "test"
+    question: str = "question"
+    answer: str = "answer"
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """What its rows are shuffled by."""
+        return self.id, self.split
+
+
+ReadSet = FileSet | OwnFile | HubSet
+QuestionSet = Annotated[WorldSet | EasySet | FileSet | OwnFile | HubSet, Field(discriminator="source")]
 
 
 class Questions(Block):
@@ -74,7 +136,7 @@ class Questions(Block):
 
     seed: int
     mid: QuestionSet  # questions that the base answers for mid-training
-    reward: QuestionSet  # questions whose traces train the reward model
+    reward: QuestionSet | None = None  # questions whose traces train the reward model; a published one needs none
     rl: QuestionSet
     benchmarks: dict[str, QuestionSet] = Field(min_length=1)
     transfer: dict[str, QuestionSet] = Field(min_length=1)  # out of domain: evaluated alike, in a table of their own

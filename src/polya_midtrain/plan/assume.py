@@ -61,7 +61,7 @@ class Assumptions:
       ``reward``: those of the reward model; ``bare``: every set as trained policies answer it;
     - ``document``: tokens of a text that the embedded base is trained on;
     - ``sets``: the training set of each arm; ``scored``: responses that the reward model reads;
-    - ``catalogue``: its heuristics; ``judged``: tokens of an endpoint's instructions, with every chain that it judges;
+    - ``judged``: tokens of an endpoint's instructions, with every chain that it judges;
     - ``sources``: in words, where all this comes from.
     """
 
@@ -74,7 +74,6 @@ class Assumptions:
     document: float
     sets: Mapping[str, TrainingSet]
     scored: float
-    catalogue: int
     judged: float
     sources: tuple[str, ...]
 
@@ -84,7 +83,7 @@ def specs(params: Params) -> dict[str, QuestionSet]:
     questions = params.questions
     return {
         "mid": questions.mid,
-        "reward": questions.reward,
+        **({"reward": questions.reward} if questions.reward else {}),
         "rl": questions.rl,
         **{f"benchmarks/{name}": spec for name, spec in questions.benchmarks.items()},
         **{f"transfer/{name}": spec for name, spec in questions.transfer.items()},

@@ -8,9 +8,10 @@ from types import MappingProxyType
 
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import Params
-from polya_midtrain.plan import devices, needs, work
+from polya_midtrain.plan import devices, layout, needs, work
 from polya_midtrain.plan.assume import Assumptions, assumptions
 from polya_midtrain.plan.devices import Device
+from polya_midtrain.plan.layout import Layout
 from polya_midtrain.plan.measured import Measured
 from polya_midtrain.plan.needs import Disk, Memory
 from polya_midtrain.plan.sizes import Model, models
@@ -34,7 +35,7 @@ NONE = Corrections()
 @dataclass(frozen=True)
 class Plan:
     """A run before it is run. ``seconds``: inside of each stage and arm; ``side_by_side``: tasks of a stage at a time;
-    ``lanes``: arms at a time."""
+    ``lanes``: arms at a time, each on the GPUs of the ``layout``."""
 
     params: Params
     assumed: Assumptions
@@ -42,6 +43,7 @@ class Plan:
     device: Device
     side_by_side: int
     lanes: int
+    layout: Layout
     works: list[Work]
     seconds: Mapping[Place, float]
     disk: Disk
@@ -85,8 +87,15 @@ class Plan:
         return found
 
 
-def plan(params: Params, device: Device, gpus: int = 1, corrections: Corrections = NONE) -> Plan:
-    """The plan of ``params`` on a device; on a CPU all of this machine's cores, elsewhere one GPU an arm."""
+def plan(params: Params, device: Device, gpus: int | None = None, corrections: Corrections = NONE) -> Plan:
+    """The plan of ``params`` on a device; on a CPU all of this machine's cores, elsewhere ``gpus`` GPUs, which arms
+    share (None: as many as one arm takes). Raises `UserError` where they are fewer than that."""
+    here = layout.of(params.machine, device.kind)
+    if gpus is not None and gpus < here.gpus:
+        raise UserError(
+            f"params.yaml: machine asks for {here.gpus} GPUs (tensor_parallel x data_parallel, and processes), and the "
+            f"plan is for {gpus}; raise --gpus, or lower what it asks for"
+        )
     assumed, sizes = assumptions(params), models(params)
     side_by_side = (params.machine.workers or devices.cores()) if device.kind == "cpu" else 1
     found = [
@@ -97,7 +106,7 @@ def plan(params: Params, device: Device, gpus: int = 1, corrections: Corrections
     for one in found:
         place = (one.stage, one.arm)
         # An endpoint answers elsewhere: its work is counted, and takes no device of ours.
-        busy = 0.0 if one.model == "judge" else devices.seconds(one.load, sizes[one.model], device, side_by_side)
+        busy = 0.0 if one.model == "judge" else devices.seconds(one.load, sizes[one.model], device, side_by_side, here)
         seconds[place] = seconds.get(place, devices.inside(one.stage)) + busy
     factors = corrections.seconds
     return Plan(
@@ -106,11 +115,12 @@ def plan(params: Params, device: Device, gpus: int = 1, corrections: Corrections
         sizes,
         device,
         side_by_side,
-        gpus,
+        (gpus or here.gpus) // here.gpus,
+        here,
         found,
         {place: value * factors.get(place[0], 1.0) for place, value in seconds.items()},
         needs.disk(params, found, sizes, side_by_side),
-        needs.memory(params, assumed, sizes, device, side_by_side),
+        needs.memory(params, assumed, sizes, device, side_by_side, here),
     )
 
 

@@ -13,7 +13,7 @@ from polya_midtrain.plan.devices import DEVICES, Device
 from polya_midtrain.plan.measured import Measured
 
 
-def show(path: Path, source: Path | None, name: str | None, gpus: int, arms: bool) -> None:
+def show(path: Path, source: Path | None, name: str | None, gpus: int | None, arms: bool) -> None:
     """Print the plan of the settings in ``path``; raises `UserError` after it where the run cannot go to its end here.
 
     ``source``: the folder of a finished run. One of the same settings is set beside the plan, one of others corrects
@@ -27,7 +27,7 @@ def show(path: Path, source: Path | None, name: str | None, gpus: int, arms: boo
     plan = build.plan(params, device, gpus, corrected or build.NONE)
     longer = build.Corrections(corrected.tokens) if corrected else build.NONE
     others = [
-        build.plan(params, other, gpus if other.kind == "cuda" else 1, longer)
+        build.plan(params, other, gpus if other.kind == "cuda" else None, longer)
         for other in DEVICES.values()
         if other is not device
     ]
@@ -37,12 +37,12 @@ def show(path: Path, source: Path | None, name: str | None, gpus: int, arms: boo
         raise UserError(f"{path}: {'; and '.join(faults)}")
 
 
-def chosen(name: str | None, params: Params, gpus: int) -> Device:
+def chosen(name: str | None, params: Params, gpus: int | None) -> Device:
     """The named device; without a name a CPU where the settings ask for one, else an H100."""
     if name is not None and name not in DEVICES:
         raise UserError(f"no device {name!r} is known; name one of {', '.join(DEVICES)}, or add it to plan/devices.py")
     device = DEVICES[name or ("cpu" if params.machine.device == "cpu" else "h100")]
-    if gpus > 1 and device.kind == "cpu":
+    if gpus and device.kind == "cpu":
         raise UserError(f"--gpus {gpus} is for GPUs, and the plan is for a CPU; name one with --device")
     return device
 

@@ -11,8 +11,11 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-from polya_midtrain.plan.sizes import Model
+from polya_midtrain.plan.layout import Layout
+from polya_midtrain.plan.sizes import HALF, Model
 from polya_midtrain.plan.work import Load
+
+ALONE = Layout()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,8 @@ def _gpu(
     )
 
 
-# Training is bfloat16 with dense tensor cores; sampling is float32 (see `sizes.WEIGHT`), so without them.
+# Training is bfloat16 with dense tensor cores, and so is sampling by vLLM; the package's own engine samples, and every
+# reading of a text is, in float32 (see `sizes.WEIGHT`), so without them.
 DEVICES = MappingProxyType(
     {
         "cpu": Device(
@@ -133,6 +137,8 @@ INSIDE = MappingProxyType(
         "modes": 1.0,
     }
 )
+STREAMED_LAYER = 4e-5  # seconds of a step per layer under vLLM, whose kernels are launched as one graph
+JOINT = 0.85  # of their rates together: what GPUs keep that share a model or a training, for they talk
 INSIDE_OTHERS = 1.5
 BETWEEN = 2.0  # seconds between two stages: DVC, and the start of a process
 CHECKPOINT_RATE = 1e9  # bytes/s read or written
@@ -152,25 +158,40 @@ def host_memory() -> float:
     return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
 
 
-def seconds(load: Load, model: Model, device: Device, side_by_side: int) -> float:
+def seconds(load: Load, model: Model, device: Device, side_by_side: int, layout: Layout = ALONE) -> float:
     """Wall seconds inside of a stage, without what `INSIDE` holds: ``side_by_side`` of the load's tasks run at a time.
 
-    Tasks are taken as equal; the last round may be partly idle.
+    Tasks are taken as equal; the last round may be partly idle. On GPUs the ``layout`` says how many share a model or a
+    training; it then also says how many tasks vLLM works on at a time.
     """
-    sampling = device.sampling_peak * device.sampling_share * model.hidden / (model.hidden + device.sampling_half)
+    cuda = device.kind == "cuda"
+    together = _joint(load.processes) if cuda else 1.0  # GPUs of a training
+    streamed = cuda and load.streamed
+    wide = _joint(layout.wide) if streamed and not load.processes else 1.0  # GPUs of an answering model
+    if streamed and not load.processes:
+        side_by_side = layout.copies
+    reading = device.sampling_peak * device.sampling_share * model.hidden / (model.hidden + device.sampling_half)
+    sampling = reading * (device.training_peak / device.sampling_peak if streamed else 1.0) * wide * together
     training = device.training_peak * device.training_share * model.hidden / (model.hidden + device.training_half)
     stream = device.bandwidth * device.stream_share
+    layer, small = (STREAMED_LAYER, HALF) if streamed else (device.layer_step, 1.0)
     forward = 2.0 * model.parameters
     busy = (
-        forward * (load.prefilled + load.completion_tokens + load.scored_tokens) / sampling
-        + load.decode_steps * (model.layers * device.layer_step + model.weights / stream)
-        + load.looked_back * model.key_values / stream
-        + 3.0 * forward * load.trained_tokens / training
+        forward * (load.prefilled + load.completion_tokens) / sampling
+        + forward * load.scored_tokens / reading
+        + load.decode_steps * (model.layers * layer + small * model.weights / (stream * wide))
+        + load.looked_back * small * model.key_values / (stream * wide * together)
+        + 3.0 * forward * load.trained_tokens / (training * together)
         + load.train_steps * device.train_step
         + load.checkpoints * model.checkpoint / CHECKPOINT_RATE
     )
     rounds = -(-load.tasks // side_by_side) / load.tasks
     return busy * rounds + load.checking / cores() + load.downloads / DOWNLOAD_RATE
+
+
+def _joint(count: int) -> float:
+    """What ``count`` GPUs are worth together."""
+    return max(1, count) * (JOINT if count > 1 else 1.0)
 
 
 def inside(stage: str) -> float:

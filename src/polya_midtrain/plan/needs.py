@@ -10,14 +10,17 @@ from pathlib import Path
 from polya_midtrain.params import Params, RewardTraining, Sampling
 from polya_midtrain.plan.assume import Assumptions
 from polya_midtrain.plan.devices import Device, host_memory
-from polya_midtrain.plan.sizes import TRAINING, WEIGHT, Model
+from polya_midtrain.plan.layout import Layout
+from polya_midtrain.plan.sizes import HALF, TRAINING, WEIGHT, Model
 from polya_midtrain.plan.work import Place, Work
 
+SPREAD = ", or share its state over processes: machine.accelerate: machines/fsdp.yaml"
 COPIES = 2  # of every output: in the project, and in DVC's cache
 # Bytes of a completion's row in parquet, and of a token of its text, compressed.
 ROW, TOKEN = 12.0, 0.7
 PROCESS = 0.7e9  # of memory, with the libraries loaded; processes of a stage share most of it
 SHARED = 0.2e9  # ... and what every further one adds
+GRAPHS = 3e9  # of a GPU, beside weights and cache, for vLLM: its activations at a full batch, and its graphs
 
 
 @dataclass(frozen=True)
@@ -83,11 +86,11 @@ def disk(params: Params, found: Sequence[Work], sizes: Mapping[str, Model], side
 
 
 def memory(
-    params: Params, assumed: Assumptions, sizes: Mapping[str, Model], device: Device, side_by_side: int
+    params: Params, assumed: Assumptions, sizes: Mapping[str, Model], device: Device, side_by_side: int, layout: Layout
 ) -> list[Memory]:
-    """Every stage that loads a model, the hungriest first. On a CPU its processes add up."""
+    """Every stage that loads a model, the hungriest first. On a CPU its processes add up; of GPUs it is that of one."""
     base, cpu = sizes["base"], device.kind == "cpu"
-    here = _Place(room(device), side_by_side if cpu else 1, cpu)
+    here = _Place(room(device), side_by_side if cpu else 1, cpu, layout, params.machine.gpu_memory)
     longest = max(asked.prompt for asked in assumed.bare.values())
     found = [
         _sampling("generate", "generate", params.generate, base, assumed.generate.prompt, here),
@@ -147,6 +150,8 @@ class _Place:
     bytes: float
     processes: int
     cpu: bool
+    layout: Layout
+    share: float  # of a GPU that vLLM may take
 
     def fits(self, fixed: float, row: float) -> int:
         """How many rows fit beside what is needed anyway."""
@@ -165,6 +170,10 @@ def _sampling(
     stage: str, block: str, settings: Sampling, model: Model, prompt: float, here: _Place, checkpoints: int = 1
 ) -> Memory:
     """A stage that samples from so many checkpoints at a time; processes with one checkpoint share its weights."""
+    if here.layout.streaming:
+        length = prompt + settings.max_tokens
+        remedy = "raise machine.tensor_parallel or machine.gpu_memory, or take a smaller model"
+        return Memory(stage, _served(model, length, here.layout.wide) / here.share, remedy)
     rows = max(settings.rows, settings.samples)  # a prompt's samples are never split
     row = here.processes * model.sampled_row(prompt + settings.max_tokens)
     weights = model.weights * checkpoints
@@ -174,20 +183,44 @@ def _sampling(
     return Memory(stage, weights + rows * row, remedy)
 
 
+def _served(model: Model, length: float, wide: int) -> float:
+    """Bytes that vLLM takes of each of ``wide`` GPUs at the least: its share of the weights, and of one sequence.
+
+    Rows that do not fit wait: they cost time and not memory.
+    """
+    return HALF * (model.weights + length * model.key_values) / wide + GRAPHS
+
+
 def _training(stage: str, model: Model, rows: int, length: float, params: Params, here: _Place) -> Memory:
     """A stage that trains the seeds, side by side on a CPU."""
     seeds = min(here.processes, len(params.seeds))
     row = seeds * model.trained_row(length, not here.cpu)
-    fixed = seeds * float(model.parameters * TRAINING)
-    return Memory(stage, fixed + rows * row, here.remedy(f"{stage}.micro_batch", here.fits(fixed, row), rows))
+    fixed = seeds * here.layout.state(model.weights)
+    remedy = here.remedy(f"{stage}.micro_batch", here.fits(fixed, row), rows)
+    return Memory(stage, fixed + rows * row, remedy + ("" if here.cpu or here.layout.shared else SPREAD))
 
 
 def _rl(params: Params, model: Model, prompt: float, here: _Place) -> list[Memory]:
-    """Its updates, and its rollouts: Adam's averages stay, and the gradients are gone."""
+    """Its updates, and its rollouts: Adam's averages stay, and the gradients are gone.
+
+    vLLM beside the trainer keeps its share of the GPU all the time; as a server it is elsewhere.
+    """
     settings = params.rl
     seeds, length = min(here.processes, len(params.seeds)), prompt + settings.max_tokens
-    rows = max(min(settings.rows, settings.prompts * settings.generations), settings.generations)
-    held = seeds * float(model.parameters * (TRAINING - WEIGHT))
+    updates = _training("rl", model, settings.micro_batch, length, params, here)
+    if here.layout.streaming:
+        if params.machine.server is not None:
+            return [updates]
+        share = params.machine.rollout_memory
+        both = f"lower machine.rollout_memory, or {updates.remedy}"
+        alone = _served(model, settings.max_prompt_tokens + settings.max_tokens, 1)
+        return [
+            Memory("rl", updates.bytes + share * here.bytes, both),
+            Memory("rl", alone / share, "raise machine.rollout_memory"),
+        ]
+    asked = settings.prompts // here.layout.processes
+    rows = max(min(settings.rows, asked * settings.generations), settings.generations)
+    held = seeds * here.layout.state(model.weights) * (TRAINING - WEIGHT) / TRAINING
     row = seeds * model.sampled_row(length)
     rollouts = Memory("rl", held + rows * row, here.remedy("rl.rows", here.fits(held, row), rows))
-    return [_training("rl", model, settings.micro_batch, length, params, here), rollouts]
+    return [updates, rollouts]

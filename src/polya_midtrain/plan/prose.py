@@ -9,7 +9,7 @@ from types import MappingProxyType
 from polya_midtrain.common import heuristics, prompts
 from polya_midtrain.common.heuristics import Catalogue
 from polya_midtrain.errors import UserError
-from polya_midtrain.params import EasySet, FileSet, Params, QuestionSet, WorldSet
+from polya_midtrain.params import EasySet, HubSet, OwnFile, Params, QuestionSet, WorldSet
 from polya_midtrain.plan.assume import (
     CHARACTERS,
     Asked,
@@ -22,6 +22,7 @@ from polya_midtrain.plan.assume import (
     training_sets,
 )
 from polya_midtrain.plan.sizes import Model, models
+from polya_midtrain.sources import own
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,7 @@ SETS: Mapping[tuple[str, str], Set] = MappingProxyType(
         ("musr_team", "test"): Set(250, 3409, 300),
     }
 )
+OTHERS = Set(0, 300, 500)  # sets that only params.yaml knows, as far as a file does not say it
 EASY = Set(0, 90, 70)  # the project's own easy word problems
 WORLD = Set(0, 25, 60)  # questions of the embedded world, which a model of prose may be asked, too
 TURN = 5.0  # tokens that a chat template adds to a turn
@@ -74,7 +76,6 @@ def assumptions(params: Params) -> Assumptions:
     limits = dict.fromkeys(found, params.evaluate.max_tokens) | {"rl": params.rl.max_tokens}
     bare = {name: _asked(_bare(params, spec), 0.0, spec, sizes["base"], limits[name]) for name, spec in found.items()}
     reward = params.reward.sampling.max_tokens if params.reward.kind == "train" else 1
-    every = catalogue.first(len(catalogue.heuristics))
     mid = bare["mid"].prompt
     generated = _conditions(params, catalogue, names, "mid", sizes["base"], params.generate.max_tokens)
     plain = _conditions(params, catalogue, [""], "mid", sizes["base"], params.generate.max_tokens)
@@ -86,12 +87,13 @@ def assumptions(params: Params) -> Assumptions:
         generate=generated,
         unprompted=plain,
         distil=taught,
-        reward=_conditions(params, catalogue, every, "reward", sizes["base"], reward),
+        reward=_conditions(
+            params, catalogue, names, "reward" if params.questions.reward else "mid", sizes["base"], reward
+        ),
         bare=bare,
         document=0.0,
         sets=training_sets(params, counts["mid"], named, cells, _cells(sizes["teacher"].solves, mid, taught.answer)),
         scored=scored(params, counts["mid"], named),
-        catalogue=len(catalogue.heuristics),
         judged=judged(catalogue),
         sources=(
             f"rough values of ours: {CHARACTERS} characters a token, answers of each public set's usual length or "
@@ -106,6 +108,13 @@ def _set(spec: QuestionSet) -> Set:
         return WORLD
     if isinstance(spec, EasySet):
         return EASY
+    if isinstance(spec, OwnFile):
+        asked = own.load("questions", spec)
+        return Set(len(asked), mean([len(question.question) for question in asked]), OTHERS.answer)
+    if isinstance(spec, HubSet):
+        if spec.limit is None:
+            raise UserError(f"params.yaml: questions: the plan does not know the size of {spec.id}; give it a limit")
+        return replace(OTHERS, rows=spec.start + spec.limit)
     if (spec.source, spec.split) not in SETS:
         raise UserError(
             f"params.yaml: questions: the plan does not know the size of {spec.source}/{spec.split}; correct it or add "
@@ -123,7 +132,7 @@ def _count(spec: QuestionSet) -> int:
 
 
 def _characters(spec: QuestionSet) -> float:
-    most = spec.max_chars if isinstance(spec, FileSet) else None
+    most = None if isinstance(spec, WorldSet | EasySet) else spec.max_chars
     usual = _set(spec).question
     return usual if most is None else min(usual, NEAR * most)
 

@@ -61,7 +61,10 @@ def assumptions(params: Params) -> Assumptions:
         for name in names
         for length in _lengths(mid, [corpus.named_chain(rng, parts, name, HABITS) for parts in mid.parts])
     ]
-    generate, reward = (_asked([one + led for one in drawn[which].prompts], written) for which in ("mid", "reward"))
+    generate, reward = (
+        _asked([one + led for one in drawn[which].prompts], written)
+        for which in ("mid", "reward" if "reward" in drawn else "mid")
+    )
     counts = {name: spec.count for name, spec in specs(params).items() if isinstance(spec, WorldSet)}
     known = list(zip(mid.parts, mid.prompts, fitting["mid"], strict=True))
     chosen = [Cell(_bare_chance(parts), *lengths) for parts, *lengths in known]
@@ -76,7 +79,6 @@ def assumptions(params: Params) -> Assumptions:
         document=_document(_rng("corpus")),
         sets=training_sets(params, counts["mid"], named, chosen, taught),
         scored=scored(params, counts["mid"], named),
-        catalogue=len(catalogue.heuristics),
         judged=judged(catalogue),
         sources=(
             f"lengths: {QUESTIONS} questions of each set, answered as the corpus's writers do (docs/world.md)",

@@ -29,7 +29,14 @@ def show(plan: Plan, others: Sequence[Plan], run: Measured | None, corrected: Co
     console.print(f"Plan of profile {params.profile}: {sizes}, on {_where(plan)}")
     console.print(_work(plan, arms))
     more = f", {plan.lanes} arms of a stage at a time" if plan.lanes > 1 else ""
-    console.print(f"From start to end {duration(plan.wall)}, the time between the stages included{more}.")
+    gpus = plan.lanes * plan.layout.gpus
+    hours = f", {count(gpus * plan.wall / 3600)} GPU-hours" if plan.device.kind == "cuda" else ""
+    console.print(f"From start to end {duration(plan.wall)}{hours}, the time between the stages included{more}.")
+    if plan.layout.streaming:
+        console.print(
+            f"vLLM answers in bfloat16: {plan.layout.copies} copies of a model, each on {plan.layout.wide} GPUs; "
+            f"{plan.layout.processes} processes share a training."
+        )
     disk, hungriest = plan.disk, plan.memory[0]
     console.print(
         f"Disk: {human(disk.total)}: {human(disk.models)} of checkpoints and {human(disk.data)} of data, "
@@ -53,8 +60,8 @@ def show(plan: Plan, others: Sequence[Plan], run: Measured | None, corrected: Co
 
 
 def _where(plan: Plan) -> str:
-    """How many of which device: cores, or GPUs with an arm of its own each, for no stage spreads over several."""
-    return f"{plan.side_by_side if plan.device.kind == 'cpu' else plan.lanes} x {plan.device.title}"
+    """How many of which device: cores, or the GPUs of all arms that run at a time."""
+    return f"{plan.side_by_side if plan.device.kind == 'cpu' else plan.lanes * plan.layout.gpus} x {plan.device.title}"
 
 
 def duration(seconds: float) -> str:

@@ -9,8 +9,9 @@ from typing import Literal
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import HubBase, PackageBase, Params, RewardHub, WorldBase
 
-# `common.policy.load` opens every checkpoint in float32, whatever it is stored in.
+# `common.policy.load` opens every checkpoint in float32, whatever it is stored in; vLLM opens it in half precision.
 WEIGHT = 4
+HALF = 0.5
 # Training holds the weights, their gradients and Adam's two averages, all in float32.
 TRAINING = 4 * WEIGHT
 # Values that a layer keeps for its backward pass, per token and hidden unit (Korthikanti et al. 2022, "Reducing

@@ -20,6 +20,7 @@ from polya_midtrain.stages import generate as traces
 JUDGE_REPLY = 40.0  # tokens of a judge's reply: a short list of names in JSON
 BRANCH_PASSES = 11.0  # that a branch point of stage modes is worth, one by one: five forward and three backward
 PADDING = 1.05  # tokens of a batch of like lengths over those of its rows
+SHAPE = ("tasks", "processes", "streamed")  # of a load, which do not add up
 
 
 Place = tuple[str, str]  # stage, and arm or table ("" for none)
@@ -34,7 +35,8 @@ class Load:
     ``looked_back`` tokens in all; ``rows`` and ``learned_tokens`` (of responses) in all epochs and seeds, which with
     prompts and padding are ``trained_tokens`` in ``train_steps``; ``scored_tokens`` read without an answer;
     ``checking`` seconds of a core for the answers; ``checkpoints`` read or written; ``downloads`` in bytes; ``tasks``
-    that can run side by side.
+    that can run side by side. ``processes`` of accelerate that share a training, 0 where none is; ``streamed``: sampled
+    by vLLM, if on a GPU.
     """
 
     prompts: float = 0.0
@@ -53,16 +55,18 @@ class Load:
     checkpoints: float = 0.0
     downloads: float = 0.0
     tasks: int = 1
+    processes: int = 0
+    streamed: bool = False
 
     def __add__(self, other: Load) -> Load:
-        """Both, one after the other; the tasks of the larger one."""
-        sums = {field.name: getattr(self, field.name) + getattr(other, field.name) for field in fields(self)}
-        return Load(**{**sums, "tasks": max(self.tasks, other.tasks)})
+        """Both, one after the other; in the shape of the larger one."""
+        pairs = {field.name: (getattr(self, field.name), getattr(other, field.name)) for field in fields(self)}
+        return Load(**{name: max(pair) if name in SHAPE else sum(pair) for name, pair in pairs.items()})
 
     def times(self, factor: float) -> Load:
         """The same so many times, with as many tasks."""
-        scaled = {field.name: factor * getattr(self, field.name) for field in fields(self)}
-        return Load(**{**scaled, "tasks": self.tasks})
+        grown = [field.name for field in fields(self) if field.name not in SHAPE]
+        return replace(self, **{name: factor * getattr(self, name) for name in grown})
 
     def longer(self, factor: float) -> Load:
         """The same with answers ``factor`` times as long."""
@@ -86,16 +90,18 @@ def works(params: Params, assumed: Assumptions, sizes: dict[str, Model], grading
     answers = grading["plain"] if params.base.kind == "world" else grading["maths"]
     main = studies.main(params.arms)
     heuristics, generate = params.generate.heuristics, params.generate
-    named = sampled([mid], generate.samples, generate.rows, assumed.generate, traces.CHUNK).times(heuristics)
-    plain = sampled([mid], generate.unprompted, generate.rows, assumed.unprompted, traces.CHUNK)
+    vllm = params.machine.engine == "vllm"
+    named = sampled([mid], generate.samples, generate.rows, assumed.generate, traces.CHUNK, vllm).times(heuristics)
+    plain = sampled([mid], generate.unprompted, generate.rows, assumed.unprompted, traces.CHUNK, vllm)
     generated = replace(named + plain, checkpoints=1.0, tasks=(heuristics + 1) * math.ceil(mid / traces.CHUNK))
-    distilled = sampled([mid], params.distil.samples, params.distil.rows, assumed.distil, distil.CHUNK)
+    distilled = sampled([mid], params.distil.samples, params.distil.rows, assumed.distil, distil.CHUNK, vllm)
     distilled = replace(
         distilled, checking=answers * distilled.samples, checkpoints=1.0, tasks=math.ceil(mid / distil.CHUNK)
     )
     found = [
         Work("questions", "", "base", Load()),
         Work("base", "", "base", _trained_or_fetched(params.base, assumed, sizes["base"])),
+        Work("prompts", "", "base", Load()),
         Work("teacher", "", "teacher", _trained_or_fetched(params.teacher, assumed, sizes["teacher"])),
         *_reward(params, assumed, sizes["reward"]),
         Work("generate", "", "base", generated),
@@ -114,8 +120,14 @@ def works(params: Params, assumed: Assumptions, sizes: dict[str, Model], grading
     return found + [Work(stage, "", "base", Load()) for stage in ("figures", "claims", "page")]
 
 
-def sampled(counts: Sequence[int], samples: int, rows: int, asked: Asked, chunk: int | None = None) -> Load:
-    """``samples`` answers to each question of some sets, ``rows`` sequences side by side, in jobs of ``chunk``."""
+def sampled(
+    counts: Sequence[int], samples: int, rows: int, asked: Asked, chunk: int | None = None, streamed: bool = False
+) -> Load:
+    """``samples`` answers to each question of some sets, ``rows`` sequences side by side, in jobs of ``chunk``.
+
+    A batch is decoded until its longest answer ends. ``streamed``: where an answer ends the next begins, and what the
+    prompts of a job have in common is computed once.
+    """
     questions = sum(counts)
     size = max(1, rows // samples)
     jobs = [
@@ -124,6 +136,10 @@ def sampled(counts: Sequence[int], samples: int, rows: int, asked: Asked, chunk:
         for job in ([count] if chunk is None else [chunk] * (count // chunk) + [count % chunk] * bool(count % chunk))
     ]
     batches = sum(math.ceil(job / size) for job in jobs)
+    steps = batches * asked.longest
+    if streamed:
+        batches = len(jobs)
+        steps = sum(max(asked.longest, job * samples * asked.answer / rows) for job in jobs)
     tokens = questions * samples * asked.answer
     return Load(
         prompts=questions,
@@ -131,9 +147,10 @@ def sampled(counts: Sequence[int], samples: int, rows: int, asked: Asked, chunk:
         prompt_tokens=questions * asked.prompt,
         prefilled=questions * (asked.prompt - asked.shared) + batches * asked.shared,
         completion_tokens=tokens,
-        decode_steps=batches * asked.longest,
+        decode_steps=steps,
         looked_back=tokens * (asked.prompt + asked.answer / 2.0),
         tasks=len(jobs),
+        streamed=streamed,
     )
 
 
@@ -150,15 +167,16 @@ def _trained_or_fetched(settings: object, assumed: Assumptions, model: Model) ->
 
 
 def _reward(params: Params, assumed: Assumptions, model: Model) -> list[Work]:
-    """A download, or samples of the base under every heuristic, and training on pairs of them."""
+    """A download, or samples of the base under the heuristics of traces, and training on pairs of them."""
     settings = params.reward
     if not isinstance(settings, RewardTraining):
         return [Work("reward", "", "reward", Load(checkpoints=1.0, downloads=model.checkpoint))]
     count = assumed.counts["reward"]
     held = max(1, round(count * settings.held_out))
     sampling = settings.sampling
-    traces = sampled([count - held, held], sampling.samples, sampling.rows, assumed.reward, reward.CHUNK)
-    traces = traces.times(assumed.catalogue)
+    vllm = params.machine.engine == "vllm"
+    traces = sampled([count - held, held], sampling.samples, sampling.rows, assumed.reward, reward.CHUNK, vllm)
+    traces = traces.times(params.generate.heuristics)
     pairs = min(float(settings.pairs), traces.samples)
     length = min(float(settings.max_length), assumed.reward.judged)
     rows = 2.0 * pairs * settings.epochs
@@ -171,7 +189,7 @@ def _reward(params: Params, assumed: Assumptions, model: Model) -> list[Work]:
         checkpoints=2.0,
     )
     return [
-        Work("reward", "", "base", replace(traces, tasks=traces.tasks * assumed.catalogue)),
+        Work("reward", "", "base", replace(traces, tasks=traces.tasks * params.generate.heuristics)),
         Work("reward", "", "reward", training),
     ]
 
@@ -198,18 +216,23 @@ def _midtrain(params: Params, assumed: Assumptions, arm: str) -> Load:
         train_steps=math.ceil(learned.rows / settings.batch) * settings.epochs * seeds,
         checkpoints=2.0 * seeds,
         tasks=seeds,
+        processes=params.machine.processes,
     )
 
 
 def _rl(params: Params, assumed: Assumptions, answers: float) -> Load:
     """Steps of ``prompts`` questions, each answered ``generations`` times, then one update on all of these answers.
 
-    The trainer pads the answers of a step to the longest.
+    The trainer pads the answers of a step to the longest. Each process answers its share of a step's questions; vLLM
+    takes all of them at a time.
     """
     settings, asked, seeds = params.rl, assumed.bare["rl"], len(params.seeds)
     steps = round(assumed.counts["rl"] * settings.epochs / settings.prompts)
-    step = sampled([settings.prompts], settings.generations, settings.rows, asked)
-    rolled = step.times(steps * seeds)
+    processes, vllm = params.machine.processes, params.machine.engine == "vllm"
+    share = settings.prompts // processes
+    rows = share * settings.generations if vllm else settings.rows
+    step = sampled([share], settings.generations, rows, asked, streamed=vllm)
+    rolled = replace(step.times(processes), decode_steps=step.decode_steps).times(steps * seeds)
     return replace(
         rolled,
         rows=rolled.samples,
@@ -219,6 +242,7 @@ def _rl(params: Params, assumed: Assumptions, answers: float) -> Load:
         checking=answers * rolled.samples,
         checkpoints=2.0 * seeds,
         tasks=seeds,
+        processes=processes,
     )
 
 
@@ -230,7 +254,8 @@ def _evaluate(params: Params, assumed: Assumptions, arm: str, grading: dict[str,
     settings = params.evaluate
     total = Load()
     for name in names:
-        one = sampled([assumed.counts[name]], settings.samples, settings.rows, assumed.bare[name])
+        counts, asked = [assumed.counts[name]], assumed.bare[name]
+        one = sampled(counts, settings.samples, settings.rows, asked, streamed=params.machine.engine == "vllm")
         kind = _kind(params, name)
         total += replace(one, checking=grading[kind] * one.samples)
     times = phases * len(params.seeds)

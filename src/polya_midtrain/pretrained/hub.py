@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 from pathlib import Path
 
 from polya_midtrain.errors import UserError
@@ -16,7 +15,7 @@ FOLDERS = ["*/*"]  # other formats of the same weights; all that is used lies at
 
 def chat_model(name: str, revision: str, folder: Path) -> None:
     """As `snapshot`, of a model that is talked to: one without a chat template is refused before its weights come."""
-    _described(name, revision, folder, chat=True)
+    describe(name, revision, folder, chat=True)
     snapshot(name, revision, folder)
 
 
@@ -31,17 +30,11 @@ def snapshot(name: str, revision: str, folder: Path) -> None:
     shutil.rmtree(folder / ".cache", ignore_errors=True)
 
 
-def probe(name: str, revision: str, *, chat: bool) -> None:
-    """Whether `snapshot` (``chat``: `chat_model`) would be allowed to begin; `UserError` says why not.
+def describe(name: str, revision: str, folder: Path, *, chat: bool) -> None:
+    """Download configuration and tokenizer, some megabytes, and look at what they promise.
 
-    Configuration and tokenizer are downloaded and thrown away: they need the same permission as the weights.
+    They need the same permission as the weights: where this ends well, `snapshot` (``chat``: `chat_model`) may begin.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        _described(name, revision, Path(folder), chat=chat)
-
-
-def _described(name: str, revision: str, folder: Path, *, chat: bool) -> None:
-    """Download configuration and tokenizer, some megabytes, and look at what they promise."""
     _download(name, revision, folder, SMALL)
     if not (folder / "config.json").exists():
         raise UserError(

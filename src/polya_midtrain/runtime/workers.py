@@ -28,7 +28,7 @@ OnProgress = Callable[[int, float, float, str], None]
 
 _rank = 0  # of this process among its pool's workers
 _QUIET = 0.1  # seconds between two reports of a worker, so that reporting every step costs nothing
-_PATIENCE = 5.0  # seconds that a worker gets to end before it is killed
+_PATIENCE = 90.0  # seconds that a worker gets to end before it is killed; one with vLLM in it takes 10 to 60
 
 
 class Report(Protocol):

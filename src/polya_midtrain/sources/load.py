@@ -25,7 +25,7 @@ def load(name: str, split: str, folder: Path | None) -> list[Question]:
     are a `UserError` of one line.
     """
     adapter, chosen = _find(name, split)
-    rows = _hub_rows(adapter, chosen) if folder is None else _local_rows(chosen, folder)
+    rows = _published(adapter, chosen) if folder is None else _local_rows(chosen, folder)
     questions = []
     for index, (place, row) in enumerate(rows):
         try:
@@ -69,41 +69,49 @@ def _existing(path: Path) -> Path:
 
 
 def _local_rows(split: Split, folder: Path) -> Iterator[tuple[str, Row]]:
-    readers = {".jsonl": _jsonl_rows, ".gz": _jsonl_rows, ".csv": _csv_rows, ".parquet": _parquet_rows}
     for file in split.files:
-        path = _existing(folder / file.path)
-        yield from readers[path.suffix](path)
+        yield from file_rows(_existing(folder / file.path), "restore the published file")
 
 
-def _jsonl_rows(path: Path) -> Iterator[tuple[str, Row]]:
+def file_rows(path: Path, remedy: str) -> Iterator[tuple[str, Row]]:
+    """The rows of a file by its ending, each with its place; a fault of form is a `UserError` with ``remedy``."""
+    readers = {".jsonl": _jsonl_rows, ".gz": _jsonl_rows, ".csv": _csv_rows, ".parquet": _parquet_rows}
+    return readers[path.suffix](path, remedy)
+
+
+def _jsonl_rows(path: Path, remedy: str) -> Iterator[tuple[str, Row]]:
     content = path.read_bytes()
     if path.suffix == ".gz":
         try:
             content = gzip.decompress(content)
         except (OSError, EOFError, zlib.error) as error:
-            raise UserError(f"{path}: not a gzip file ({error}); restore the published file") from error
+            raise UserError(f"{path}: not a gzip file ({error}); {remedy}") from error
     # split at \n only: str.splitlines would cut questions that hold a Unicode line separator
     for number, line in enumerate(content.split(b"\n"), start=1):
         if line.strip():
             try:
                 row = json.loads(line)
             except ValueError as error:
-                raise UserError(f"{path}:{number}: not valid JSON ({error}); restore the published file") from error
+                raise UserError(f"{path}:{number}: not valid JSON ({error}); {remedy}") from error
             if not isinstance(row, dict):
-                raise UserError(f"{path}:{number}: expected a JSON object; restore the published file")
+                raise UserError(f"{path}:{number}: expected a JSON object; {remedy}")
             yield f"{path}:{number}", row
 
 
-def _csv_rows(path: Path) -> Iterator[tuple[str, Row]]:
+def _csv_rows(path: Path, remedy: str) -> Iterator[tuple[str, Row]]:
     try:
         with path.open(encoding="utf-8", newline="") as stream:  # quoted fields hold line breaks of their own
-            for number, row in enumerate(csv.DictReader(stream), start=1):
-                yield f"{path}:{number}", row
+            reader = csv.DictReader(stream)
+            _ = reader.fieldnames  # reads the header, which may have line breaks too
+            begun = reader.line_num + 1
+            for row in reader:
+                yield f"{path}:{begun}", row
+                begun = reader.line_num + 1
     except (csv.Error, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not a CSV file ({error}); restore the published file") from error
+        raise UserError(f"{path}: not a CSV file ({error}); {remedy}") from error
 
 
-def _parquet_rows(path: Path) -> Iterator[tuple[str, Row]]:
+def _parquet_rows(path: Path, remedy: str) -> Iterator[tuple[str, Row]]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -111,12 +119,18 @@ def _parquet_rows(path: Path) -> Iterator[tuple[str, Row]]:
         table = pq.read_table(path)
     except pa.ArrowException as error:
         reason = str(error).splitlines()[0]
-        raise UserError(f"{path}: not a parquet file ({reason}); restore the published file") from error
+        raise UserError(f"{path}: not a parquet file ({reason}); {remedy}") from error
     for number, row in enumerate(table.to_pylist(), start=1):
         yield f"{path}:{number}", row
 
 
-def _hub_rows(adapter: Adapter, split: Split) -> Iterator[tuple[str, Row]]:
+def _published(adapter: Adapter, split: Split) -> Iterator[tuple[str, Row]]:
+    remedy = "set POLYA_DATA to a folder with local copies of the public sets"
+    return hub_rows(adapter.hub_id, adapter.hub_config, split.hub, adapter.revision, remedy)
+
+
+def hub_rows(name: str, config: str | None, split: str, revision: str, remedy: str) -> Iterator[tuple[str, Row]]:
+    """The rows of a split of a data set of the hub, each with its place."""
     import logging
 
     import datasets
@@ -124,12 +138,9 @@ def _hub_rows(adapter: Adapter, split: Split) -> Iterator[tuple[str, Row]]:
     datasets.disable_progress_bars()
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # it reports every retry on standard error
     try:
-        rows = datasets.load_dataset(adapter.hub_id, adapter.hub_config, split=split.hub, revision=adapter.revision)
+        rows = datasets.load_dataset(name, config, split=split, revision=revision)
     except Exception as error:  # the hub's client raises a dozen types; all mean that the set cannot be had from here
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(
-            f"{adapter.hub_id}: the hub cannot be read ({reason}); "
-            "set POLYA_DATA to a folder with local copies of the public sets"
-        ) from error
+        raise UserError(f"{name}: the hub cannot be read ({reason}); {remedy}") from error
     for number, row in enumerate(rows, start=1):
-        yield f"{adapter.hub_id}/{split.hub}:{number}", row
+        yield f"{name}/{split}:{number}", row

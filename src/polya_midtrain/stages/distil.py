@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from polya_midtrain import paths
+from polya_midtrain import paths, prompt_lengths
+from polya_midtrain.common import heuristics, policy
 from polya_midtrain.common.records import Graded, Question, by_id, read_records, write_records
 from polya_midtrain.common.seeding import derive
 from polya_midtrain.engine.sampling import Job, sample, split
@@ -19,6 +20,9 @@ def run(params: Params) -> None:
     settings = params.distil
     source = paths.MID
     asked = read_records(source, Question)
+    catalogue = heuristics.load(params.prompts.catalogue)
+    encoder, limit = policy.load_tokenizer(paths.TEACHER), prompt_lengths.context(paths.TEACHER)
+    prompt_lengths.check_teacher(asked, encoder, limit, settings.max_tokens, params.prompts, catalogue)
     jobs = [
         Job(f"teacher-{index}", paths.TEACHER, "", chunk, settings.samples, derive(settings.seed, "distil"))
         for index, chunk in enumerate(split(asked, CHUNK))
@@ -26,7 +30,7 @@ def run(params: Params) -> None:
     with stage(
         params,
         "distil",
-        inputs=[source, paths.TEACHER, params.prompts.catalogue],
+        inputs=[source, paths.MID_PROMPTS, paths.TEACHER, params.prompts.catalogue],
         settings={"distil": settings.model_dump(mode="json"), "prompts": params.prompts.model_dump(mode="json")},
         outputs={"distilled.parquet": paths.DISTILLED},
         unit="completions",

@@ -83,6 +83,7 @@ def run(params: Params, arm: str) -> None:
                 "max_tokens": settings.max_tokens,
                 "system": params.prompts.system,
                 "suffix": params.prompts.suffix,
+                **{f"suffix of {kind}": text for kind, text in params.prompts.suffixes.items()},
             },
             "rows": rows,
         }

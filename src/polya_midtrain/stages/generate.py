@@ -35,7 +35,7 @@ def run(params: Params) -> None:
     with stage(
         params,
         "generate",
-        inputs=[source, paths.BASE, params.prompts.catalogue],
+        inputs=[source, paths.MID_PROMPTS, paths.BASE, params.prompts.catalogue],
         settings={
             "generate": settings.model_dump(mode="json"),
             "prompts": params.prompts.model_dump(mode="json"),

@@ -65,7 +65,7 @@ def training(params: Params, arm: str) -> Training:
 
         examples = [
             sft.Example(
-                prompts.encode(tokenizer, prompts.bare(row.question, params.prompts)),
+                prompts.encode(tokenizer, prompts.bare(row.question, params.prompts, row.kind)),
                 prompts.encode_response(tokenizer, row.response),
             )
             for row in rows

@@ -135,7 +135,7 @@ def draw(questions: Sequence[Question], settings: Modes) -> list[Question]:
 
 def branch_at(question: Question, params: Params, tokenizer: PreTrainedTokenizerBase, rng: random.Random) -> Branch:
     """The branch point of a question; `UserError` where the settings ask for the embedded world and it is not of it."""
-    context = prompts.encode(tokenizer, prompts.bare(question.question, params.prompts))
+    context = prompts.encode(tokenizer, prompts.bare(question.question, params.prompts, question.kind))
     if params.modes.branch == "start":
         return Branch(question.id, context, None, [])
     from polya_midtrain.world import families, problems, traces

@@ -15,7 +15,7 @@ from polya_midtrain import paths
 from polya_midtrain.common.records import Question, write_records
 from polya_midtrain.common.seeding import derive
 from polya_midtrain.errors import UserError
-from polya_midtrain.params import EasySet, FileSet, Params, QuestionSet, WorldSet
+from polya_midtrain.params import EasySet, FileSet, Params, Questions, QuestionSet, ReadSet, WorldSet
 from polya_midtrain.runtime.stage import stage
 
 TRAINING = ("mid", "reward", "rl")
@@ -25,16 +25,14 @@ EVALUATED = ("benchmarks", "transfer")
 def run(params: Params) -> None:
     """Write data/questions/{mid,reward,rl}.parquet, {benchmarks,transfer}/NAME.parquet and summary.json (counts)."""
     settings = params.questions
-    specs: dict[str, QuestionSet] = {name: getattr(settings, name) for name in TRAINING}
-    for kind in EVALUATED:
-        specs |= {f"{kind}/{name}": spec for name, spec in getattr(settings, kind).items()}
     with stage(
         params, "questions", settings=settings.model_dump(mode="json"), outputs={"questions": paths.QUESTIONS}
     ) as this:
+        specs = sets_of(settings)
         sets, dropped = build(specs, settings.seed)
         removed = decontaminate(sets)
         folder = this.work / "questions"
-        for name, rows in sets.items():
+        for name, rows in {**{name: [] for name in TRAINING}, **sets}.items():
             write_records(folder / f"{name}.parquet", Question, rows)
         summary = {
             name: {
@@ -47,6 +45,15 @@ def run(params: Params) -> None:
         }
         (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
         this.numbers.update(numbers(sets, dropped, removed))
+
+
+def sets_of(settings: Questions) -> dict[str, QuestionSet]:
+    """The question sets by name: mid, reward if there is one, rl, benchmarks/NAME, transfer/NAME."""
+    specs: dict[str, QuestionSet] = {name: getattr(settings, name) for name in TRAINING}
+    specs = {name: spec for name, spec in specs.items() if spec is not None}
+    for kind in EVALUATED:
+        specs |= {f"{kind}/{name}": spec for name, spec in getattr(settings, kind).items()}
+    return specs
 
 
 @dataclass
@@ -117,28 +124,35 @@ def easy_set(name: str, spec: EasySet, seed: int, taken: set[Any]) -> list[Quest
     return [Question(f"{name}/{index}", item.question, item.gold, "maths", "easy") for index, item in enumerate(drawn)]
 
 
-def file_set(name: str, spec: FileSet, seed: int) -> tuple[list[Question], dict[str, int]]:
-    """A slice of a public set: filtered (with the reasons counted), shuffled by seed, then cut."""
-    from polya_midtrain.sources import filters, load
+def file_set(name: str, spec: ReadSet, seed: int) -> tuple[list[Question], dict[str, int]]:
+    """A slice of a published set or of one's own: filtered (with the reasons counted), shuffled by seed, then cut."""
+    from polya_midtrain.sources import filters, load, own
 
-    rows = load.load(spec.source, spec.split, data_folder())
+    if isinstance(spec, FileSet):
+        rows = load.load(spec.source, spec.split, data_folder())
+    else:
+        rows = own.load(f"questions.{name.replace('/', '.')}", spec)
     kept, reasons = filters.drop(rows, max_chars=spec.max_chars, latin_only=True)
-    random.Random(derive(seed, "slice", spec.source, spec.split)).shuffle(kept)
+    random.Random(derive(seed, "slice", *spec.place)).shuffle(kept)
     end = None if spec.limit is None else spec.start + spec.limit
     chosen = kept[spec.start : end]
     if not chosen:
         raise UserError(
             f"params.yaml: questions.{name.replace('/', '.')}: start {spec.start} is past the {len(kept)} questions of "
-            f"{spec.source}/{spec.split}; lower it"
+            f"{'/'.join(spec.place)}; lower it"
         )
     return chosen, reasons
 
 
 def origin(spec: QuestionSet) -> list[dict[str, Any]]:
     """What a set was read from: files with their sha256, the hub's address, or nothing where they are made here."""
-    from polya_midtrain.sources import load
+    from polya_midtrain.sources import load, own
 
-    return load.provenance(spec.source, spec.split, data_folder()) if isinstance(spec, FileSet) else []
+    if isinstance(spec, WorldSet | EasySet):
+        return []
+    return (
+        load.provenance(spec.source, spec.split, data_folder()) if isinstance(spec, FileSet) else own.provenance(spec)
+    )
 
 
 def data_folder() -> Path | None:
@@ -154,7 +168,7 @@ def decontaminate(sets: dict[str, list[Question]]) -> dict[str, Removed]:
     evaluated = {name.split("/")[1]: rows for name, rows in sets.items() if name.startswith(EVALUATED)}
     removed: dict[str, Removed] = {}
     earlier: dict[str, str] = {}  # question -> the training set that has it
-    for name in TRAINING:
+    for name in [name for name in TRAINING if name in sets]:
         hits = overlaps(sets[name], evaluated)
         lost = removed[name] = Removed()
         kept = []

@@ -23,8 +23,12 @@ def run(params: Params) -> None:
     with stage(
         params,
         "reward",
-        inputs=[source, paths.BASE, params.prompts.catalogue],
-        settings={"reward": settings.model_dump(mode="json"), "prompts": params.prompts.model_dump(mode="json")},
+        inputs=[source, paths.REWARD_PROMPTS, paths.BASE, params.prompts.catalogue],
+        settings={
+            "reward": settings.model_dump(mode="json"),
+            "prompts": params.prompts.model_dump(mode="json"),
+            "heuristics": params.generate.heuristics,
+        },
         outputs={"model": paths.REWARD},
     ) as this:
         if isinstance(settings, RewardTraining):
@@ -49,22 +53,26 @@ def train(params: Params, settings: RewardTraining, asked: list[Question], this:
     catalogue = heuristics.load(params.prompts.catalogue)
     held = max(1, round(len(asked) * settings.held_out))
     parts = {"test": asked[:held], "train": asked[held:]}
-    names = [heuristic.id for heuristic in catalogue.heuristics]
+    names = catalogue.first(params.generate.heuristics)  # those that it will be asked about
+    jobs = [
+        Job(
+            f"{part}-{name}-{index}",
+            paths.BASE,
+            name,
+            chunk,
+            settings.sampling.samples,
+            derive(settings.seed, "reward", name),
+        )
+        for part, chosen in parts.items()
+        for name in names
+        for index, chunk in enumerate(split(chosen, CHUNK))
+    ]
+    this.line.tasks = len(jobs) + 1  # the training is the last one
+    sampled = sample(params, jobs, settings.sampling, this.work, this.line.update)
     found = {}
     for part, chosen in parts.items():
-        jobs = [
-            Job(
-                f"{part}-{name}-{index}",
-                paths.BASE,
-                name,
-                chunk,
-                settings.sampling.samples,
-                derive(settings.seed, "reward", name),
-            )
-            for name in names
-            for index, chunk in enumerate(split(chosen, CHUNK))
-        ]
-        traces = [row for rows in sample(params, jobs, settings.sampling, this.work, lambda *_: None) for row in rows]
+        ours = [rows for job, rows in zip(jobs, sampled, strict=True) if job.name.startswith(f"{part}-")]
+        traces = [row for rows in ours for row in rows]
         rng = random.Random(derive(settings.seed, "pairs", part))
         found[part] = adherence.pairs(
             traces, chosen, catalogue, adherence.LABELLERS[settings.labels], settings.pairs, rng
@@ -88,7 +96,7 @@ def train(params: Params, settings: RewardTraining, asked: list[Question], this:
         learning_rate=settings.learning_rate,
         max_length=settings.max_length,
         arguments=hooks.common(this.work / "trainer", device, settings.seed, save_steps=100),
-        callbacks=[hooks.Report(lambda done, total: this.line.update(0, done, total)), *this.log.callbacks],
+        callbacks=[hooks.Report(lambda done, total: this.line.update(len(jobs), done, total)), *this.log.callbacks],
     )
     policy.save(model, tokenizer, this.work / "model", policy.stored_dtype(paths.BASE))
     judge = RewardModel(model.eval(), tokenizer, params.score.batch)

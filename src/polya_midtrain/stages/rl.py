@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from polya_midtrain import grading, paths
 from polya_midtrain.common import policy, prompts
@@ -14,9 +12,6 @@ from polya_midtrain.params import Params
 from polya_midtrain.runtime import workers
 from polya_midtrain.runtime.stage import stage
 from polya_midtrain.training.seeds import Fit, Seed, Training, curves, final, trained
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
 
 CURVES = {"reward": "reward", "entropy": "entropy", "completions/mean_length": "length"}  # trl's names: ours
 
@@ -71,8 +66,6 @@ def training(params: Params, arm: str) -> Training:
         def fit(model, tokenizer, arguments, callbacks):  # type: ignore[no-untyped-def]
             from polya_midtrain.training import grpo, rollouts
 
-            check_budget(asked, tokenizer, params)
-
             def encode(turns: list[dict[str, str]]) -> list[int]:
                 return prompts.encode(tokenizer, turns)
 
@@ -81,7 +74,7 @@ def training(params: Params, arm: str) -> Training:
                 tokenizer,
                 rollouts.plan(params.machine, settings, seed, model, tokenizer, encode),
                 asked,
-                lambda question: prompts.bare(question, params.prompts),
+                lambda question: prompts.bare(question.question, params.prompts, question.kind),
                 lambda items: [verdict.correct for verdict in grading.grade_many(items, 1)],
                 settings,
                 arguments=arguments,
@@ -91,15 +84,3 @@ def training(params: Params, arm: str) -> Training:
         return fit
 
     return Training(seeded, lambda seed: paths.MIDTRAIN / arm / f"seed-{seed}", settings.save_steps)
-
-
-def check_budget(asked: Sequence[Question], tokenizer: PreTrainedTokenizerBase, params: Params) -> None:
-    """Refuse, before the expensive part, a question that is longer than the prompt budget."""
-    budget = params.rl.max_prompt_tokens
-    for question in asked:
-        size = len(prompts.encode(tokenizer, prompts.bare(question.question, params.prompts)))
-        if size > budget:
-            raise UserError(
-                f"{paths.RL_QUESTIONS}: question {question.id} takes {size} prompt tokens, rl.max_prompt_tokens is "
-                f"{budget}; raise it or lower questions.rl.max_chars in params.yaml"
-            )

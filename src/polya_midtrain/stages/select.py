@@ -54,6 +54,7 @@ def run(params: Params) -> None:
                     row.text,
                     row.tokens,
                     row.score if isinstance(row, Scored) else 0.0,
+                    asked[row.question_id].kind,
                 )
                 for row in sets[name]
             ]

@@ -29,7 +29,7 @@ def build(params: Params) -> tuple[list[Row], Page]:
     arms = params.arms
     found = counts.read(paths.COUNTS, studies.main(arms), list(params.questions.benchmarks), params.seeds)
     study = Study(found, params.tables, "after")
-    rows = build_rows(study)
+    rows = build_rows(study, means=params.tables.means)
     families = _families(arms)
     pairs = [pair for family in families for pair in family]
     changed = [row for family in families for row in against(study, (DIFFERENCE,), family)]

@@ -31,7 +31,7 @@ def train(
     tokenizer: PreTrainedTokenizerBase,
     rollouts: Rollouts,
     questions: Sequence[Question],
-    conversation: Callable[[str], list[dict[str, str]]],
+    conversation: Callable[[Question], list[dict[str, str]]],
     verify: Verify,
     settings: Rl,
     *,
@@ -62,8 +62,7 @@ def train(
         **rollouts.config,
     )
     data = [
-        {"prompt": conversation(question.question), "answer": question.answer, "kind": question.kind}
-        for question in questions
+        {"prompt": conversation(question), "answer": question.answer, "kind": question.kind} for question in questions
     ]
     trainer = capped(GRPOTrainer)(
         model=model,

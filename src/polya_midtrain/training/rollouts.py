@@ -46,10 +46,7 @@ def plan(
 ) -> Rollouts:
     """The rollouts that a machine's settings ask for."""
     if machine.engine == "transformers":
-        from polya_midtrain.engine.transformers_engine import TransformersEngine
-
-        engine = TransformersEngine(model, tokenizer, settings.rows)
-        return Rollouts(function=rollouts(lambda trainer: engine, encode, settings, seed))
+        return Rollouts(function=rollouts(by_the_model(model, tokenizer, settings.rows), encode, settings, seed))
     config = {
         "use_vllm": True,
         "vllm_max_model_length": settings.max_prompt_tokens + settings.max_tokens,
@@ -89,6 +86,42 @@ def rollouts(
         }
 
     return roll
+
+
+def by_the_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, rows: int) -> Callable[[Any], Engine]:
+    """The engine on the model that is trained, or, where processes hold a share of it each (FSDP), on a whole copy.
+
+    The shares' owners would have to meet at each token, and they sample different prompts for different times. So each
+    process gathers the whole weights once a step, and samples them alone.
+    """
+    import transformers
+
+    from polya_midtrain.engine.transformers_engine import TransformersEngine
+
+    engines = {False: TransformersEngine(model, tokenizer, rows)}
+
+    def engine_of(trainer: Any) -> Engine:
+        shared = bool(trainer.is_fsdp_enabled)
+        if shared:
+            if shared not in engines:
+                copy = transformers.AutoModelForCausalLM.from_config(model.config).to(trainer.accelerator.device)
+                copy.generation_config = model.generation_config
+                engines[shared] = TransformersEngine(copy.eval(), tokenizer, rows)
+            gather(trainer.model, engines[shared].model)
+        return engines[shared]
+
+    return engine_of
+
+
+def gather(shares: Any, whole: Any) -> None:
+    """Copy weights that processes hold in shares into a whole model of each; all processes have to call this."""
+    import torch
+    from torch.distributed.tensor import DTensor
+
+    places = dict(whole.named_parameters())
+    with torch.no_grad():
+        for name, value in shares.named_parameters():
+            places[name].copy_(value.full_tensor() if isinstance(value, DTensor) else value)
 
 
 def beside_the_trainer(trainer: Any) -> Engine:

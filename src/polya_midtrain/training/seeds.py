@@ -22,7 +22,7 @@ Fit = Callable[[Any, Any, dict[str, Any], list[Any]], list[dict[str, float]]]
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """What an arm's stage trains: ``fit`` from the checkpoint ``start(seed)``, saving after every ``save_steps``."""
+    """What an arm's stage trains: ``fit_of(seed)`` from the checkpoint ``start(seed)``, saving every ``save_steps``."""
 
     fit_of: Callable[[int], Fit]
     start: Callable[[int], Path]
@@ -71,7 +71,8 @@ def train(job: Seed, training: Training, device: str, report: workers.Report, ma
     model.train()
     torch.manual_seed(job.seed)
     folder = job.work / f"trainer-{job.seed}"
-    arguments = hooks.common(folder, device, job.seed, training.save_steps)
+    kind = device.partition(":")[0]  # of a launched process its own GPU, cuda:N
+    arguments = hooks.common(folder, kind, job.seed, training.save_steps)
     fit = training.fit_of(job.seed)
     if not main:
         fit(model, tokenizer, arguments, [hooks.Report(_ignore)])  # which also says when all of them save

@@ -20,13 +20,15 @@ SOURCES = "A: authors' post; R: published review."
 
 
 class Index:
-    """One phase's rows by what a grid asks for."""
+    """One phase's rows by what a grid asks for; ``means``: the benchmarks of each mean beside that over all."""
 
-    def __init__(self, rows: Sequence[Row]) -> None:
+    def __init__(self, rows: Sequence[Row], means: Mapping[str, Sequence[str]] | None = None) -> None:
+        self.means = means or {}
         scores = [row for row in rows if row.metric in (PASS, "truncated", "no_answer")]
         self.rows = {(row.arm, row.benchmark, row.metric, row.k, row.seeds): row for row in scores}
         self.arms = list(dict.fromkeys(row.arm for row in scores))
-        self.benchmarks = list(dict.fromkeys(row.benchmark for row in scores if row.benchmark != MEAN))
+        averages = {MEAN, *self.means}
+        self.benchmarks = list(dict.fromkeys(row.benchmark for row in scores if row.benchmark not in averages))
         self.ks = sorted({row.k for row in scores if row.k is not None})
         self.ends = sorted({self.ks[0], self.ks[-1]})
         self.seeds = list(dict.fromkeys(row.seeds for row in scores if row.benchmark == MEAN))  # the pooled one last
@@ -38,8 +40,9 @@ class Index:
 
 def page(title: str, rows: Sequence[Row], counts: Counts, settings: Tables, profile: str) -> Page:
     """The page of one phase's rows: means, benchmarks, differences to vanilla, seeds."""
-    index = Index(rows)
-    grids = [means(index), benchmarks(index), *differences(index), seeds(index)]
+    index = Index(rows, settings.means)
+    averages = [means(index), *(subset_mean(index, name) for name in index.means)]
+    grids = [*averages, benchmarks(index), *differences(index), seeds(index)]
     return Page(title, grids, [*notes(index, counts, settings, profile), paper_note(index)])
 
 
@@ -71,6 +74,14 @@ def means(index: Index) -> Grid:
     caption = f"Mean over {len(index.benchmarks)} benchmarks"
     paper = f"paper (mean of six sets, Llama-3.2-3B): pass@{PAPER_K}"
     return Grid(caption, ["arm", *(f"pass@{k}" for k in index.ks), paper], rows)
+
+
+def subset_mean(index: Index, name: str) -> Grid:
+    """pass@k of each arm at every k, mean over the benchmarks that ``tables.means`` gives a name."""
+    rows = [[arm, *(score(index.get(arm, name, PASS, k)) for k in index.ks)] for arm in index.arms]
+    members = index.means[name]
+    caption = f"Mean {name!r}, over {len(members)} of them: {', '.join(members)}"
+    return Grid(caption, ["arm", *(f"pass@{k}" for k in index.ks)], rows)
 
 
 def benchmarks(index: Index) -> Grid:

@@ -23,14 +23,15 @@ TOO_NOISY = "none: a mean is too near 0 for a ratio"
 Pair = tuple[str, str]  # an arm, or several joined by "+", and what it is compared with, "" for nothing
 
 
-def build_rows(study: Study, reference: str = "") -> list[Row]:
+def build_rows(study: Study, reference: str = "", means: Mapping[str, Sequence[str]] | None = None) -> list[Row]:
     """All rows of one phase: arm x benchmark x metric x k x seeds, in that order, each arm compared with vanilla.
 
-    Benchmarks are followed by their "mean"; each seed's row by the pooled one. ``reference``: how the rows that are
-    compared name vanilla.
+    Benchmarks are followed by the ``means`` over some of them and by their "mean"; each seed's row by the pooled one.
+    ``reference``: how the rows that are compared name vanilla.
     """
     counts = study.counts
-    scopes = {**{name: (name,) for name in counts.benchmarks}, MEAN: counts.benchmarks}
+    scopes: dict[str, Sequence[str]] = {name: (name,) for name in counts.benchmarks}
+    scopes |= {**(means or {}), MEAN: counts.benchmarks}
     compared = {scope: study.comparisons(members) for scope, members in scopes.items()}
     return [
         row

@@ -1,0 +1,54 @@
+"""What `polya check` does: settings, catalogues, models of the hub and lengths of prompts, before anything runs."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import typer
+
+from polya_midtrain import params as settings
+from polya_midtrain import prompt_lengths
+from polya_midtrain.common import heuristics, policy
+from polya_midtrain.params import Params
+from polya_midtrain.pretrained import hub as models
+from polya_midtrain.stages import prompts, questions
+
+
+def files(paths: Sequence[Path]) -> None:
+    """Read settings and the catalogues that they name as a stage would; a line for each."""
+    for path in paths:
+        params = settings.load(path)
+        catalogue = heuristics.load(params.prompts.catalogue)
+        catalogue.first(params.generate.heuristics)
+        typer.echo(f"{path}: profile {params.profile}, {len(params.arms)} arms, {len(catalogue.heuristics)} heuristics")
+
+
+def hub(params: Params) -> None:
+    """Ask the hub for every model of ``params``, then hold all prompts against a base or teacher of the hub."""
+    talkers = {name: getattr(params, name) for name in ("base", "teacher", "reward")}
+    wanted = {name: model for name, model in talkers.items() if model.kind == "hub"}
+    if params.diversity.embedding.kind == "hub":
+        wanted["embedding"] = params.diversity.embedding
+    with tempfile.TemporaryDirectory() as root:
+        for name, model in wanted.items():
+            models.describe(model.id, model.revision, Path(root, name), chat=name in talkers)
+            typer.echo(f"{model.id}@{model.revision}: the hub has it, and it can be read")
+        if {"base", "teacher"} & set(wanted):
+            lengths(params, Path(root))
+
+
+def lengths(params: Params, root: Path) -> None:
+    """Hold all prompts against the models whose configuration and tokenizer are in ``root``."""
+    sets, _ = questions.build(questions.sets_of(params.questions), params.questions.seed)
+    questions.decontaminate(sets)
+    catalogue = heuristics.load(params.prompts.catalogue)
+    if (base := root / "base").exists():
+        found = prompts.measured(sets, policy.load_tokenizer(base), params, catalogue)
+        prompts.check_base(found, prompt_lengths.context(base), params)
+        longest = max((one for rows in found.values() for one in rows), key=lambda one: one.tokens)
+        typer.echo(f"{len(found)} question sets: all prompts fit with their answers; {longest}, the most of all")
+    if (teacher := root / "teacher").exists():
+        encoder, limit = policy.load_tokenizer(teacher), prompt_lengths.context(teacher)
+        prompt_lengths.check_teacher(sets["mid"], encoder, limit, params.distil.max_tokens, params.prompts, catalogue)
