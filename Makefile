@@ -11,7 +11,7 @@ JOBS ?= $(shell env -u OMP_NUM_THREADS nproc 2>/dev/null || echo 1)
 
 BIN := $(abspath $(VENV))/bin
 INSTALLED := $(VENV)/.installed
-CODE := src tests $(wildcard bench)
+CODE := src tests docker $(wildcard bench)
 WEIGHTS := $(wildcard constraints/profile-$(PROFILE).txt)
 
 # One thread a process: the stages and the tests run one process a core. Nothing phones home.
@@ -23,14 +23,15 @@ export HF_HUB_DISABLE_TELEMETRY ?= 1
 export PATH := $(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro arm plan dry-run verify test test-vllm lint bench ui mlflow-sync readme clean
+.PHONY: help setup repro arm plan dry-run verify test test-vllm lint bench ui mlflow-sync readme docker-check clean
 
 help: ## List these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(INSTALLED) ## Install into .venv (GPU host: CONSTRAINTS=constraints/cuda.txt EXTRAS=dev,cuda)
 
-$(INSTALLED): pyproject.toml $(CONSTRAINTS)
+# The environment of an image is whole, and no user of it may change it.
+$(INSTALLED): $(if $(wildcard $(VENV)/.locked),,pyproject.toml $(CONSTRAINTS))
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo 'make: $(PYTHON) is older than Python 3.11; name a newer one: make PYTHON=python3.12' >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)
@@ -91,7 +92,7 @@ bench: setup ## Measure against plain loops, side by side, into reports/bench.js
 
 ui: setup ## Look at the runs in a browser (MLflow, on this machine only)
 	@polya sync
-	@MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow ui --workers 1 --host 127.0.0.1 --port $${PORT:-5000} \
+	@MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow ui --workers 1 --host $${UI_HOST:-127.0.0.1} --port $${PORT:-5000} \
 		--backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}"
 
 mlflow-sync: setup ## Bring the MLflow store to the pipeline's outputs (a lost one is made again)
@@ -99,6 +100,9 @@ mlflow-sync: setup ## Bring the MLflow store to the pipeline's outputs (a lost o
 
 readme: setup ## Put the committed result table into README.md
 	@polya readme
+
+docker-check: ## Build the image with Docker and buildah, run profile smoke in it, compare with this machine (an hour)
+	@docker/check.sh
 
 clean: ## Remove what runs left outside of DVC: scratch folders and caches (data, models and .venv stay)
 	rm -rf .scratch .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
