@@ -93,6 +93,16 @@ def test_completions_depend_on_nothing_else_in_the_call(subject: Subject) -> Non
     assert together == backwards[::-1] == alone
 
 
+def test_nor_on_how_many_tokens_the_call_has(subject: Subject) -> None:
+    """More than 4,096: vLLM takes no more of the prompts in one step, and on a CPU cannot cut a prompt with a seed."""
+    prompts = subject.prompts([1, 2, 3, 4] * 16, " by reduce:" * 24)
+    sampling = replace(SAMPLING, n=2, max_tokens=6)
+    assert sum(map(len, prompts)) * sampling.n > 2 * 4096
+    together = tokens(subject.engine.generate(prompts, sampling))
+    for place in (0, 40, 63):
+        assert tokens(subject.engine.generate([prompts[place]], sampling)) == [together[place]]
+
+
 def test_the_samples_of_a_prompt_differ_and_more_of_them_only_add(subject: Subject) -> None:
     prompts = subject.prompts([2, 2])
     few, many = (tokens(subject.engine.generate(prompts, replace(SAMPLING, n=n))) for n in (4, 12))

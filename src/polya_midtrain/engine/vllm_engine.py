@@ -129,6 +129,8 @@ def open_vllm(checkpoint: Path, machine: Machine, rows: int) -> VllmEngine:
             seed=0,  # every request brings its own
             enforce_eager=cpu,
             enable_prefix_caching=True,
+            # A prompt in pieces has the random numbers of its first ones wound back, which those of a CPU cannot be.
+            enable_chunked_prefill=not cpu,
             tensor_parallel_size=machine.tensor_parallel,
             gpu_memory_utilization=machine.gpu_memory,
             max_num_seqs=rows,
