@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
-from polya_midtrain import cli, params
+from polya_midtrain import cli, params, paths
 from polya_midtrain.errors import UserError
+from polya_midtrain.ledger import schema
+from polya_midtrain.runtime import lock
 from polya_midtrain.tables import readme_table
 from polya_midtrain.tables.parts import render
-from polya_midtrain.tables.readme_table import MARKS
+from polya_midtrain.tables.readme_table import marks
 from polya_midtrain.tables.row import Row
+from polya_midtrain.verify import claims_table
 
 ROOT = Path(__file__).parent.parent
-BLANK = "\n\n".join("\n".join(marks) for marks in MARKS.values()) + "\n"
+BLANK = "\n\n".join("\n".join(marks(name)) for name in ("ledger", "main")) + "\n"
 LEDGER = """# What a run of profile tiny says
 
 **1 claim: 1 inconclusive**
@@ -58,7 +62,7 @@ def tables(tmp_path: Path) -> Path:
 
 def test_they_stand_between_their_markers_and_nothing_else_changes(tables: Path, tmp_path: Path) -> None:
     readme = tmp_path / "README.md"
-    (begin, end), (after, last) = MARKS["ledger"], MARKS["main"]
+    (begin, end), (after, last) = marks("ledger"), marks("main")
     readme.write_text(f"# Title\n\n{begin}\nold\n{end}\n\n{after}\nold\n{last}\n\nmore | text\n", encoding="utf-8")
     assert readme_table.inject(readme, tmp_path, "tiny")
     text = readme.read_text(encoding="utf-8")
@@ -134,3 +138,35 @@ def test_the_committed_readme_shows_the_kept_run(monkeypatch: pytest.MonkeyPatch
     copy.write_text(Path("README.md").read_text(encoding="utf-8"), encoding="utf-8")
     profile = params.load(cli.KEPT / "params.yaml").profile
     assert not readme_table.inject(copy, cli.KEPT, profile), "README.md is stale: run `polya readme`"
+
+
+def test_the_committed_claims_of_reproduce_are_those_of_the_committed_run(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(ROOT)
+    if not lock.LOCK.exists():
+        pytest.skip("a checkout without a run")
+    copy = tmp_path / "REPRODUCE.md"
+    copy.write_text(Path("REPRODUCE.md").read_text(encoding="utf-8"), encoding="utf-8")
+    assert not claims_table.inject(copy, Path()), "REPRODUCE.md is stale: run `polya readme`"
+    text = copy.read_text(encoding="utf-8")
+    parts = [f"{name}{letter}" for name, claim in schema.load(paths.CLAIMS).claims.items() for letter in claim.parts]
+    assert list(dict.fromkeys(re.findall(r"^\| (C\w+) \|", text, re.MULTILINE))) == parts
+    # The number of a claim is the ledger's, and lies in the range that is held beside it.
+    for part, number, low, high in re.findall(
+        r"^\| (C\w+) \| .* \| ([+-][\d.]+) \| ([+-][\d.]+) to ([+-][\d.]+) \|$", text, re.MULTILINE
+    ):
+        assert float(low) <= float(number) <= float(high), part
+
+
+def test_the_minutes_of_a_table_are_those_of_all_that_it_needs() -> None:
+    stages = {
+        "questions": {"outs": [{"path": "data/questions"}]},
+        "train@a": {"deps": [{"path": "data/questions/mid.parquet"}], "outs": [{"path": "counts/a.json"}]},
+        "train@b": {"deps": [{"path": "data/questions"}], "outs": [{"path": "counts/b.json"}]},
+        "apart": {"deps": [{"path": "data/questions"}], "outs": [{"path": "countsx"}]},
+        "tables@main": {"deps": [{"path": "counts"}, {"path": "src"}], "outs": [{"path": "main.csv"}]},
+    }
+    seconds = {"questions": 30.0, "train@a": 60.0, "train@b": 120.0, "apart": 600.0, "tables@main": 6.0}
+    assert claims_table.minutes(stages, seconds, "tables@main") == pytest.approx(3.6)
+    assert claims_table.minutes(stages, {"train@a": 90.0}, "train@a") == pytest.approx(1.5)

@@ -175,13 +175,16 @@ def dry_run(
 def readme(
     folder: Annotated[Path, typer.Argument(help="The reports of a run: tables/, claims.md, params.yaml.")] = KEPT,
 ) -> None:
-    """Put a kept run's ledger and main table into README.md."""
+    """Put a kept run's ledger and main table into README.md, and the claims of the run here into REPRODUCE.md."""
     from polya_midtrain import params as settings
     from polya_midtrain.tables import readme_table
+    from polya_midtrain.verify import claims_table
 
     profile = settings.load(folder / settings.PARAMS_FILE).profile
-    changed = readme_table.inject(Path("README.md"), folder, profile)
-    typer.echo("README.md: tables renewed" if changed else "README.md: tables are up to date")
+    changed = {"README.md": readme_table.inject(Path("README.md"), folder, profile)}
+    changed["REPRODUCE.md"] = claims_table.inject(Path("REPRODUCE.md"), Path())
+    for name, renewed in changed.items():
+        typer.echo(f"{name}: tables renewed" if renewed else f"{name}: tables are up to date")
 
 
 @app.command()

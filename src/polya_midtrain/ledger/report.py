@@ -76,14 +76,14 @@ def entries(
 
 def rows_read(
     claims: Claims, params: Params, tables: Mapping[str, Sequence[Row]]
-) -> list[tuple[str, Row, Literal["value", "diff"]]]:
-    """The rows that decide: table, row, and which of its columns is read."""
+) -> list[tuple[str, str, Row, Literal["value", "diff"]]]:
+    """The rows that decide: part (such as C1a), table, row, and which of its columns is read."""
     found = []
-    for claim in claims.claims.values():
-        for part in claim.parts.values():
+    for name, claim in claims.claims.items():
+        for letter, part in claim.parts.items():
             with suppress(select.Absent):
                 rows = _rows(part.test, params, tables)
-                found += [(part.test.table, row, part.test.column) for row in rows]
+                found += [(f"{name}{letter}", part.test.table, row, part.test.column) for row in rows]
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from polya_midtrain.errors import UserError
@@ -11,7 +12,6 @@ from polya_midtrain.tables import read
 from polya_midtrain.tables.parts.render import escape_markdown
 from polya_midtrain.tables.row import MEAN, PASS, Row
 
-MARKS = {name: (f"<!-- {name} -->", f"<!-- /{name} -->") for name in ("ledger", "main")}
 PARTS = "**Their parts**"  # what follows the claims in the ledger
 
 
@@ -21,22 +21,36 @@ def inject(readme: Path, folder: Path, profile: str) -> bool:
     ``folder``: of claims.md and tables/; ``profile``: whose run they are. Raises `UserError` when a file or the markers
     are missing, or a table is not in the long format.
     """
+    return renew(
+        readme, {"ledger": lambda: ledger(folder / "claims.md"), "main": lambda: build(folder / "tables", profile)}
+    )
+
+
+def renew(document: Path, contents: Mapping[str, Callable[[], str]]) -> bool:
+    """Put each content between the document's markers of its name; True if that changed the file."""
     try:
-        text = readme.read_text(encoding="utf-8")
+        text = document.read_text(encoding="utf-8")
     except FileNotFoundError as error:
-        raise UserError(f"{readme}: no such file; run this from the project's root") from error
+        raise UserError(f"{document}: no such file; run this from the project's root") from error
     renewed = text
-    for name, content in (("ledger", ledger(folder / "claims.md")), ("main", build(folder / "tables", profile))):
-        begin, end = MARKS[name]
+    for name, content in contents.items():
+        begin, end = marks(name)
         pattern = re.compile(re.escape(begin) + ".*?" + re.escape(end), re.DOTALL)
         places = [match.span() for match in pattern.finditer(renewed)]
         if len(places) != 1:
-            raise UserError(f"{readme}: the lines {begin} and {end} must be there once; restore them around the table")
+            raise UserError(
+                f"{document}: the lines {begin} and {end} must be there once; restore them around the table"
+            )
         ((start, stop),) = places
-        renewed = f"{renewed[:start]}{begin}\n{content}{end}{renewed[stop:]}"
+        renewed = f"{renewed[:start]}{begin}\n{content()}{end}{renewed[stop:]}"
     if renewed != text:
-        readme.write_text(renewed, encoding="utf-8", newline="\n")
+        document.write_text(renewed, encoding="utf-8", newline="\n")
     return renewed != text
+
+
+def marks(name: str) -> tuple[str, str]:
+    """What stands around a made part of a document."""
+    return f"<!-- {name} -->", f"<!-- /{name} -->"
 
 
 def ledger(path: Path) -> str:

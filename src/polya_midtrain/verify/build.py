@@ -63,8 +63,8 @@ def expected(runs: Sequence[Run], claims: Claims) -> Expected:
 def candidates(run: Run, claims: Claims) -> list[Held]:
     """The numbers worth holding, table by table (see `RULE`)."""
     read = report.rows_read(claims, run.params, run.tables)
-    metrics = {(name, row.metric, row.k) for name, row, _ in read}
-    found: dict[Held, None] = {(name, compare.key_of(row), column): None for name, row, column in read}
+    metrics = {(name, row.metric, row.k) for _, name, row, _ in read}
+    found: dict[Held, None] = {(name, compare.key_of(row), column): None for _, name, row, column in read}
     for name, rows in run.tables.items():
         for key, row in compare.pooled(rows, run.params.seeds).items():
             headline = (row.metric, row.k) == (PASS, max(run.params.tables.ks))

@@ -1,0 +1,79 @@
+"""Arms on several hosts: each runs its own and shares it through a remote, and one makes the tables of all.
+
+A host is a clone with the same settings, the remote a folder. What is run is `make arm` and `make repro` themselves.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from polya_midtrain import paths
+from polya_midtrain.errors import UserError
+from polya_midtrain.runtime import share
+from polya_midtrain.stages.tables import TABLES
+
+ARMS = {"vanilla": {"traces": "none"}, "n1": {"traces": "heuristics", "n": 1}}
+SHARED = {"questions", "prompts", "base", "teacher", "reward", "generate", "distil", "verify", "score", "select"}
+OWN = ("midtrain", "rl", "evaluate", "modes")  # of each arm
+LAST = {"compose", "diversity", "figures", "claims", "page", *(f"tables@{name}" for name in TABLES)}
+Run = Callable[..., str]
+
+
+def of(arm: str) -> set[str]:
+    return {f"{stage}@{arm}" for stage in OWN}
+
+
+def stages(said: str) -> tuple[set[str], set[str]]:
+    """The stages that ran, and those that came out of the run cache."""
+    restored = re.findall(r"^Stage '(\S+)' is cached - skipping run", said, re.MULTILINE)
+    return set(re.findall(r"^Running stage '(\S+)':", said, re.MULTILINE)), set(restored)
+
+
+@pytest.mark.slow
+def test_arms_of_several_hosts_become_tables_that_nobody_computes_again(
+    small_study: Callable[..., Path], run: Run, tmp_path: Path
+) -> None:
+    origin, remote = small_study(ARMS), tmp_path / "remote"
+
+    def host(name: str) -> Path:
+        folder = tmp_path / name
+        run("git", "clone", "-q", str(origin), str(folder), folder=tmp_path)
+        run("dvc", "remote", "add", "-q", "-d", "shared", str(remote), folder=folder)
+        return folder
+
+    def make(folder: Path, *words: str) -> tuple[set[str], set[str]]:
+        return stages(run("make", *words, folder=folder))
+
+    first, second, last = host("first"), host("second"), host("last")
+    assert make(first, "arm", "ARM=n1") == (SHARED | of("n1"), set())
+    assert make(second, "arm", "ARM=vanilla") == (of("vanilla"), SHARED)
+    assert make(last, "repro") == (LAST, SHARED | of("n1") | of("vanilla"))
+    for arm, folder in (("n1", first), ("vanilla", second)):
+        counts = paths.COUNTS / f"{arm}.json"
+        assert (last / counts).read_bytes() == (folder / counts).read_bytes()
+
+    # One host that had no other to ask: the first one, without the remote.
+    run("dvc", "remote", "remove", "shared", folder=first)
+    assert make(first, "repro") == (LAST | of("vanilla"), set())
+    for name in TABLES:
+        table = Path(f"reports/tables/{name}.csv")
+        assert (last / table).read_bytes() == (first / table).read_bytes()
+        assert len((last / table).read_text().splitlines()) > 1
+
+    # Nor does one host alone compute again what it has shared with itself, small results included.
+    shutil.rmtree(first / "results/counts")
+    (first / "dvc.lock").unlink()
+    ran, restored = stages(run("dvc", "repro", "evaluate@vanilla", folder=first))
+    assert (ran, restored) == (set(), SHARED | of("vanilla") - {"modes@vanilla"})
+    assert (first / paths.COUNTS / "vanilla.json").exists()
+
+
+def test_outside_of_a_project_there_is_nothing_to_share(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=r"^DVC: you are not inside of a DVC repository"):
+        share.share()
