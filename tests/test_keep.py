@@ -53,6 +53,7 @@ def test_a_run_is_kept_whole(finished: Path, capsys: pytest.CaptureFixture[str])
         ("claims.csv", "reports/claims.csv"),
         ("claims.md", "reports/claims.md"),
         ("index.html", "reports/index.html"),
+        ("results/metrics/base.json", "results/metrics/base.json"),
         ("params.yaml", "params.yaml"),
         ("lock.yaml", "dvc.lock"),
     ):

@@ -20,8 +20,7 @@ from polya_midtrain.tables import composition
 from polya_midtrain.tables.parts import render
 from polya_midtrain.tables.parts.render import Page
 
-SAMPLES = 40
-QUESTIONS = {"pairs": 5, "mixed": 7}
+SAMPLES, QUESTIONS = 40, {"pairs": 5, "mixed": 7}
 PARTS = {"pairs": [2] * 5, "mixed": [3] * 7}
 NEEDS = {"pairs": [1, 1, 1, 2, 2], "mixed": [1, 2, 2, 2, 2, 3, 3]}
 ARMS = {

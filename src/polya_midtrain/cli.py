@@ -194,7 +194,7 @@ def keep(
 ) -> None:
     """Keep a finished run's reports in reports/NAME.
 
-    With its settings, its lock file, the machine (this one) and the time that it took.
+    With its small results, settings and lock file, the machine (this one) and the time that it took.
     """
     from polya_midtrain.verify.keep import keep as kept
 

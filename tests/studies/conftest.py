@@ -82,8 +82,8 @@ def small_study(repository: Callable[..., Path]) -> Callable[..., Path]:
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Callable[..., str]:
-    """Runs a command in a folder, on the code there, without installing anything; returns what it said."""
+def environment(tmp_path: Path) -> Callable[[Path], dict[str, str]]:
+    """The environment in which a folder's commands run the code there and install nothing."""
     programs = tmp_path / "bin"
     programs.mkdir()
     # `make setup` would install the folder's code in place of this one's.
@@ -94,8 +94,8 @@ def run(tmp_path: Path) -> Callable[..., str]:
     for program in programs.iterdir():
         program.chmod(0o755)
 
-    def execute(*command: str, folder: Path) -> str:
-        environment = os.environ | {
+    def of(folder: Path) -> dict[str, str]:
+        found = os.environ | {
             "PYTHONPATH": str(folder / "src"),
             "PATH": os.pathsep.join([str(programs), str(Path(sys.executable).parent), os.environ["PATH"]]),
             "MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path / 'mlflow.db'}",
@@ -103,9 +103,19 @@ def run(tmp_path: Path) -> Callable[..., str]:
             "GIT_PAGER": "cat",
             "DVC_PAGER": "cat",
         }
-        environment.pop("COVERAGE_PROCESS_CONFIG", None)  # the folder's copy of the code is not what coverage measures
-        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+        found.pop("COVERAGE_PROCESS_CONFIG", None)  # the folder's copy of the code is not what coverage measures
+        return found
+
+    return of
+
+
+@pytest.fixture
+def run(environment: Callable[[Path], dict[str, str]]) -> Callable[..., str]:
+    """Runs a command in a folder, on the code there; returns what it said. ``code``: how it has to end."""
+
+    def execute(*command: str, folder: Path, code: int = 0) -> str:
+        done = subprocess.run(command, cwd=folder, env=environment(folder), capture_output=True, text=True, check=False)
+        assert done.returncode == code, f"{command}\n{done.stdout}{done.stderr}"
         return done.stdout
 
     return execute

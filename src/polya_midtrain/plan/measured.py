@@ -68,13 +68,13 @@ def read(folder: Path) -> Measured:
             tokens["midtrain", arm] = float(cards[arm]["tokens"]) * times
             samples["midtrain", arm] = float(cards[arm]["rows"]) * times
         points = [
-            point for curve in _json(_either(folder, paths.CURVES, arm)).get("seeds", {}).values() for point in curve
+            point for curve in _json(folder / paths.CURVES / f"{arm}.json").get("seeds", {}).values() for point in curve
         ]
         if points and all("length" in point for point in points):
             step = params.rl.prompts * params.rl.generations
             tokens["rl", arm] = step * sum(point["length"] for point in points)
             samples["rl", arm] = float(step * len(points))
-        rows = _json(_either(folder, paths.COUNTS, arm)).get("rows", [])
+        rows = _json(folder / paths.COUNTS / f"{arm}.json").get("rows", [])
         if rows:
             samples["evaluate", arm] = float(sum(row["n"] for row in rows))
     stages = _lock(folder)
@@ -86,12 +86,6 @@ def read(folder: Path) -> Measured:
 def _place(name: str) -> Place:
     stage, _, arm = name.partition("@")
     return stage, arm
-
-
-def _either(folder: Path, place: Path, arm: str) -> Path:
-    """An arm's file where a project has it, or where a kept run does."""
-    whole = folder / place / f"{arm}.json"
-    return whole if whole.exists() else folder / place.name / f"{arm}.json"
 
 
 def _json(path: Path) -> dict[str, Any]:

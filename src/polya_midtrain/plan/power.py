@@ -69,7 +69,7 @@ def measured(folder: Path) -> dict[int, float]:
 
     Tables of older versions lack columns that are not read here.
     """
-    for path in (folder / paths.TABLES / "main.csv", folder / "tables/main.csv", folder / "main.csv"):
+    for path in (folder / paths.TABLES / "main.csv", folder / "tables/main.csv"):
         if path.is_file():
             with path.open(encoding="utf-8", newline="") as stream:
                 return _medians(list(csv.DictReader(stream)))

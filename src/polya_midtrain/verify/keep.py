@@ -1,4 +1,4 @@
-"""Keep a finished run: its reports, settings and lock file in reports/NAME, with the machine and the time it took."""
+"""Keep a finished run in reports/NAME: its reports, small results, settings and lock file, the machine and the time."""
 
 from __future__ import annotations
 
@@ -16,19 +16,20 @@ from polya_midtrain.runtime import lock, scratch
 from polya_midtrain.runtime.stage import by_stage, read_seconds
 from polya_midtrain.verify import build, runs
 
-KEPT = (paths.TABLES, paths.FIGURES, paths.CLAIMS_REPORT, paths.CLAIMS_REPORT.with_suffix(".md"), paths.PAGE)
+REPORTS = (paths.TABLES, paths.FIGURES, paths.CLAIMS_REPORT, paths.CLAIMS_REPORT.with_suffix(".md"), paths.PAGE)
+RESULTS = paths.METRICS.parent  # what tables and figures are made from, and the stages' numbers
 LIBRARIES = ("transformers", "trl", "numpy", "dvc")  # beside those that `build.machine` names
 
 
 def keep(source: Path, name: str) -> Path:
-    """Copy the reports of the finished run in ``source`` to reports/NAME; returns that folder.
+    """Copy the reports and small results of the finished run in ``source`` to reports/NAME; returns that folder.
 
     RUN.md in it says what ran where and how long; params.yaml and lock.yaml (its dvc.lock) what it was made from and
     the hash of every file it made. Raises `UserError` for a run that is not finished or not as its lock file says.
     """
     run = runs.load(source)
     target = paths.TABLES.parent / name
-    if target in KEPT:
+    if target in REPORTS:
         raise UserError(f"{target} is where a run writes; take another name")
     if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", name):
         raise UserError(
@@ -37,7 +38,7 @@ def keep(source: Path, name: str) -> Path:
     draft = scratch.ROOT / f"keep-{name}"
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
-    for path in KEPT:
+    for path in (*REPORTS, RESULTS):
         place = draft / path.name
         try:
             shutil.copytree(source / path, place) if (source / path).is_dir() else shutil.copyfile(source / path, place)
