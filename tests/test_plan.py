@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import random
-import re
 import shutil
 import subprocess
 import sys
@@ -310,15 +309,18 @@ def test_the_plan_of_tiny_is_near_the_committed_run() -> None:
     assert planned.disk.outputs == pytest.approx(run.disk, rel=0.25)
 
 
-def test_the_plan_of_smollm2_is_near_what_its_kept_run_says() -> None:
-    kept = ROOT / "reports/smollm2/README.md"
-    stated = kept.exists() and re.search(r"\| traces generated .*\| (\d+) \(([\d,]+) tokens", kept.read_text())
-    if not stated:
-        pytest.skip("the kept run of profile smollm2 does not state its tokens")
-    samples, tokens = stated.groups()
-    planned = build.plan(settings.load(ROOT / "reports/smollm2/params.yaml"), DEVICES["cpu"])
-    assert planned.samples["generate", ""] == int(samples)
-    assert planned.tokens["generate", ""] == pytest.approx(int(tokens.replace(",", "")), rel=0.25)
+def test_the_plan_of_smollm2_is_near_its_kept_run() -> None:
+    run = measured.read(ROOT / "reports/smollm2")
+    assert run.params == settings.load(ROOT / "profiles/smollm2.yaml")
+    assert run.changed == ()
+    planned = build.plan(run.params, DEVICES["cpu"])
+    for place in (place for place in run.samples if place[0] in ("generate", "distil", "rl", "evaluate")):
+        assert planned.samples[place] == run.samples[place], place
+    tokens = [sum(one.tokens[place] for place in run.tokens) for one in (planned, run)]
+    assert tokens[0] == pytest.approx(tokens[1], rel=0.25)
+    seconds = [sum(one.seconds[place] for place in run.seconds) for one in (planned, run)]
+    assert seconds[0] == pytest.approx(seconds[1], rel=0.5)
+    assert planned.disk.outputs == pytest.approx(run.disk, rel=0.25)
 
 
 # What is printed

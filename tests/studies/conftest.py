@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -111,11 +111,11 @@ def environment(tmp_path: Path) -> Callable[[Path], dict[str, str]]:
 
 @pytest.fixture
 def run(environment: Callable[[Path], dict[str, str]]) -> Callable[..., str]:
-    """Runs a command in a folder, on the code there; returns what it said. ``code``: how it has to end."""
+    """Runs a command in a folder, on the code there; returns what it said. ``codes``: how it may end."""
 
-    def execute(*command: str, folder: Path, code: int = 0) -> str:
+    def execute(*command: str, folder: Path, codes: Sequence[int] = (0,)) -> str:
         done = subprocess.run(command, cwd=folder, env=environment(folder), capture_output=True, text=True, check=False)
-        assert done.returncode == code, f"{command}\n{done.stdout}{done.stderr}"
+        assert done.returncode in codes, f"{command}\n{done.stdout}{done.stderr}"
         return done.stdout
 
     return execute

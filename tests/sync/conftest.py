@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -117,7 +118,8 @@ def entry(
 
 def hashed(folder: Path, path: str) -> dict[str, Any]:
     if not (folder / path).exists():
-        return {"md5": f"{sum(map(ord, path)):032x}" + ("" if path.endswith("parquet") else ".dir"), "size": 1000}
+        digest = hashlib.md5(path.encode()).hexdigest()
+        return {"md5": digest if path.endswith("parquet") else f"{digest}.dir", "size": 1000}
     digest, size = tracking.dvc_hash(folder / path)
     return {"md5": digest, "size": size}
 

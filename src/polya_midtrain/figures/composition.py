@@ -50,7 +50,7 @@ def draw(params: Params) -> Drawing | None:
             reference(one, point, VANILLA, f"{studies.REFERENCE} after RL")
         log2_axis(one, ns, "n (heuristics)")
         one.set_title(f"two heuristics or more: {label}")
-        one.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+        one.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.3g}%")
         one.set_ylim(0.0, 1.02)
     for point in known:
         paper_mark(upper[0], params.arms[point.arm].n, point.paper or 0.0)
@@ -63,7 +63,7 @@ def draw(params: Params) -> Drawing | None:
     names_axis(below, [f"{_words(name)}\ntogether in {counts[name]} mid-training chains" for name in names])
     below.set_title(f"the most frequent combinations after RL in {last}")
     below.set_xlabel("share of all chains")
-    below.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    below.xaxis.set_major_formatter(lambda value, _: f"{100 * value:.3g}%")
     below.set_xlim(left=0.0)
     if not names:
         below.text(0.5, 0.5, "none", transform=below.transAxes, ha="center", va="center")

@@ -12,15 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from polya_midtrain import params as settings
 from polya_midtrain import paths
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import Params
 from polya_midtrain.plan import power
 from polya_midtrain.plan.work import Place
-from polya_midtrain.runtime import lock
+from polya_midtrain.runtime import lock, yamlfile
 from polya_midtrain.runtime.stage import read_seconds
 
 LOCKS = ("dvc.lock", "lock.yaml")
@@ -108,5 +106,5 @@ def _lock(folder: Path) -> dict[str, Any]:
 
 def _changed(folder: Path, stages: Mapping[str, Any]) -> tuple[str, ...]:
     """Settings that the lock file has otherwise than params.yaml."""
-    now = yaml.safe_load((folder / settings.PARAMS_FILE).read_text(encoding="utf-8"))
+    now = yamlfile.parse((folder / settings.PARAMS_FILE).read_text(encoding="utf-8"))
     return tuple(sorted({name for entry in stages.values() for name in lock.changed(entry, now)}))

@@ -80,7 +80,7 @@ def assumptions(params: Params) -> Assumptions:
     generated = _conditions(params, catalogue, names, "mid", sizes["base"], params.generate.max_tokens)
     plain = _conditions(params, catalogue, [""], "mid", sizes["base"], params.generate.max_tokens)
     taught = _conditions(params, catalogue, [""], "mid", sizes["teacher"], params.distil.max_tokens)
-    cells = _cells(sizes["base"].solves, mid, generated.answer)
+    cells = _cells(_solves(params, sizes["base"]), mid, generated.answer)
     named = [cells] * len(names)
     return Assumptions(
         counts=counts,
@@ -92,15 +92,23 @@ def assumptions(params: Params) -> Assumptions:
         ),
         bare=bare,
         document=0.0,
-        sets=training_sets(params, counts["mid"], named, cells, _cells(sizes["teacher"].solves, mid, taught.answer)),
+        sets=training_sets(
+            params, counts["mid"], named, cells, _cells(_solves(params, sizes["teacher"]), mid, taught.answer)
+        ),
         scored=scored(params, counts["mid"], named),
         judged=judged(catalogue),
         sources=(
             f"rough values of ours: {CHARACTERS} characters a token, answers of each public set's usual length or "
             f"{CUT:.0%} of max_tokens (plan/prose.py)",
-            "right answers: as many as the model's card gives for GSM8K (plan/sizes.py)",
+            "right answers: as many as the model's card gives for GSM8K, or we measured on easy ones (plan/sizes.py)",
         ),
     )
+
+
+def _solves(params: Params, model: Model) -> float:
+    """The share of the mid-training questions that a model answers rightly."""
+    measured = model.easy if isinstance(params.questions.mid, EasySet) else None
+    return model.solves if measured is None else measured
 
 
 def _set(spec: QuestionSet) -> Set:

@@ -25,7 +25,8 @@ class Model:
     """A model of Llama's layout. ``head``: output weights of its own, tied to the embedding, or one score.
 
     ``stored``: bytes of a weight in its checkpoint. ``solves``: the share of grade-school questions that it answers
-    rightly, as published for GSM8K, for models of prose. ``wordy``: how many times longer its answers are than those of
+    rightly, as published for GSM8K, for models of prose; ``easy``: the same of source `easy`, where that was measured.
+    ``wordy``: how many times longer its answers are than those of
     a model that does not reason at length.
     """
 
@@ -41,6 +42,7 @@ class Model:
     biased: bool = False
     stored: int = 2
     solves: float = 0.5
+    easy: float | None = None
     wordy: float = 1.0
 
     @property
@@ -91,9 +93,10 @@ class Model:
 
 
 _LLAMA_3B = Model("meta-llama/Llama-3.2-3B-Instruct", 3072, 8192, 28, 24, 8, 128, 128256, solves=0.777)
-_SMOLLM2 = Model("HuggingFaceTB/SmolLM2-135M-Instruct", 576, 1536, 30, 9, 3, 64, 49152, solves=0.014)
+_SMOLLM2 = Model("HuggingFaceTB/SmolLM2-135M-Instruct", 576, 1536, 30, 9, 3, 64, 49152, solves=0.014, easy=0.13)
 # Shapes are those of each model's config.json. ``solves`` is GSM8K's score on its model card; that of the teacher,
-# whose card has none, is ours, and so is ``wordy``.
+# whose card has none, is ours, and so is ``wordy``. ``easy``: of three questions of one step to one of two, from 64
+# samples each under eight heuristics, drawn while the profile was sized.
 MODELS = MappingProxyType(
     {
         _LLAMA_3B.name: _LLAMA_3B,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -10,9 +11,28 @@ from pydantic import BaseModel, ValidationError
 
 from polya_midtrain.errors import UserError
 
+try:
+    from yaml import CSafeLoader as _Fastest  # ten times as fast, where it was built
+except ImportError:
+    from yaml import SafeLoader as _Fastest  # type: ignore[assignment]
+
 M = TypeVar("M", bound=BaseModel)
 
+
+class _Loader(_Fastest):
+    """Reads 5e-05 as a number, as DVC does, which writes small numbers so (YAML 1.2; PyYAML wants a dot in them)."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+(?:\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
+
 _PROSE = {"extra_forbidden": "no such setting; correct its name or remove it", "missing": "missing; add it"}
+
+
+def parse(text: str) -> Any:
+    """The content of a YAML document. Raises `yaml.YAMLError`."""
+    return yaml.load(text, Loader=_Loader)
 
 
 def load(path: Path, model: type[M]) -> M:
@@ -25,7 +45,7 @@ def load(path: Path, model: type[M]) -> M:
         raise UserError(f"{path}:1: not UTF-8 text; save it as UTF-8") from error
     try:
         root = yaml.compose(text)
-        data = yaml.safe_load(text)
+        data = parse(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark else 1

@@ -10,12 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from polya_midtrain import params as settings
 from polya_midtrain import paths
 from polya_midtrain.errors import UserError
-from polya_midtrain.runtime import lock
+from polya_midtrain.runtime import lock, yamlfile
 from polya_midtrain.runtime.tracking import dvc_hash
 
 SMALL = ("results", "reports")  # what git keeps; the other outputs may be in DVC's cache alone, or in a remote
@@ -51,7 +49,7 @@ def read() -> tuple[dict[str, Made], list[str]]:
     A stage is left out if one of its small outputs is missing or is not the one that dvc.lock names, or if params.yaml
     has other settings than it ran under: then nothing says of which profile it is.
     """
-    now = yaml.safe_load(settings.PARAMS_FILE.read_text(encoding="utf-8"))
+    now = yamlfile.parse(settings.PARAMS_FILE.read_text(encoding="utf-8"))
     found, left = {}, []
     for name, entry in lock.stages(lock.LOCK).items():
         reason = _fault(entry, now)
