@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -127,8 +128,10 @@ def test_every_locked_package_has_its_hashes() -> None:
         assert re.fullmatch(f"(?:{entry})+", body), lock.name
 
 
-def entrypoint(tmp_path: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """docker/entrypoint.sh with its three folders below ``tmp_path``: source, study, cache."""
+def entrypoint(
+    tmp_path: Path, *arguments: str, user: int | None = None, **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """docker/entrypoint.sh, its folders (source, study, cache) below ``tmp_path``, as this user or another."""
     script = text("docker/entrypoint.sh").replace("/usr/local/src/polya-midtrain", str(tmp_path / "source"))
     script = script.replace("/study", str(tmp_path / "study"))
     source = tmp_path / "source"
@@ -139,9 +142,8 @@ def entrypoint(tmp_path: Path, *arguments: str, **variables: str) -> subprocess.
     (source / ".dvc/config").write_text("[core]\n    analytics = false\n")
     (tmp_path / "study/out").mkdir(parents=True, exist_ok=True)
     environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path / "cache"), "POLYA_REVISION": "abc", **variables}
-    return subprocess.run(
-        ["sh", "-c", script, "entrypoint.sh", *arguments], env=environment, capture_output=True, text=True, check=False
-    )
+    command = ["sh", "-c", script, "entrypoint.sh", *arguments]
+    return subprocess.run(command, env=environment, user=user, capture_output=True, text=True, check=False)
 
 
 def test_without_a_command_the_image_says_what_it_is_and_how_to_use_it(tmp_path: Path) -> None:
@@ -187,14 +189,17 @@ def test_a_mounted_checkout_is_where_the_command_runs(tmp_path: Path) -> None:
     assert not list((checkout / "out").iterdir())
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root can write everywhere")
-def test_a_folder_of_another_user_is_one_line(tmp_path: Path) -> None:
-    (tmp_path / "study/out").mkdir(parents=True)
-    (tmp_path / "study/out").chmod(0o555)
-    refused = entrypoint(tmp_path, "true")
-    assert refused.returncode == 2
-    assert "cannot write there" in refused.stderr
-    assert refused.stderr.count("\n") == 1
+def test_a_folder_of_another_user_is_one_line() -> None:
+    nobody = 65534 if os.geteuid() == 0 else None  # root can write everywhere
+    with tempfile.TemporaryDirectory() as name:  # pytest's own folder is closed to other users
+        folder = Path(name)
+        folder.chmod(0o755)
+        (folder / "study/out").mkdir(parents=True)
+        (folder / "study/out").chmod(0o555)
+        refused = entrypoint(folder, "true", user=nobody)
+        assert refused.returncode == 2
+        assert "cannot write there" in refused.stderr
+        assert refused.stderr.count("\n") == 1
 
 
 def test_health_is_asked_only_where_the_pages_are_served() -> None:
