@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 CONSTRAINTS = ROOT / "constraints"
 # The Python of each variant's base image: of python:3.11-slim, and of Ubuntu 24.04 in NVIDIA's CUDA images.
 PYTHONS = {"cpu": "3.11", "cuda": "3.12"}
-EXTRAS: dict[str, list[str]] = {"cpu": [], "cuda": ["cuda"]}
+EXTRAS = {"cpu": ["s3"], "cuda": ["cuda", "s3"]}  # s3: arms that are spread over hosts share a bucket
 PLATFORM = "x86_64-manylinux_2_36"  # the older of the two bases' C libraries: Debian 12's
 WEIGHTS = "profile-smollm2"
 
