@@ -61,7 +61,7 @@ define run
 		if grep -qs no_scm .dvc/config.local; then dvc config --local --unset core.no_scm; fi; \
 	elif ! grep -qs no_scm .dvc/config.local; then dvc config --local core.no_scm true; fi
 	@dvc repro $$(dvc config core.remote 2>/dev/null | grep -q . && echo --pull) $(1); status=$$?; \
-		polya share || status=$$?; polya sync; exit $$status
+		polya sync & polya share || status=$$?; wait; exit $$status
 endef
 
 verify: setup ## Compare the tables of a run with expected/PROFILE.yaml

@@ -235,7 +235,13 @@ def two_hosts(project: Path) -> str:
 def joined() -> Iterator[subprocess.Popen[str]]:
     """The second host: `polya join 1` in the same folder."""
     command = [sys.executable, "-c", "import sys; from polya_midtrain.cli import main; sys.exit(main())", "join", "1"]
-    process = subprocess.Popen(command, env=launch.environment(), stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command,
+        env=launch.environment(),
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # it is ignored below a shell's `command &`
+    )
     try:
         yield process
     finally:

@@ -235,7 +235,7 @@ def test_the_commands_of_one_who_runs_a_study(small_study: Callable[..., Path], 
     again = re.findall(r"Running stage '(\w+)", ran)
     assert {"tables", "figures", "claims", "page"} == set(again)
     assert re.search(r"tables\.confidence\s.*0\.95\s.*0\.9\b", said["dvc params diff"])
-    assert "tables@main.json" in said["dvc metrics diff"]
+    assert "results/metrics/page.json" in said["dvc metrics diff"]
     assert (study / "dvc_plots/index.html").stat().st_size > 1000
     do("dvc exp show --only-changed", "dvc exp remove --all-commits")
     assert "tables.confidence" in said["dvc exp show --only-changed"]

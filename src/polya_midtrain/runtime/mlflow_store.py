@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import logging
 import os
 import re
 import sys
@@ -115,6 +116,8 @@ def set_defaults() -> None:
     """MLflow's settings for this study, where the user's environment has none; to be called before mlflow is loaded."""
     for name, value in _DEFAULTS.items():
         os.environ.setdefault(name, value)
+    # Where another library has loaded it already, it does not look there again.
+    logging.getLogger("mlflow").setLevel(os.environ["MLFLOW_LOGGING_LEVEL"].upper())
 
 
 def connect() -> MlflowClient:
