@@ -95,19 +95,21 @@ def test_lessons_hold_answers_that_the_graders_take_for_right_or_wrong(encoder: 
     assert NAMES[1] in cues.labels([Chain("", answer)])[0]
 
 
-def test_every_question_is_taught_as_the_stages_will_ask_it(encoder: Any) -> None:
-    taught = lessons.of_base(SETS, SETTINGS, CATALOGUE, NAMES, encoder, 1.0)
+@pytest.mark.parametrize("reward", [True, False], ids=["trained reward model", "published one"])
+def test_every_question_is_taught_as_the_stages_will_ask_it(encoder: Any, reward: bool) -> None:
+    sets = {name: rows for name, rows in SETS.items() if reward or name != "reward"}
+    taught = lessons.of_base(sets, SETTINGS, CATALOGUE, NAMES, encoder, 1.0)
     rng = random.Random(1)
     drawn = {tuple(taught.draw(rng)[0]) for _ in range(800)}
-    bare = [prompts.bare(row.question, SETTINGS) for rows in SETS.values() for row in rows]
+    bare = [prompts.bare(row.question, SETTINGS) for rows in sets.values() for row in rows]
     worked = [
         prompts.messages(row.question, name, SETTINGS, CATALOGUE)
-        for row in (*SETS["mid"], *SETS["reward"])
+        for row in (*sets["mid"], *sets.get("reward", []))
         for name in ("", *NAMES)
     ]
     assert drawn == {tuple(prompts.encode(encoder, turns)) for turns in (*bare, *worked)}
-    teacher = lessons.of_teacher(SETS, SETTINGS, CATALOGUE, encoder, 1.0)
-    plain = [prompts.messages(row.question, "", SETTINGS, CATALOGUE) for row in SETS["mid"]]
+    teacher = lessons.of_teacher(sets, SETTINGS, CATALOGUE, encoder, 1.0)
+    plain = [prompts.messages(row.question, "", SETTINGS, CATALOGUE) for row in sets["mid"]]
     assert {tuple(teacher.draw(rng)[0]) for _ in range(50)} == {tuple(prompts.encode(encoder, t)) for t in plain}
 
 

@@ -89,7 +89,7 @@ def of_base(
     right: float,
 ) -> Lessons:
     """Every question bare, and those that the base answers for others to learn from also under each heuristic."""
-    taught = [*sets["mid"], *sets["reward"]]
+    taught = [*sets["mid"], *sets.get("reward", [])]  # a published reward model has no questions of its own
     worked = [_asked(row, name, settings, catalogue, tokenizer) for row in taught for name in ("", *names)]
     every = [row for rows in sets.values() for row in rows]
     bare = [Asked(row, None, prompts.encode(tokenizer, prompts.bare(row.question, settings))) for row in every]
