@@ -16,7 +16,7 @@ from polya_midtrain import paths
 from polya_midtrain.common import policy
 from polya_midtrain.common.records import Completion, Question, read_records
 from polya_midtrain.params import Params
-from polya_midtrain.stages import evaluate, generate, questions
+from polya_midtrain.stages import evaluate, generate, prompts, questions
 
 ROOT = Path(__file__).resolve().parents[2]
 WORLD = {"source": "world", "parts": [1], "pool": "seen"}
@@ -48,7 +48,9 @@ def project(tmp_path: Path, tiny_policy: Path, monkeypatch: pytest.MonkeyPatch) 
     shutil.copytree(tiny_policy, paths.BASE)
     for phase in (paths.MIDTRAIN, paths.RL):
         policy.point(phase / "vanilla/seed-1", paths.BASE)
-    questions.run(with_machine({"device": "cpu"}))
+    params = with_machine({"device": "cpu"})
+    questions.run(params)
+    prompts.run(params)
     return tmp_path
 
 
