@@ -142,7 +142,7 @@ def test_a_missing_setting_is_named_at_its_block(tmp_path: Path) -> None:
             "  ks: ",
             "  ks: [1, 72]",
             "tables:",
-            "tables.ks holds k=72 but evaluate.samples is 72; pass@k needs",
+            "tables.ks holds k=72 but evaluate.samples is 66; pass@k needs",
         ),
         ("evaluate", "  samples: ", "  samples: 64", "tables:", "lower k or raise evaluate.samples"),
         (
