@@ -101,7 +101,7 @@ mlflow-sync: setup ## Bring the MLflow store to the pipeline's outputs (a lost o
 readme: setup ## Put the committed result table into README.md
 	@polya readme
 
-docker-check: ## Build the image with Docker and buildah, run profile smoke in it, compare with this machine (an hour)
+docker-check: ## Build the image with Docker and buildah, run profile smoke in it, compare with this machine (half an hour)
 	@docker/check.sh
 
 clean: ## Remove what runs left outside of DVC: scratch folders and caches (data, models and .venv stay)

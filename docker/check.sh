@@ -60,7 +60,8 @@ owned_by() { # USER FOLDER
 docker_build() { DOCKER_BUILDKIT=1 "$DOCKER" build -q "${build[@]}" -t "$IMAGE" "$1" >/dev/null; }
 docker_run() { "$DOCKER" run --rm --network none "$@"; }
 buildah_build() {
-    buildah "${STORE[@]}" bud -q --isolation chroot --format docker --layers "${build[@]}" -t "$IMAGE" "$1" >/dev/null
+    # The folder of a cache mount is below TMPDIR, and stays there.
+    TMPDIR=$scratch buildah "${STORE[@]}" bud -q --isolation chroot --format docker --layers "${build[@]}" -t "$IMAGE" "$1" >/dev/null
 }
 podman_run() {
     podman "${STORE[@]}" --runtime runc run --rm --network none --no-healthcheck \
