@@ -20,8 +20,8 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from polya_midtrain import cli, paths
 from polya_midtrain import params as settings
+from polya_midtrain import paths, start
 from polya_midtrain.common import policy
 from polya_midtrain.common.records import (
     Completion,
@@ -101,7 +101,7 @@ def test_a_65th_heuristic(monkeypatch: pytest.MonkeyPatch) -> None:
         generate={"heuristics": 65, "samples": 1, "unprompted": 1},
         arms={"n65": {"traces": "heuristics", "n": 65}},
     )
-    assert cli.main(["check"]) == 0
+    assert start.main(["check"]) == 0
     engine = Letters()
     monkeypatch.setattr(build, "open_engine", lambda *_: engine)
     asked = [Question("q0", "How many days has a week?", "7", "maths", "mine")]
@@ -233,7 +233,7 @@ def test_another_benchmark_of_a_file(name: str) -> None:
         },
         compose={"benchmarks": ["mine"]},
     )
-    assert cli.main(["check"]) == 0
+    assert start.main(["check"]) == 0
     questions.run(params)
     rows = read_records(paths.BENCHMARKS / "mine.parquet", Question)
     assert len(rows) == 3
@@ -318,7 +318,7 @@ def test_what_is_not_pinned_is_refused(spec: dict[str, Any], words: str, capsys:
     content = yaml.safe_load(Path("params.yaml").read_text())
     content["questions"]["benchmarks"]["mine"] = spec
     Path("params.yaml").write_text(yaml.safe_dump(content))
-    assert cli.main(["check"]) == 2
+    assert start.main(["check"]) == 2
     error = capsys.readouterr().err
     assert error.startswith("polya: params.yaml:")
     assert words in error
@@ -335,7 +335,7 @@ def test_a_published_reward_model_needs_no_questions(capsys: pytest.CaptureFixtu
     content = yaml.safe_load(Path("profiles/smoke.yaml").read_text())
     del content["questions"]["reward"]
     Path("params.yaml").write_text(yaml.safe_dump(content))
-    assert cli.main(["check"]) == 2
+    assert start.main(["check"]) == 2
     assert "a reward model that is trained needs questions of its own; add questions.reward" in capsys.readouterr().err
     content["reward"] = {"kind": "hub", "id": "a/b", "revision": COMMIT}
     Path("params.yaml").write_text(yaml.safe_dump(content))

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from polya_midtrain import __version__, cli, preflight, stages
+from polya_midtrain import __version__, cli, preflight, stages, start
 from polya_midtrain.errors import UserError
 from polya_midtrain.pretrained import hub
 from polya_midtrain.runtime import mlflow_store
@@ -49,7 +49,7 @@ def add_stage(monkeypatch: pytest.MonkeyPatch, folder: Path, name: str, what: st
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     """Run a command that must fail as bad input does; its one line."""
-    assert cli.main(list(arguments)) == 2
+    assert start.main(list(arguments)) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.startswith("polya: ")
@@ -58,19 +58,19 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 
 
 def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["--version"]) == 0
+    assert start.main(["--version"]) == 0
     assert capsys.readouterr().out == f"polya-midtrain {__version__}\n"
-    assert cli.main(["--help"]) == 0
+    assert start.main(["--help"]) == 0
     text = capsys.readouterr().out
     for command in ("stage", "profile", "readme", "check", "sync"):
         assert command in text
-        assert cli.main([command, "--help"]) == 0
+        assert start.main([command, "--help"]) == 0
         assert len(capsys.readouterr().out.splitlines()) > 4
 
 
 def test_help_loads_no_heavy_library() -> None:
     script = (
-        "import sys; from polya_midtrain.cli import main; main(['--help']); "
+        "import sys; from polya_midtrain.start import main; main(['--help']); "
         "print(sorted({'torch', 'transformers', 'mlflow', 'pandas', 'pyarrow', 'scipy'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
@@ -119,25 +119,25 @@ def test_a_bad_setting_is_named_with_its_line(
 
 
 def test_a_wrong_command_line_says_how_it_is_used(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["stage"]) == 2
+    assert start.main(["stage"]) == 2
     assert "Usage: polya stage" in capsys.readouterr().err
-    assert cli.main(["stags"]) == 2
+    assert start.main(["stags"]) == 2
     assert "No such command" in capsys.readouterr().err
 
 
 def test_a_stage_gets_the_settings_and_its_arm_or_table(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     add_stage(monkeypatch, project / "more", "nap")
-    assert cli.main(["stage", "nap"]) == 0
+    assert start.main(["stage", "nap"]) == 0
     assert Path("ran").read_text() == "tiny ()"
     monkeypatch.setattr(cli, "ARM_STAGES", {"nap"})
-    assert cli.main(["stage", "nap", "--arm", "star"]) == 0
+    assert start.main(["stage", "nap", "--arm", "star"]) == 0
     assert Path("ran").read_text() == "tiny ('star',)"
 
 
 def test_a_bug_in_a_stage_is_a_traceback(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     add_stage(monkeypatch, project / "more", "bug", "raise ZeroDivisionError('a bug')")
     with pytest.raises(ZeroDivisionError, match="a bug"):
-        cli.main(["stage", "bug"])
+        start.main(["stage", "bug"])
 
 
 def test_an_edit_while_a_stage_runs_is_an_error(
@@ -158,7 +158,7 @@ def test_only_the_last_stage_posts_what_waits(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(mlflow_store, "post_pending", lambda: posted.append(None))
     if last:
         monkeypatch.setattr(cli, "LAST_STAGE", "nap")
-    assert cli.main(["stage", "nap"]) == 0
+    assert start.main(["stage", "nap"]) == 0
     assert len(posted) == last
 
 
@@ -168,9 +168,9 @@ def test_ctrl_c_ends_a_stage_with_130_and_a_line(project: Path) -> None:
     script = textwrap.dedent(
         """
         import sys
-        from polya_midtrain import cli, stages
+        from polya_midtrain import start, stages
         stages.__path__.append("more")
-        sys.exit(cli.main(["stage", "nap"]))
+        sys.exit(start.main(["stage", "nap"]))
         """
     )
     running = subprocess.Popen(
@@ -192,9 +192,9 @@ def test_ctrl_c_ends_a_stage_with_130_and_a_line(project: Path) -> None:
 def test_profile_replaces_params_only_if_it_differs(capsys: pytest.CaptureFixture[str]) -> None:
     target = Path("params.yaml")
     before = target.stat().st_mtime_ns
-    assert cli.main(["profile", "tiny"]) == 0
+    assert start.main(["profile", "tiny"]) == 0
     assert target.stat().st_mtime_ns == before
-    assert cli.main(["profile", "smoke"]) == 0
+    assert start.main(["profile", "smoke"]) == 0
     assert target.read_bytes() == Path("profiles/smoke.yaml").read_bytes()
     assert not Path("params.yaml.bak").exists(), "it was a profile's text: nothing of the user's is lost"
     assert capsys.readouterr().out == "params.yaml is profile tiny already\nparams.yaml is now profile smoke\n"
@@ -203,7 +203,7 @@ def test_profile_replaces_params_only_if_it_differs(capsys: pytest.CaptureFixtur
 def test_profile_keeps_the_settings_that_a_user_edited(capsys: pytest.CaptureFixture[str]) -> None:
     edited = Path("params.yaml").read_text() + "# mine\n"
     Path("params.yaml").write_text(edited)
-    assert cli.main(["profile", "tiny"]) == 0
+    assert start.main(["profile", "tiny"]) == 0
     assert Path("params.yaml.bak").read_text() == edited
     assert "params.yaml.bak" in capsys.readouterr().out
 
@@ -216,7 +216,7 @@ def test_a_bad_profile_is_refused_and_params_stays(capsys: pytest.CaptureFixture
 
 
 def test_check_reads_every_profile_and_catalogue(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["check"]) == 0
+    assert start.main(["check"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split(":")[0] for line in lines] == ["params.yaml", *map(str, sorted(Path("profiles").glob("*.yaml")))]
     text = Path("params.yaml").read_text()
@@ -235,11 +235,11 @@ def test_check_asks_the_hub_for_the_models_of_the_settings(
             raise UserError("params.yaml: no")
 
     monkeypatch.setattr(hub, "describe", describe)
-    assert cli.main(["check", "--hub"]) == 0
+    assert start.main(["check", "--hub"]) == 0
     assert asked == []  # profile tiny has no model of the hub
     capsys.readouterr()
     shutil.copy("profiles/paper.yaml", "params.yaml")
-    assert cli.main(["check", "--hub"]) == 2
+    assert start.main(["check", "--hub"]) == 2
     captured = capsys.readouterr()
     assert captured.err == "polya: params.yaml: no\n"
     assert captured.out.splitlines()[-1].endswith(": the hub has it, and it can be read")
@@ -250,7 +250,7 @@ def test_check_asks_the_hub_for_the_models_of_the_settings(
     ]
     monkeypatch.setattr(hub, "describe", lambda name, revision, folder, chat: asked.append((name, revision, chat)))
     monkeypatch.setattr(preflight, "lengths", lambda params, root: None)  # has a test of its own
-    assert cli.main(["check", "--hub"]) == 0
+    assert start.main(["check", "--hub"]) == 0
     assert asked[-1][::2] == ("sentence-transformers/all-MiniLM-L6-v2", False)
 
 
@@ -267,7 +267,7 @@ def test_check_measures_the_prompts_with_the_hub_s_tokenizers(
     content |= {"base": paper["base"], "teacher": paper["teacher"]}
     monkeypatch.setattr(hub, "describe", describe)
     Path("params.yaml").write_text(yaml.safe_dump(content))
-    assert cli.main(["check", "--hub"]) == 2  # of the teacher's context
+    assert start.main(["check", "--hub"]) == 2  # of the teacher's context
     captured = capsys.readouterr()
     fits = captured.out.splitlines()[-1]
     assert fits.startswith("11 question sets: all prompts fit with their answers; question ")
@@ -275,17 +275,17 @@ def test_check_measures_the_prompts_with_the_hub_s_tokenizers(
     assert captured.err.startswith("polya: params.yaml: questions.mid: question mid/")
     assert "the context of the teacher (max_position_embeddings) is 90" in captured.err
     Path("params.yaml").write_text(yaml.safe_dump(content | {"evaluate": content["evaluate"] | {"max_tokens": 150}}))
-    assert cli.main(["check", "--hub"]) == 2
+    assert start.main(["check", "--hub"]) == 2
     assert "with evaluate.max_tokens 150 1" in capsys.readouterr().err
 
 
 def test_sync_says_what_it_posted(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    assert cli.main(["sync"]) == 0
+    assert start.main(["sync"]) == 0
     assert capsys.readouterr().out == "0 runs posted\n"
     monkeypatch.setattr(mlflow_store, "_warned", False)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")  # nothing listens on the discard port
     mlflow_store.keep(mlflow_store.Record("generate", {}, {}, 1, status="FINISHED"))
-    assert cli.main(["sync"]) == 0
+    assert start.main(["sync"]) == 0
     captured = capsys.readouterr()
     assert captured.out == "0 runs posted, 1 still wait\n"
     assert "the study goes on" in captured.err

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
-from polya_midtrain import cli
 from polya_midtrain import params as settings
+from polya_midtrain import start
 from polya_midtrain.dryrun import command, report, shrink, workspace
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import Params, flat
@@ -238,7 +238,7 @@ def test_what_cannot_be_walked_is_one_line_and_nothing_is_written(
     monkeypatch.delenv("POLYA_DATA", raising=False)
     if folder is not None:
         monkeypatch.setenv("POLYA_DATA", folder)
-    assert cli.main(["dry-run", *arguments]) == 2
+    assert start.main(["dry-run", *arguments]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.startswith(f"polya: {words}")

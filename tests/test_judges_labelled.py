@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from polya_midtrain import cli, grading
+from polya_midtrain import grading, start
 from polya_midtrain.common import heuristics
 from polya_midtrain.common.records import Question
 from polya_midtrain.errors import UserError
@@ -209,12 +209,12 @@ def test_kappa_of_those_who_always_say_the_same_is_none() -> None:
 
 
 def lines(capsys: pytest.CaptureFixture[str], *options: str) -> list[str]:
-    assert cli.main(["judge", *options]) == 0
+    assert start.main(["judge", *options]) == 0
     return [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
 
 
 def refused(capsys: pytest.CaptureFixture[str], *options: str) -> str:
-    assert cli.main(["judge", *options]) == 2
+    assert start.main(["judge", *options]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.count("\n") == 1

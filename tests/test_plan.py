@@ -328,7 +328,7 @@ def test_the_plan_of_smollm2_is_near_its_kept_run() -> None:
 
 def test_the_plan_fits_a_hundred_columns_and_loads_no_heavy_library() -> None:
     script = (
-        "import sys; from polya_midtrain.cli import main; code = main(['plan', 'tiny', '--arms']); "
+        "import sys; from polya_midtrain.start import main; code = main(['plan', 'tiny', '--arms']); "
         "print(code, sorted({'torch', 'transformers', 'mlflow'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

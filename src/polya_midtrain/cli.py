@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 import pkgutil
 import sys
 from pathlib import Path
@@ -20,16 +19,6 @@ LAST_STAGE = "page"
 KEPT = Path("reports/study")  # the run that README.md shows
 PROFILES = Path("profiles")
 LABELLED = Path("data/judges/labelled.yaml")  # chains on which a judge of prose is measured
-
-_ENVIRONMENT = {
-    # One thread a process: the stages run one process a core.
-    "OMP_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "TOKENIZERS_PARALLELISM": "false",
-    "HF_HUB_DISABLE_TELEMETRY": "1",
-    "DVC_NO_ANALYTICS": "true",
-}
 
 app = typer.Typer(
     help="The polya-midtrain study: mid-training on self-generated, heuristic-diverse traces, then GRPO, then pass@k. "
@@ -293,18 +282,6 @@ def _profile(name: str) -> Path:
     if name not in known:
         raise UserError(f"no profile {name!r} in {PROFILES}/; the profiles are {', '.join(known) or 'missing'}")
     return known[name]
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """The console script: 0, or 2 with one line for bad input, or 130 when interrupted. A traceback is a bug."""
-    from polya_midtrain.runtime import mlflow_store, warm
-
-    for variable, value in _ENVIRONMENT.items():
-        os.environ.setdefault(variable, value)
-    mlflow_store.set_defaults()
-    arguments = sys.argv[1:] if arguments is None else arguments
-    code = warm.delegate(arguments)
-    return execute(arguments) if code is None else code
 
 
 def execute(arguments: list[str]) -> int:

@@ -234,7 +234,7 @@ def two_hosts(project: Path) -> str:
 @contextmanager
 def joined() -> Iterator[subprocess.Popen[str]]:
     """The second host: `polya join 1` in the same folder."""
-    command = [sys.executable, "-c", "import sys; from polya_midtrain.cli import main; sys.exit(main())", "join", "1"]
+    command = [sys.executable, "-c", "import sys; from polya_midtrain.start import main; sys.exit(main())", "join", "1"]
     process = subprocess.Popen(
         command,
         env=launch.environment(),

@@ -89,7 +89,7 @@ def environment(tmp_path: Path) -> Callable[[Path], dict[str, str]]:
     # `make setup` would install the folder's code in place of this one's.
     (programs / "make").write_text(f'#!/bin/sh\nexec {shutil.which("make")} -o setup "$@"\n')
     (programs / "polya").write_text(
-        f'#!/bin/sh\nexec {sys.executable} -c "from polya_midtrain.cli import main; raise SystemExit(main())" "$@"\n'
+        f'#!/bin/sh\nexec {sys.executable} -c "from polya_midtrain.start import main; raise SystemExit(main())" "$@"\n'
     )
     for program in programs.iterdir():
         program.chmod(0o755)

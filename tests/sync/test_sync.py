@@ -15,8 +15,8 @@ import pytest
 import yaml
 from mlflow import MlflowClient
 
-from polya_midtrain import cli, paths
 from polya_midtrain import params as settings
+from polya_midtrain import paths, start
 from polya_midtrain.runtime import lock, mlflow_store, tracking
 from polya_midtrain.sync import command, outputs, store
 
@@ -103,7 +103,8 @@ def test_a_policy_s_run_has_what_people_compare(there: Path) -> None:
     assert run.data.tags["weights"] == "models/rl/n4/seed-2"
     made = lock.stages(lock.LOCK)["rl@n4"]["outs"][0]
     assert run.data.tags["out:models/rl/n4"] == f"md5 {made['md5']}, {made['size']} bytes"
-    for name, value in {"arm.n": 4, "rl.learning_rate": params.rl.learning_rate, "evaluate.samples": 72}.items():
+    samples = params.evaluate.samples
+    for name, value in {"arm.n": 4, "rl.learning_rate": params.rl.learning_rate, "evaluate.samples": samples}.items():
         assert run.data.params[name] == str(value)
     # pass@k by its definition, one benchmark after the other
     rows = [
@@ -113,7 +114,7 @@ def test_a_policy_s_run_has_what_people_compare(there: Path) -> None:
     ]
     for k in (1, 64):
         shares = {
-            name: [1 - comb(72 - row["c"], k) / comb(72, k) for row in rows if row["benchmark"] == name]
+            name: [1 - comb(samples - row["c"], k) / comb(samples, k) for row in rows if row["benchmark"] == name]
             for name in [*params.questions.benchmarks, *params.questions.transfer]
         }
         means = {name: sum(each) / len(each) for name, each in shares.items()}
@@ -218,7 +219,7 @@ def test_a_server_out_of_reach_is_one_warning_and_all_is_added_later(
     project: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://user:secret@127.0.0.1:9")
-    assert cli.main(["sync"]) == 0
+    assert start.main(["sync"]) == 0
     printed = capfd.readouterr()
     assert printed.err.count("\n") == 1
     assert "secret" not in printed.err
@@ -229,5 +230,5 @@ def test_a_server_out_of_reach_is_one_warning_and_all_is_added_later(
 
 def test_a_lock_file_that_is_none_is_one_line(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lock.LOCK.write_text("<<<<<<< HEAD\n")
-    assert cli.main(["sync"]) == 2
+    assert start.main(["sync"]) == 2
     assert capsys.readouterr().err.startswith("polya: dvc.lock: not a lock file of DVC; ")

@@ -22,6 +22,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from polya_midtrain.runtime import environment
 from polya_midtrain.runtime.scratch import ROOT
 
 if TYPE_CHECKING:
@@ -33,16 +34,6 @@ ARTIFACTS = Path("mlartifacts")
 
 _METRICS, _SETTINGS = 800, 100  # of each kind in one batch: MLflow takes 1000 in all, 100 params and 100 tags
 _LONGEST = 6000  # characters of a setting that MLflow takes
-_DEFAULTS = {
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_LOGGING_LEVEL": "CRITICAL",  # one warning of ours instead of tracebacks
-    "MLFLOW_SQLALCHEMYSTORE_POOLCLASS": "NullPool",  # an open SQLite connection must not be inherited by a fork
-    "MLFLOW_ASYNC_LOGGING_THREADPOOL_SIZE": "1",  # SQLite has one writer anyway
-    "MLFLOW_ASYNC_LOGGING_BUFFERING_SECONDS": "2",  # the trainer's curves, a transaction every two seconds
-    "MLFLOW_TRUNCATE_LONG_VALUES": "false",  # `post` splits what is too long for one setting
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # a server that is down must not stop a study for minutes
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
-}
 _ABOUT = {
     "mlflow.experimentKind": "custom_model_development",  # the UI then opens with the runs, not with chat traces
     "mlflow.note.content": "Policies, to be compared by pass@k and by the curves of their RL: "
@@ -112,17 +103,11 @@ def tracking_uri() -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path('mlflow.db').resolve()}"
 
 
-def set_defaults() -> None:
-    """MLflow's settings for this study, where the user's environment has none; to be called before mlflow is loaded."""
-    for name, value in _DEFAULTS.items():
-        os.environ.setdefault(name, value)
-    # Where another library has loaded it already, it does not look there again.
-    logging.getLogger("mlflow").setLevel(os.environ["MLFLOW_LOGGING_LEVEL"].upper())
-
-
 def connect() -> MlflowClient:
     """Open the store; the first process makes the database (2 s) while others wait."""
-    set_defaults()
+    environment.set_defaults()
+    # Where another library has loaded mlflow already, it does not look there again.
+    logging.getLogger("mlflow").setLevel(os.environ["MLFLOW_LOGGING_LEVEL"].upper())
     with locked("store", wait=True):
         from mlflow import MlflowClient
 
