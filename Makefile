@@ -35,7 +35,7 @@ $(INSTALLED): $(if $(wildcard $(VENV)/.locked),,pyproject.toml $(CONSTRAINTS))
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo 'make: $(PYTHON) is older than Python 3.11; name a newer one: make PYTHON=python3.12' >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)
-	@# Not compiled here: most of it is never imported, and compiling everything takes as long as installing it.
+	@# pip compiles all of it: where Python may not write bytecode later, every import would compile again.
 	$(BIN)/python -m pip install --disable-pip-version-check -q -c $(CONSTRAINTS) -e '.[$(EXTRAS)]'
 	@touch $@
 
