@@ -14,7 +14,7 @@ import yaml
 from pydantic import TypeAdapter
 
 from polya_midtrain import cli
-from polya_midtrain.params import Arm, HubBase, Params, QuestionSet
+from polya_midtrain.params import Arm, FolderModel, HubBase, Params, QuestionSet
 from polya_midtrain.training import hosts
 from polya_midtrain.world import corpus, families, problems, traces
 
@@ -95,6 +95,7 @@ def test_the_examples_of_the_readme_are_valid_settings() -> None:
     blocks = re.findall(r"```yaml\n(.*?)```", text("README.md"), re.DOTALL)
     settings = yaml.safe_load(blocks[0])
     HubBase(**settings["base"])
+    FolderModel(**settings["teacher"])
     for spec in [settings["questions"]["rl"], *settings["questions"]["benchmarks"].values()]:
         TypeAdapter(QuestionSet).validate_python(spec)
     for arm in settings["arms"].values():

@@ -11,7 +11,8 @@ import typer
 from polya_midtrain import params as settings
 from polya_midtrain import prompt_lengths
 from polya_midtrain.common import heuristics, policy
-from polya_midtrain.params import Params
+from polya_midtrain.params import FolderModel, Params
+from polya_midtrain.pretrained import folder
 from polya_midtrain.pretrained import hub as models
 from polya_midtrain.stages import prompts, questions
 
@@ -22,6 +23,9 @@ def files(paths: Sequence[Path]) -> None:
         params = settings.load(path)
         catalogue = heuristics.load(params.prompts.catalogue)
         catalogue.first(params.generate.heuristics)
+        for name in ("base", "teacher", "reward"):
+            if isinstance(model := getattr(params, name), FolderModel):
+                folder.checked(model, name)
         typer.echo(f"{path}: profile {params.profile}, {len(params.arms)} arms, {len(catalogue.heuristics)} heuristics")
 
 

@@ -83,7 +83,7 @@ def answers(folder: Path, small: Params) -> list[str]:
 
 
 def _name(model: Any) -> str:
-    return str(getattr(model, "id", None) or getattr(model, "package", None) or model.kind)
+    return str(getattr(model, "id", None) or getattr(model, "package", None) or getattr(model, "path", model.kind))
 
 
 def _unwalked(params: Params) -> str:

@@ -8,7 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from polya_midtrain.errors import UserError
-from polya_midtrain.params import FileSet, HubBase, HubEmbedding, PackageBase, Params, RewardHub
+from polya_midtrain.params import (
+    FileSet,
+    FolderModel,
+    HubBase,
+    HubEmbedding,
+    PackageBase,
+    Params,
+    RewardHub,
+    RewardTraining,
+    WorldBase,
+    WorldTeacher,
+)
 from polya_midtrain.sources.adapters import ADAPTERS
 
 # Most of each; a profile that has less keeps it.
@@ -52,10 +63,12 @@ def _lacking(spec: Any, data: Path) -> str | None:
     return next((file.path for file in files if not (data / file.path).is_file()), None)
 
 
-def standin(model: HubBase | PackageBase | RewardHub | HubEmbedding) -> dict[str, str]:
+def standin(model: HubBase | PackageBase | FolderModel | RewardHub | HubEmbedding) -> dict[str, str]:
     """The settings of a model of the hub that stands in for ``model``, under a name that says so."""
     if isinstance(model, PackageBase):
         return {"kind": "hub", "id": f"stand-in/{model.package}", "revision": NOBODY}
+    if isinstance(model, FolderModel):
+        return {"kind": "hub", "id": f"stand-in/{model.path.name}", "revision": NOBODY}
     return {"kind": "hub", "id": f"stand-in/{model.id.rpartition('/')[2]}", "revision": model.revision}
 
 
@@ -66,7 +79,7 @@ def shrink(params: Params, path: Path, absent: list[str], url: str) -> Params:
     Raises `UserError` for a profile of the embedded world, which has its own small form.
     """
     base, teacher, reward = params.base, params.teacher, params.reward
-    if not (isinstance(base, HubBase | PackageBase) and isinstance(teacher, HubBase | PackageBase)):
+    if isinstance(base, WorldBase) or isinstance(teacher, WorldTeacher):
         raise UserError(
             f"{path}: base or teacher is of the embedded world, which needs no hub; for a first look at it run "
             "`make repro PROFILE=smoke`"
@@ -77,7 +90,7 @@ def shrink(params: Params, path: Path, absent: list[str], url: str) -> Params:
     found["seeds"] = params.seeds[:SEEDS]
     _questions(found["questions"], absent)
     found["base"], found["teacher"] = standin(base), standin(teacher)
-    if isinstance(reward, RewardHub):
+    if not isinstance(reward, RewardTraining):
         found["reward"] = standin(reward)
     else:
         _cap(found["reward"], pairs=PAIRS, epochs=1, batch=PASS)

@@ -27,6 +27,7 @@ from polya_midtrain.params.block import Block
 from polya_midtrain.params.method import Distil, Evaluate, Generate, Machine, Midtrain, Prompts, Rl, Score, Select
 from polya_midtrain.params.models import (
     Base,
+    FolderModel,
     HubBase,
     PackageBase,
     Reward,
@@ -62,6 +63,7 @@ __all__ = [
     "Endpoint",
     "Evaluate",
     "FileSet",
+    "FolderModel",
     "Generate",
     "HubBase",
     "HubEmbedding",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
@@ -50,7 +51,19 @@ class HubBase(Block):
     revision: Commit
 
 
-Base = Annotated[WorldBase | PackageBase | HubBase, Field(discriminator="kind")]
+class FolderModel(Block):
+    """A model of one's own, in a folder as transformers saves it: for base, teacher or reward.
+
+    ``path`` counts from the project's root. ``sha256`` is that of `pretrained.folder.digest`: DVC hashes settings, so
+    other weights are another model.
+    """
+
+    kind: Literal["folder"]
+    path: Path
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+
+Base = Annotated[WorldBase | PackageBase | HubBase | FolderModel, Field(discriminator="kind")]
 
 
 class WorldTeacher(Block):
@@ -63,7 +76,7 @@ class WorldTeacher(Block):
     seed: int
 
 
-Teacher = Annotated[WorldTeacher | PackageBase | HubBase, Field(discriminator="kind")]
+Teacher = Annotated[WorldTeacher | PackageBase | HubBase | FolderModel, Field(discriminator="kind")]
 
 
 class Sampling(Block):
@@ -99,4 +112,4 @@ class RewardHub(Block):
     revision: Commit
 
 
-Reward = Annotated[RewardTraining | RewardHub, Field(discriminator="kind")]
+Reward = Annotated[RewardTraining | RewardHub | FolderModel, Field(discriminator="kind")]

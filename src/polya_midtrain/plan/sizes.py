@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
+from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
 from polya_midtrain.errors import UserError
-from polya_midtrain.params import HubBase, PackageBase, Params, RewardHub, WorldBase
+from polya_midtrain.params import FolderModel, HubBase, PackageBase, Params, RewardHub, RewardTraining, WorldBase
 
 # `common.policy.load` opens every checkpoint in float32, whatever it is stored in; vLLM opens it in half precision.
 WEIGHT = 4
@@ -119,10 +121,10 @@ def models(params: Params) -> dict[str, Model]:
     """The study's models by what they are for: base, teacher and reward."""
     base = _base(params)
     teacher = base if params.teacher.kind == "world" else _published(params.teacher, "teacher")
-    if isinstance(params.reward, RewardHub):
-        reward = _published(params.reward, "reward")
-    else:
+    if isinstance(params.reward, RewardTraining):
         reward = replace(base, head="score")  # trained from the base
+    else:
+        reward = _published(params.reward, "reward")
     return {"base": base, "teacher": teacher, "reward": reward}
 
 
@@ -148,7 +150,9 @@ def _base(params: Params) -> Model:
     return world(params.base) if isinstance(params.base, WorldBase) else _published(params.base, "base")
 
 
-def _published(settings: HubBase | PackageBase | RewardHub, block: str) -> Model:
+def _published(settings: HubBase | PackageBase | RewardHub | FolderModel, block: str) -> Model:
+    if isinstance(settings, FolderModel):
+        return _saved(settings.path, block)
     name = settings.package if isinstance(settings, PackageBase) else settings.id
     if name not in MODELS:
         raise UserError(
@@ -156,3 +160,28 @@ def _published(settings: HubBase | PackageBase | RewardHub, block: str) -> Model
             "src/polya_midtrain/plan/sizes.py (hidden, inner, layers, heads, key_heads, head_size, vocabulary)"
         )
     return MODELS[name]
+
+
+def _saved(path: Path, block: str) -> Model:
+    """The model of a folder, as its config.json describes it; its scores are those of a model that is not known."""
+    where = f"params.yaml: {block}.path: {path / 'config.json'}"
+    try:
+        config = json.loads((path / "config.json").read_text(encoding="utf-8"))
+        heads = config["num_attention_heads"]
+        return Model(
+            path.name,
+            config["hidden_size"],
+            config["intermediate_size"],
+            config["num_hidden_layers"],
+            heads,
+            config.get("num_key_value_heads") or heads,
+            config.get("head_dim") or config["hidden_size"] // heads,
+            config["vocab_size"],
+            head="score" if block == "reward" else "tied" if config.get("tie_word_embeddings") else "own",
+            biased=bool(config.get("attention_bias")),
+            stored=4 if (config.get("dtype") or config.get("torch_dtype")) == "float32" else 2,
+        )
+    except FileNotFoundError as error:
+        raise UserError(f"{where}: no such file; correct path, which counts from the project's root") from error
+    except (ValueError, TypeError, KeyError) as error:
+        raise UserError(f"{where} describes no model of Llama's layout ({error}); correct path") from error

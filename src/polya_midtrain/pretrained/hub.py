@@ -40,13 +40,13 @@ def describe(name: str, revision: str, folder: Path, *, chat: bool) -> None:
         raise UserError(
             f"params.yaml: {name}@{revision} has no config.json, so it is no model of transformers; correct id"
         )
-    if chat and not _has_chat_template(folder):
+    if chat and not has_chat_template(folder):
         raise UserError(
             f"params.yaml: {name}@{revision}: its tokenizer has no chat template; take an instruction-tuned model"
         )
 
 
-def _has_chat_template(folder: Path) -> bool:
+def has_chat_template(folder: Path) -> bool:
     """Whether the tokenizer comes with a chat template, inside of its settings or beside them."""
     settings = folder / "tokenizer_config.json"
     inside = settings.exists() and json.loads(settings.read_text(encoding="utf-8")).get("chat_template")

@@ -70,6 +70,16 @@ def load(path: Path, model: type[M]) -> M:
         raise UserError(f"{path}:{line_of(root, location)}: {name}: {message}{got}") from error
 
 
+def refusal(path: Path, text: str, location: list[Any], what: str) -> UserError:
+    """The error that names what is wrong with a field of a YAML or JSON file, and its line."""
+    try:
+        line = line_of(yaml.compose(text), location)
+    except yaml.YAMLError:
+        line = 1
+    name = ".".join(str(part) for part in location) or "the file"
+    return UserError(f"{path}:{line}: {name}: {what}")
+
+
 def line_of(node: yaml.Node | None, location: list[Any]) -> int:
     """The 1-based line of the deepest part of ``location`` that the document holds."""
     line = 1 if node is None else node.start_mark.line + 1

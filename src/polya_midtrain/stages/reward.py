@@ -1,4 +1,4 @@
-"""Stage reward: the model that scores adherence to a heuristic (paper, 5): trained here, or a pinned hub snapshot."""
+"""Stage reward: the model that scores adherence to a heuristic (paper, 5): trained here, or one that others trained."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def run(params: Params) -> None:
         if isinstance(settings, RewardTraining):
             train(params, settings, read_records(source, Question), this)
         else:
-            from polya_midtrain.pretrained import hub
+            from polya_midtrain.pretrained.fetch import fetch
 
-            hub.chat_model(settings.id, settings.revision, this.work / "model")
+            fetch(settings, "reward", this.work / "model")
 
 
 def train(params: Params, settings: RewardTraining, asked: list[Question], this: Stage) -> None:

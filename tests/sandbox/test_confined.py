@@ -7,45 +7,18 @@ import platform
 import socket
 import tempfile
 import time
-from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from programs import BARE, HAVE, QUICK, SECRET, body, reason
 
-from polya_midtrain.grading import grade_many, pool, sandbox, verify
+from polya_midtrain.grading import grade_many, pool, sandbox
 from polya_midtrain.grading.limits import Limits
 
-ROOT = Path(__file__).resolve().parents[1]
-SECRET = 4711  # what the tests of a bare program expect, on top of its argument
-BARE = json.dumps({"prefix": "", "tests": f"assert f(1) == {SECRET + 1}\nassert f(2) == {SECRET + 2}\n", "entry": "f"})
-QUICK = replace(Limits(), cpu_seconds=1, wall_seconds=1.5)
-HAVE = sandbox.protections()
+ROOT = Path(__file__).resolve().parents[2]
 CONFINED = pytest.mark.skipif(
     {sandbox.SECCOMP, sandbox.LANDLOCK} != HAVE, reason=f"this kernel has only {sorted(HAVE)} of seccomp and Landlock"
 )
-
-
-@pytest.fixture(autouse=True, scope="module")
-def quick_limits() -> Iterator[None]:
-    """Limits of a second, in helpers of their own."""
-    usual = pool.LIMITS
-    pool.close_helpers()
-    pool.LIMITS = QUICK
-    yield
-    pool.close_helpers()
-    pool.LIMITS = usual
-
-
-def reason(completion: str, gold: str = BARE) -> str:
-    return verify(completion, gold, "code").reason
-
-
-def body(text: str) -> str:
-    """A program with this body of ``f``, at whose end stands the right answer."""
-    lines = "".join(f"    {line}\n" for line in text.strip("\n").split("\n"))
-    return f"def f(x):\n{lines}    return {SECRET} + x\n"
-
 
 # What a program may do without harm, each ending in the right answer.
 HARMLESS = {

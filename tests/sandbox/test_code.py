@@ -10,17 +10,17 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from programs import QUICK, reason
 
 from polya_midtrain.errors import UserError
-from polya_midtrain.grading import REASONS, plain, pool, verify, worker
+from polya_midtrain.grading import REASONS, plain, verify, worker
 from polya_midtrain.grading.extract import extract
 from polya_midtrain.grading.limits import Limits
 
@@ -30,31 +30,6 @@ AREA = {
     "tests": "def check(candidate):\n    for r in 1, 2, 0.5: assert abs(candidate(r) - 3.1416 * r**2) < 1e-3\n",
     "entry": "area",
 }
-SECRET = 4711  # what the tests of a bare program expect, on top of its argument
-BARE = json.dumps({"prefix": "", "tests": f"assert f(1) == {SECRET + 1}\nassert f(2) == {SECRET + 2}\n", "entry": "f"})
-QUICK = replace(Limits(), cpu_seconds=1, wall_seconds=1.5)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def quick_limits() -> Iterator[None]:
-    """Limits of a second, in helpers of their own."""
-    usual = pool.LIMITS
-    pool.close_helpers()
-    pool.LIMITS = QUICK
-    yield
-    pool.close_helpers()
-    pool.LIMITS = usual
-
-
-def reason(completion: str, gold: str = BARE) -> str:
-    return verify(completion, gold, "code").reason
-
-
-def body(text: str) -> str:
-    """A program with this body of ``f``, at whose end stands the right answer."""
-    lines = "".join(f"    {line}\n" for line in text.strip("\n").split("\n"))
-    return f"def f(x):\n{lines}    return {SECRET} + x\n"
-
 
 RIGHT = [
     "    return math.pi * r ** 2\n",

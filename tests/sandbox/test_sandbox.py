@@ -7,41 +7,14 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from programs import BARE, HAVE, QUICK, SECRET, body, reason
 
 from polya_midtrain.errors import UserError
-from polya_midtrain.grading import pool, sandbox, verify
+from polya_midtrain.grading import pool, sandbox
 from polya_midtrain.grading.code import Judge
-from polya_midtrain.grading.limits import Limits
-
-SECRET = 4711  # what the tests of a bare program expect, on top of its argument
-BARE = json.dumps({"prefix": "", "tests": f"assert f(1) == {SECRET + 1}\nassert f(2) == {SECRET + 2}\n", "entry": "f"})
-QUICK = replace(Limits(), cpu_seconds=1, wall_seconds=1.5)
-HAVE = sandbox.protections()
-
-
-@pytest.fixture(autouse=True, scope="module")
-def quick_limits() -> Iterator[None]:
-    """Limits of a second, in helpers of their own."""
-    usual = pool.LIMITS
-    pool.close_helpers()
-    pool.LIMITS = QUICK
-    yield
-    pool.close_helpers()
-    pool.LIMITS = usual
-
-
-def reason(completion: str, gold: str = BARE) -> str:
-    return verify(completion, gold, "code").reason
-
-
-def body(text: str) -> str:
-    """A program with this body of ``f``, at whose end stands the right answer."""
-    lines = "".join(f"    {line}\n" for line in text.strip("\n").split("\n"))
-    return f"def f(x):\n{lines}    return {SECRET} + x\n"
 
 
 @pytest.fixture

@@ -1,0 +1,140 @@
+"""A model of one's own in a folder: as base, teacher or reward, and in the plan and the dry run."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from polya_midtrain import params as settings
+from polya_midtrain import paths, preflight
+from polya_midtrain.common import policy
+from polya_midtrain.dryrun import shrink
+from polya_midtrain.errors import UserError
+from polya_midtrain.params import FolderModel, Params
+from polya_midtrain.plan import sizes
+from polya_midtrain.pretrained import folder
+from polya_midtrain.stages import base, reward, teacher
+
+ROOT = Path(__file__).resolve().parents[1]
+OTHER = "a" * 64
+
+
+def model(path: Path, sha256: str = OTHER) -> FolderModel:
+    return FolderModel(kind="folder", path=path, sha256=sha256)
+
+
+def found(path: Path) -> str:
+    """The digest that the error names, as a user would copy it."""
+    with pytest.raises(UserError, match=r"if it is meant, set base\.sha256 to ([0-9a-f]{64})$") as caught:
+        folder.checked(model(path), "base")
+    return str(caught.value)[-64:]
+
+
+@pytest.fixture
+def mine(tmp_path: Path, tiny_policy: Path, monkeypatch: pytest.MonkeyPatch) -> FolderModel:
+    """A folder that also holds what is no part of a model."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(tiny_policy, "mine")
+    Path("mine/optimizer.pt").write_bytes(b"x" * 100)
+    Path("mine/onnx").mkdir()
+    return model(Path("mine"), found(Path("mine")))
+
+
+def with_model(mine: FolderModel) -> Params:
+    params = settings.load(ROOT / "profiles/smoke.yaml")
+    return params.model_copy(update={"base": mine, "teacher": mine, "reward": mine})
+
+
+def test_the_folder_becomes_the_base_and_the_teacher(mine: FolderModel, tiny_policy: Path) -> None:
+    params = with_model(mine)
+    base.run(params)
+    teacher.run(params)
+    for made in (paths.BASE, paths.TEACHER):
+        assert sorted(file.name for file in made.iterdir()) == sorted(file.name for file in tiny_policy.iterdir())
+        assert (made / "model.safetensors").read_bytes() == (tiny_policy / "model.safetensors").read_bytes()
+        policy.load(made, "cpu")
+
+
+def test_and_the_reward_model(mine: FolderModel) -> None:
+    for path in (paths.REWARD_QUESTIONS, paths.REWARD_PROMPTS, settings.load(ROOT / "params.yaml").prompts.catalogue):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("")
+    paths.BASE.mkdir(parents=True)
+    reward.run(with_model(mine))
+    assert (paths.REWARD / "config.json").is_file()
+
+
+def test_a_link_to_weights_elsewhere_is_followed(mine: FolderModel) -> None:
+    """As in the cache of the hub's client, whose snapshots are links."""
+    Path("linked").mkdir()
+    for file in sorted(Path("mine").glob("*.*")):
+        (Path("linked") / file.name).symlink_to(file.resolve())
+    folder.copy(model(Path("linked"), mine.sha256), "base", Path("copied"))
+    assert not (Path("copied") / "model.safetensors").is_symlink()
+    assert not (Path("copied") / "optimizer.pt").exists()
+
+
+def test_other_weights_or_another_name_are_another_model(mine: FolderModel) -> None:
+    weights = Path("mine/model.safetensors")
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\1")
+    changed = found(Path("mine"))
+    assert changed != mine.sha256
+    weights.rename("mine/other.safetensors")
+    assert found(Path("mine")) not in {changed, mine.sha256}
+
+
+def _without(name: str) -> Callable[[], None]:
+    return lambda: Path("mine", name).unlink()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda: shutil.rmtree("mine"), ": no such folder; correct path, which counts from the project's root"),
+        (_without("config.json"), " has no config.json or no weights as safetensors; save the model with"),
+        (_without("model.safetensors"), " has no config.json or no weights as safetensors; save the model with"),
+        (_without("chat_template.jinja"), ": its tokenizer has no chat template; save the tokenizer of"),
+    ],
+)
+def test_what_is_no_model_is_one_line(mine: FolderModel, spoil: Callable[[], None], words: str) -> None:
+    spoil()
+    with pytest.raises(UserError, match=rf"^params\.yaml: teacher\.path: mine{re.escape(words)}") as caught:
+        folder.copy(mine, "teacher", Path("copied"))
+    assert "\n" not in str(caught.value)
+    assert not Path("copied").exists()
+
+
+def test_a_digest_has_64_digits() -> None:
+    with pytest.raises(ValidationError, match="sha256"):
+        model(Path("mine"), "abc")
+
+
+def test_check_looks_at_the_folder(mine: FolderModel) -> None:
+    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    shutil.copytree(ROOT / "data/heuristics", "data/heuristics")
+    start, end = text.index("\nbase:"), text.index("\nteacher:")
+    block = f"\nbase: {{kind: folder, path: mine, sha256: {OTHER}}}\n"
+    Path("own.yaml").write_text(text[:start] + block + text[end:], encoding="utf-8")
+    with pytest.raises(UserError, match=rf"set base\.sha256 to {mine.sha256}"):
+        preflight.files([Path("own.yaml")])
+    Path("own.yaml").write_text(text[:start] + block.replace(OTHER, mine.sha256) + text[end:], encoding="utf-8")
+    preflight.files([Path("own.yaml")])
+
+
+def test_the_plan_reads_its_shape(mine: FolderModel) -> None:
+    shape = sizes.models(with_model(mine))["base"]
+    weights, _ = policy.load(Path("mine"), "cpu")
+    assert shape.parameters == weights.num_parameters()
+    assert shape.checkpoint == pytest.approx(Path("mine/model.safetensors").stat().st_size, rel=0.1)
+    Path("mine/config.json").write_text('{"model_type": "t5"}')
+    with pytest.raises(UserError, match=r"mine/config\.json describes no model of Llama's layout"):
+        sizes.models(with_model(mine))
+
+
+def test_the_dry_run_names_its_stand_in_after_it(mine: FolderModel) -> None:
+    assert shrink.standin(mine)["id"] == "stand-in/mine"
