@@ -12,7 +12,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-COPIED = ("src", "profiles", "data/heuristics", "dvc.yaml", "pyproject.toml", "README.md", ".dvcignore")
+COPIED = ("src", "profiles", "data/heuristics", "claims.yaml", "dvc.yaml", "pyproject.toml", "README.md", ".dvcignore")
 
 
 def measure(root: Path, profile: str) -> dict[str, Any]:
