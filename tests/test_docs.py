@@ -15,6 +15,8 @@ from pydantic import TypeAdapter
 
 from polya_midtrain import cli
 from polya_midtrain.params import Arm, FolderModel, HubBase, Params, QuestionSet
+from polya_midtrain.tables import read
+from polya_midtrain.tables.row import MEAN, PASS
 from polya_midtrain.training import hosts
 from polya_midtrain.world import corpus, families, problems, traces
 
@@ -134,3 +136,25 @@ def test_the_world_page_s_example_is_right() -> None:
     problem = problems.parse(question)
     assert traces.write(problem, traces.plans_used(answer)) == answer
     assert answer.endswith(f"\\boxed{{{problems.answer(problem)}}}")
+
+
+def test_the_amounts_of_rl_are_those_of_their_tables() -> None:
+    lines = re.findall(r"^\| (?:8|16|32|64) steps.*\|$", text("docs/world.md"), re.MULTILINE)
+    folders = [f"reports/{name}" for name in ("amount-of-rl/steps8", "amount-of-rl/steps16", "study/tables")]
+    folders += ["reports/amount-of-rl/steps64", "reports/amount-of-rl/slow"]
+    for line, folder in zip(lines, folders, strict=True):
+        rows = {
+            (row.arm, row.k): row
+            for row in read.read(ROOT / folder / "main.csv")
+            if row.benchmark == MEAN and row.metric == PASS and row.n_seeds == 10
+        }
+        shown = [", ".join(f"{rows[arm, k].value:.2f}" for k in (1, 64)) for arm in ("vanilla", "star", "n1", "n16")]
+        for k in (1, 64):
+            row = rows["n16", k]
+            star = r"\*" if row.significant == "yes" else ""
+            shown.append(f"{row.diff:+.3f} [{row.diff_low:+.3f}, {row.diff_high:+.3f}]{star}")
+        assert [cell.strip() for cell in line.split("|")[2:-1]] == shown, folder
+        changed = yaml.safe_load(text(f"{folder}/params.yaml" if "rl" in folder else "reports/study/params.yaml"))
+        steps = changed["questions"]["rl"]["count"] * changed["rl"]["epochs"] / changed["rl"]["prompts"]
+        assert line.startswith(f"| {steps:.0f} steps")
+        assert ("a rate of 1e-4" in line) == (changed["rl"]["learning_rate"] == 1e-4)
