@@ -136,5 +136,9 @@ def test_the_plan_reads_its_shape(mine: FolderModel) -> None:
         sizes.models(with_model(mine))
 
 
-def test_the_dry_run_names_its_stand_in_after_it(mine: FolderModel) -> None:
-    assert shrink.standin(mine)["id"] == "stand-in/mine"
+def test_the_dry_run_puts_stand_ins_in_its_place(mine: FolderModel) -> None:
+    path = ROOT / "profiles/smollm2.yaml"
+    wanted = settings.load(path).model_copy(update={"base": mine, "teacher": mine, "reward": mine})
+    small = shrink.shrink(wanted, path, [], "http://localhost")
+    for model in (small.base, small.teacher, small.reward):
+        assert (model.kind, getattr(model, "id", None)) == ("hub", "stand-in/mine")

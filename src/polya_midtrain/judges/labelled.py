@@ -7,10 +7,12 @@ annotator's reading of each chain; the file says whose, and by which rule.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from polya_midtrain.common import heuristics
+from polya_midtrain.errors import UserError
 from polya_midtrain.judges.contract import Chain
 from polya_midtrain.judges.validate import Labelled
 from polya_midtrain.runtime import yamlfile
@@ -46,20 +48,19 @@ def load(path: Path) -> list[Labelled]:
     """The labelled chains of a file, checked against its catalogue; a fault is a one-line error with file and line."""
     found = yamlfile.load(path, LabelledFile)
     known = {entry.id for entry in heuristics.load(found.catalogue).heuristics}
-    text = path.read_text(encoding="utf-8")
+
+    def fault(where: list[Any], what: str) -> UserError:
+        return yamlfile.refusal(path, path.read_text(encoding="utf-8"), where, what)
+
     ids: set[str] = set()
     for number, chain in enumerate(found.chains):
         if chain.id in ids:
-            raise yamlfile.refusal(
-                path, text, ["chains", number, "id"], f"{chain.id!r} is there twice; rename one of the two"
-            )
+            raise fault(["chains", number, "id"], f"{chain.id!r} is there twice; rename one of the two")
         ids.add(chain.id)
         for place, name in enumerate(chain.used):
             where = ["chains", number, "used", place]
             if name not in known:
-                raise yamlfile.refusal(
-                    path, text, where, f"no heuristic {name!r} in {found.catalogue}; correct it, or add it to that file"
-                )
+                raise fault(where, f"no heuristic {name!r} in {found.catalogue}; correct it, or add it to that file")
             if name in chain.used[:place]:
-                raise yamlfile.refusal(path, text, where, f"{name!r} is there twice; remove one of the two")
+                raise fault(where, f"{name!r} is there twice; remove one of the two")
     return [Labelled(Chain(entry.question, entry.response), frozenset(entry.used)) for entry in found.chains]

@@ -140,7 +140,7 @@ INSIDE = MappingProxyType(
 STREAMED_LAYER = 4e-5  # seconds of a step per layer under vLLM, whose kernels are launched as one graph
 JOINT = 0.85  # of their rates together: what GPUs keep that share a model or a training, for they talk
 INSIDE_OTHERS = 1.5
-BETWEEN = 1.0  # seconds between two stages: DVC, and the start of a process (tiny: 897 s with 111 stages of 782 s)
+BETWEEN = 1.0  # seconds between two stages: DVC, and the start of a process (tiny: 897 s with 111 stages of 779 s)
 CHECKPOINT_RATE = 1e9  # bytes/s read or written
 DOWNLOAD_RATE = 1e8  # bytes/s from the hub
 # Seconds of a core per answer checked: plain numbers take a shortcut, others go through math-verify

@@ -5,19 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from polya_midtrain.params import FolderModel, HubBase, PackageBase, RewardHub
+from polya_midtrain.pretrained import folder, hub, packaged
 
 
-def fetch(settings: PackageBase | FolderModel | HubBase | RewardHub, block: str, folder: Path) -> None:
-    """Write the model that ``block`` of params.yaml names into ``folder``, a checkpoint with its tokenizer."""
+def fetch(settings: PackageBase | FolderModel | HubBase | RewardHub, block: str, target: Path) -> None:
+    """Write the model that ``block`` of params.yaml names into ``target``, a checkpoint with its tokenizer."""
     if isinstance(settings, PackageBase):
-        from polya_midtrain.pretrained import packaged
-
-        packaged.unpack(settings, folder)
+        packaged.unpack(settings, target)
     elif isinstance(settings, FolderModel):
-        from polya_midtrain.pretrained import folder as own
-
-        own.copy(settings, block, folder)
+        folder.copy(settings, block, target)
     else:
-        from polya_midtrain.pretrained import hub
-
-        hub.chat_model(settings.id, settings.revision, folder)
+        hub.chat_model(settings.id, settings.revision, target)
