@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import random
+import shutil
+import subprocess
+import tarfile
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -30,6 +34,54 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         item.add_marker(pytest.mark.xdist_group(group))
 
 
+ROOT = Path(__file__).resolve().parents[1]
+REWRITTEN = ("params.yaml", "dvc.lock", "results/", "reports/")  # by a run, and committed
+
+
+def git(*arguments: str) -> bytes:
+    """What git says of this repository; a test that asks is skipped where there is none."""
+    program = shutil.which("git")
+    if program is None or not (ROOT / ".git").exists():
+        pytest.skip("not a git checkout")
+    return subprocess.run([program, *arguments], cwd=ROOT, capture_output=True, check=True).stdout
+
+
+@pytest.fixture(scope="session")
+def head(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with everything as git has it in its last commit, to be read only."""
+    folder = tmp_path_factory.mktemp("head")
+    with tarfile.open(fileobj=io.BytesIO(git("archive", "HEAD"))) as archive:
+        archive.extractall(folder, filter="data")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def committed(request: pytest.FixtureRequest) -> Path:
+    """The project with the run that is committed, to be read only: another may have run here.
+
+    In a downloaded archive it is the project's own folder, until `make repro` was there.
+    """
+    config = ROOT / ".dvc/config.local"
+    if (ROOT / ".git").exists():
+        folder: Path = request.getfixturevalue("head")
+    elif config.exists() and "no_scm" in config.read_text():
+        pytest.skip("a study has run here, and there is no git that has the committed one")
+    else:
+        folder = ROOT
+    if not (folder / "dvc.lock").exists():
+        pytest.skip("a checkout without a run")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def repository_files(head: Path) -> dict[str, Path]:
+    """What is, or with the next commit will be, in the repository: the committed run, and the rest as it is here."""
+    listed = git("ls-files", "-z", "--cached", "--others", "--exclude-standard").decode().split("\0")
+    found = {name: ROOT / name for name in listed if not name.startswith(REWRITTEN) and (ROOT / name).is_file()}
+    names = (path.relative_to(head).as_posix() for path in head.rglob("*") if path.is_file())
+    return found | {name: head / name for name in names if name.startswith(REWRITTEN)}
+
+
 @pytest.fixture(scope="session")
 def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A database with MLflow's tables, made once: that takes seconds."""
@@ -46,7 +98,7 @@ def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def public_sets() -> Path:
     """The folder of the published data sets: POLYA_DATA, else a folder shared/data beside the repository."""
-    beside = Path(__file__).resolve().parents[2] / "shared" / "data"
+    beside = ROOT.parent / "shared" / "data"
     folder = Path(os.environ.get("POLYA_DATA") or beside)
     if not folder.is_dir():
         pytest.skip(f"no public data sets: POLYA_DATA names no folder and {beside} does not exist")

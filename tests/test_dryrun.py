@@ -167,8 +167,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         shutil.copytree(ROOT / name, root / name)
     (root / workspace.CODE).mkdir(parents=True)
     (root / workspace.CODE / "module.py").write_text("A = 1\n")
-    for name in (*workspace.FILES, "params.yaml"):
+    for name in workspace.FILES:
         shutil.copy(ROOT / name, root)
+    shutil.copy(ROOT / "profiles/tiny.yaml", root / "params.yaml")
     monkeypatch.chdir(root)
     return root
 

@@ -29,15 +29,6 @@ def pins(name: str) -> dict[str, str]:
     return {match[1]: match[2] for match in exact if match}
 
 
-def committed() -> list[Path]:
-    """What is, or with the next commit will be, in the repository."""
-    if GIT is None or not (ROOT / ".git").exists():
-        pytest.skip("not a git checkout")
-    command = [GIT, "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    names = subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout.decode().split("\0")
-    return [ROOT / name for name in names if name and (ROOT / name).is_file()]
-
-
 @pytest.mark.parametrize(("name", "extras"), [("cpu.txt", ["dev"]), ("cuda.txt", ["dev", "cuda"])])
 def test_pins_satisfy_what_the_project_asks_for(name: str, extras: list[str]) -> None:
     fixed = pins(name)
@@ -83,22 +74,20 @@ def test_ci_is_executable_and_ends_with_the_tests() -> None:
     assert script.read_text().splitlines()[-1] == "make test"
 
 
-def test_no_committed_file_names_an_index_a_machine_path_or_a_token() -> None:
+def test_no_committed_file_names_an_index_a_machine_path_or_a_token(repository_files: dict[str, Path]) -> None:
     foreign = re.compile(
         r"--(extra-)?index[-]url|://[a-z0-9.-]*(py[p]i|python[h]osted|download\.py[t]orch)"
         r"|(?<![\w.*/-])/(root|home|Users|work|mnt|opt|tmp)/|\bhf_[A-Za-z0-9]{20,}|\bghp_[A-Za-z0-9]{20,}"
     )
     found = []
-    for path in committed():
+    for name, path in repository_files.items():
         if path == Path(__file__):
             continue
         try:
             lines = path.read_text(encoding="utf-8").splitlines()
         except UnicodeDecodeError:
             continue  # a picture or an archive
-        found += [
-            f"{path.relative_to(ROOT)}:{number}: {line}" for number, line in enumerate(lines, 1) if foreign.search(line)
-        ]
+        found += [f"{name}:{number}: {line}" for number, line in enumerate(lines, 1) if foreign.search(line)]
     assert not found
 
 

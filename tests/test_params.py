@@ -214,8 +214,8 @@ def test_every_value_of_profile_paper_says_whose_it_is() -> None:
     assert unmarked == []
 
 
-def test_params_are_profile_tiny_to_the_byte() -> None:
-    assert (ROOT / "params.yaml").read_bytes() == (ROOT / "profiles/tiny.yaml").read_bytes()
+def test_params_are_profile_tiny_to_the_byte(committed: Path) -> None:
+    assert (committed / "params.yaml").read_bytes() == (committed / "profiles/tiny.yaml").read_bytes()
 
 
 def test_smoke_is_tiny_cut_down() -> None:

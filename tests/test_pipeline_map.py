@@ -24,7 +24,7 @@ from polya_midtrain.stages import questions
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src/polya_midtrain"
 PIPELINE: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
-PARAMS: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text())
+PARAMS: dict[str, Any] = yaml.safe_load((ROOT / "profiles/tiny.yaml").read_text())
 # What runs stages and says where things are: no result depends on it.
 PLUMBING = ("runtime/", "params/", "paths.py", "errors.py", "cli.py")
 MACHINE = "machine"  # where the work runs, not what comes out

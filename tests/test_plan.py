@@ -295,12 +295,9 @@ def test_settings_that_changed_since_the_run_are_named(tmp_path: Path) -> None:
         measured.read(folder)
 
 
-def test_the_plan_of_tiny_is_near_the_committed_run() -> None:
-    if not (ROOT / "results/metrics").is_dir():
-        pytest.skip("no committed run")
-    run = measured.read(ROOT)
-    if run.params != tiny() or not run.tokens:
-        pytest.skip("the run in results/ is not of profile tiny")
+def test_the_plan_of_tiny_is_near_the_committed_run(committed: Path) -> None:
+    run = measured.read(committed)
+    assert run.params == tiny()
     planned = build.plan(run.params, DEVICES["cpu"])
     for stage, tokens in build.by_stage(run.tokens).items():
         assert build.by_stage(planned.tokens)[stage] == pytest.approx(tokens, rel=0.25), stage
@@ -318,8 +315,6 @@ def test_the_plan_of_smollm2_is_near_its_kept_run() -> None:
         assert planned.samples[place] == run.samples[place], place
     tokens = [sum(one.tokens[place] for place in run.tokens) for one in (planned, run)]
     assert tokens[0] == pytest.approx(tokens[1], rel=0.25)
-    seconds = [sum(one.seconds[place] for place in run.seconds) for one in (planned, run)]
-    assert seconds[0] == pytest.approx(seconds[1], rel=0.5)
     assert planned.disk.outputs == pytest.approx(run.disk, rel=0.25)
 
 

@@ -61,11 +61,12 @@ def test_the_folder_becomes_the_base_and_the_teacher(mine: FolderModel, tiny_pol
 
 
 def test_and_the_reward_model(mine: FolderModel) -> None:
-    for path in (paths.REWARD_QUESTIONS, paths.REWARD_PROMPTS, settings.load(ROOT / "params.yaml").prompts.catalogue):
+    params = with_model(mine)
+    for path in (paths.REWARD_QUESTIONS, paths.REWARD_PROMPTS, params.prompts.catalogue):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("")
     paths.BASE.mkdir(parents=True)
-    reward.run(with_model(mine))
+    reward.run(params)
     assert (paths.REWARD / "config.json").is_file()
 
 
@@ -115,7 +116,7 @@ def test_a_digest_has_64_digits() -> None:
 
 
 def test_check_looks_at_the_folder(mine: FolderModel) -> None:
-    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    text = (ROOT / "profiles/tiny.yaml").read_text(encoding="utf-8")
     shutil.copytree(ROOT / "data/heuristics", "data/heuristics")
     start, end = text.index("\nbase:"), text.index("\nteacher:")
     block = f"\nbase: {{kind: folder, path: mine, sha256: {OTHER}}}\n"

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from polya_midtrain import cli, params, paths
+from polya_midtrain import cli, params, paths, start
 from polya_midtrain.errors import UserError
 from polya_midtrain.ledger import schema
-from polya_midtrain.runtime import lock
 from polya_midtrain.tables import readme_table
 from polya_midtrain.tables.parts import render
 from polya_midtrain.tables.readme_table import marks
 from polya_midtrain.tables.row import Row
 from polya_midtrain.verify import claims_table
 
-ROOT = Path(__file__).parent.parent
 BLANK = "\n\n".join("\n".join(marks(name)) for name in ("ledger", "main")) + "\n"
 LEDGER = """# What a run of profile tiny says
 
@@ -132,24 +133,24 @@ def test_missing_files_markers_and_columns_are_one_line_errors(tables: Path, tmp
     assert readme.read_text(encoding="utf-8") == BLANK
 
 
-def test_the_committed_readme_shows_the_kept_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.chdir(ROOT)
-    copy = tmp_path / "README.md"
-    copy.write_text(Path("README.md").read_text(encoding="utf-8"), encoding="utf-8")
+def test_the_committed_readme_shows_the_kept_run(
+    committed: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(committed)
+    copy = shutil.copy("README.md", tmp_path)
     profile = params.load(cli.KEPT / "params.yaml").profile
-    assert not readme_table.inject(copy, cli.KEPT, profile), "README.md is stale: run `polya readme`"
+    assert not readme_table.inject(Path(copy), cli.KEPT, profile), "README.md is stale: run `polya readme`"
 
 
 def test_the_committed_claims_of_reproduce_are_those_of_the_committed_run(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    committed: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.chdir(ROOT)
-    if not lock.LOCK.exists():
-        pytest.skip("a checkout without a run")
-    copy = tmp_path / "REPRODUCE.md"
-    copy.write_text(Path("REPRODUCE.md").read_text(encoding="utf-8"), encoding="utf-8")
-    assert not claims_table.inject(copy, Path()), "REPRODUCE.md is stale: run `polya readme`"
+    monkeypatch.chdir(committed)
+    copy = Path(shutil.copy("REPRODUCE.md", tmp_path))
+    before = without_minutes(copy.read_text(encoding="utf-8"))
+    claims_table.inject(copy, Path())
     text = copy.read_text(encoding="utf-8")
+    assert without_minutes(text) == before, "REPRODUCE.md is stale: run `polya readme`"
     parts = [f"{name}{letter}" for name, claim in schema.load(paths.CLAIMS).claims.items() for letter in claim.parts]
     assert list(dict.fromkeys(re.findall(r"^\| (C\w+) \|", text, re.MULTILINE))) == parts
     # The number of a claim is the ledger's, and lies in the range that is held beside it.
@@ -157,6 +158,49 @@ def test_the_committed_claims_of_reproduce_are_those_of_the_committed_run(
         r"^\| (C\w+) \| .* \| ([+-][\d.]+) \| ([+-][\d.]+) to ([+-][\d.]+) \|$", text, re.MULTILINE
     ):
         assert float(low) <= float(number) <= float(high), part
+
+
+def without_minutes(text: str) -> str:
+    """REPRODUCE.md without what a run of the same results on another machine changes in it."""
+    shown, lines = re.subn(r"^(\| C\w+ \|.*` \|) \d+ \|", r"\1", text, flags=re.MULTILINE)
+    assert lines > 10
+    return shown
+
+
+def test_a_run_that_git_does_not_have_renews_no_document(
+    committed: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    documents = ("README.md", "REPRODUCE.md")
+    for name in (*documents, "claims.yaml", "params.yaml", "dvc.lock"):
+        shutil.copy(committed / name, tmp_path)
+    for name in ("expected", "results/metrics", "reports/tables", "reports/study"):
+        shutil.copytree(committed / name, tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    before = {name: Path(name).read_text(encoding="utf-8") for name in documents}
+
+    def refused(words: str) -> None:
+        assert start.main(["readme"]) == 2
+        said = capsys.readouterr().err
+        assert said.startswith(f"polya: {words}")
+        assert said.count("\n") == 1
+        assert {name: Path(name).read_text(encoding="utf-8") for name in documents} == before
+
+    refused("git does not say whether the run here is the committed one; run this in a git checkout of the project")
+    subprocess.run(["git", "init", "-q"], check=True)
+    refused("dvc.lock: not as git has it, so")
+    subprocess.run(["git", "add", "."], check=True)
+    assert start.main(["readme"]) == 0
+    capsys.readouterr()
+    before |= {name: Path(name).read_text(encoding="utf-8") for name in documents}
+    for path in Path("results/metrics").iterdir():
+        numbers = json.loads(path.read_text())
+        path.write_text(json.dumps(numbers | {"seconds": 60 + 7 * numbers["seconds"]}))
+    refused("results/metrics/base.json: not as git has it, so")
+    subprocess.run(["git", "add", "."], check=True)
+    assert start.main(["readme"]) == 0
+    assert "REPRODUCE.md: tables renewed" in capsys.readouterr().out
+    assert without_minutes(Path("REPRODUCE.md").read_text()) == without_minutes(before["REPRODUCE.md"])
+    assert Path("REPRODUCE.md").read_text() != before["REPRODUCE.md"]
 
 
 def test_the_minutes_of_a_table_are_those_of_all_that_it_needs() -> None:

@@ -164,12 +164,16 @@ def dry_run(
 def readme(
     folder: Annotated[Path, typer.Argument(help="The reports of a run: tables/, claims.md, params.yaml.")] = KEPT,
 ) -> None:
-    """Put a kept run's ledger and main table into README.md, and the claims of the run here into REPRODUCE.md."""
+    """Put a kept run's ledger and main table into README.md, and the claims of the run here into REPRODUCE.md.
+
+    The run here has to be the one that is committed, or staged to be.
+    """
     from polya_midtrain import params as settings
     from polya_midtrain.tables import readme_table
     from polya_midtrain.verify import claims_table
 
     profile = settings.load(folder / settings.PARAMS_FILE).profile
+    claims_table.check_committed(Path())
     changed = {"README.md": readme_table.inject(Path("README.md"), folder, profile)}
     changed["REPRODUCE.md"] = claims_table.inject(Path("REPRODUCE.md"), Path())
     for name, renewed in changed.items():

@@ -14,7 +14,6 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
-GIT = shutil.which("git")
 MADE_BY_A_RUN = ("reports/", "results/", "dvc.lock")
 WORLD = {"source": "world", "parts": [1], "pool": "seen"}
 PAIRS = WORLD | {"count": 3, "parts": [2]}
@@ -44,24 +43,20 @@ CHANGES: dict[str, Any] = {
 
 
 @pytest.fixture
-def repository(tmp_path: Path) -> Callable[..., Path]:
+def repository(tmp_path: Path, repository_files: dict[str, Path]) -> Callable[..., Path]:
     """Makes a repository of this code as it is here: ``repository(name, made)``, with the committed run if ``made``."""
-    if GIT is None or not (ROOT / ".git").exists():
-        pytest.skip("not a git checkout")
 
     def make(name: str, made: bool, params: str | None = None) -> Path:
         folder = tmp_path / name
-        listed = [str(GIT), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-        for path in subprocess.run(listed, cwd=ROOT, capture_output=True, check=True).stdout.decode().split("\0"):
-            wanted = not path.startswith("tests/") and (made or not path.startswith(MADE_BY_A_RUN))
-            if wanted and (ROOT / path).is_file():
-                (folder / path).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(ROOT / path, folder / path)
+        for inside, path in repository_files.items():
+            if not inside.startswith("tests/") and (made or not inside.startswith(MADE_BY_A_RUN)):
+                (folder / inside).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(path, folder / inside)
         if params is not None:
             (folder / "params.yaml").write_text(params)
         person = ["-c", "user.name=test", "-c", "user.email=test@localhost"]
         for line in (["init", "-q"], ["add", "-A"], [*person, "commit", "-q", "-m", "study"]):
-            subprocess.run([str(GIT), *line], cwd=folder, check=True)
+            subprocess.run(["git", *line], cwd=folder, check=True)
         return folder
 
     return make

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from polya_midtrain import params as settings
 from polya_midtrain import paths
+from polya_midtrain.errors import UserError
 from polya_midtrain.ledger import report, schema
 from polya_midtrain.ledger.schema import Claims
 from polya_midtrain.runtime import lock
@@ -21,6 +24,27 @@ from polya_midtrain.verify.expected import Cell, Column, Expected
 from polya_midtrain.verify.runs import Run
 
 HEADER = ["claim", "number", "command", "minutes", "committed run", "expected"]
+
+
+def check_committed(folder: Path) -> None:
+    """Raise `UserError` unless git has the run in ``folder`` as it is, committed or staged.
+
+    The document speaks of that run, its minutes included, and not of one that somebody made in a clone.
+    """
+    read = [str(path) for path in (settings.PARAMS_FILE, lock.LOCK, paths.METRICS, paths.TABLES)]
+    command = ["git", "-C", str(folder), "status", "--porcelain", "--", *read]
+    try:
+        found = subprocess.run(command, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise UserError(
+            "git does not say whether the run here is the committed one; run this in a git checkout of the project"
+        ) from error
+    for line in found.stdout.splitlines():
+        if line[1] != " ":
+            raise UserError(
+                f"{line[3:]}: not as git has it, so the run here is not the committed one; to make it that, "
+                f"`git add {' '.join(read)}`; to have that one back, `git checkout` the same"
+            )
 
 
 def inject(document: Path, folder: Path) -> bool:
