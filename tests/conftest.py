@@ -17,11 +17,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from polya_midtrain.judges.contract import Chain
 from polya_midtrain.runtime import mlflow_store
 from polya_midtrain.world import problems, tokenizer
 from polya_midtrain.world.families import PLANS
+
+# No verdict depends on how fast this machine is.
+settings.register_profile("polya", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("polya")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -142,10 +142,10 @@ def test_any_text_gets_a_verdict(text: str) -> None:
 )
 def test_time_is_bounded(piece: str) -> None:
     text = piece * (300_000 // len(piece))
-    start = time.perf_counter()
+    begun = time.process_time()
     verify(text, gold("B", PEOPLE), "choice")
     verify(f"\\boxed{{{text}}}", gold("B", PEOPLE), "choice")
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - begun < 60  # of the CPU: a tenth of one if it is linear, an hour if it is quadratic
 
 
 def test_many_need_no_helper() -> None:

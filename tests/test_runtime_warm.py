@@ -29,6 +29,7 @@ CLIENT = """
 import sys
 from polya_midtrain.runtime import warm
 warm.LIBRARIES = ("json",)
+warm._START = 600.0
 code = warm.delegate(["stage", *sys.argv[1:]])
 print("no server" if code is None else f"code {code}", flush=True)
 sys.exit(code or 0)
@@ -74,7 +75,7 @@ class Dvc:
         return [int(pid) for pid in found.stdout.split()]
 
 
-def until(condition: Callable[[], object], seconds: float = 20.0) -> None:
+def until(condition: Callable[[], object], seconds: float = 600.0) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "waited in vain"

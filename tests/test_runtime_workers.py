@@ -9,11 +9,13 @@ import subprocess
 import sys
 import textwrap
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from polya_midtrain.errors import UserError
+from polya_midtrain.runtime import workers as module
 from polya_midtrain.runtime.workers import Report, run_tasks, worker_count
 
 
@@ -61,18 +63,30 @@ def test_large_results_and_arguments_come_through() -> None:
     assert run_tasks(double, big, 2) == [value * 2 for value in big]
 
 
+@pytest.fixture
+def ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
+    """How many times a task was `let` run to its end, where nothing but being stopped ends it earlier."""
+    monkeypatch.setattr(module, "_PATIENCE", 3600.0)
+    monkeypatch.chdir(tmp_path)
+    return lambda: len(list(tmp_path.iterdir()))
+
+
+def let() -> None:
+    time.sleep(600)
+    Path(str(os.getpid())).touch()
+
+
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_user_error_arrives_as_it_was_and_the_others_stop(workers: int) -> None:
+def test_a_user_error_arrives_as_it_was_and_the_others_stop(workers: int, ends: Callable[[], int]) -> None:
     def run(task: int, report: Report) -> None:
         if task == 0:
             raise UserError("params.yaml:3: wrong; correct it")
-        time.sleep(60)
+        let()
 
-    begun = time.monotonic()
     with pytest.raises(UserError) as caught:
         run_tasks(run, range(4), workers)
     assert str(caught.value) == "params.yaml:3: wrong; correct it"
-    assert time.monotonic() - begun < 10
+    assert ends() == 0
     assert not multiprocessing.active_children()
 
 
@@ -108,22 +122,25 @@ def test_a_result_that_cannot_travel_is_an_error() -> None:
         (lambda: os._exit(3), "task 1 ended with exit code 3"),
     ],
 )
-def test_a_worker_that_dies_is_said_and_not_waited_for(end: object, words: str) -> None:
+def test_a_worker_that_dies_is_said_and_not_waited_for(end: object, words: str, ends: Callable[[], int]) -> None:
     def run(task: int, report: Report) -> None:
         if task == 1:
             assert callable(end)
             end()
-        time.sleep(60)
+        let()
 
-    begun = time.monotonic()
     with pytest.raises(UserError, match=words):
         run_tasks(run, range(3), 2)
-    assert time.monotonic() - begun < 10
+    assert ends() == 0
     assert not multiprocessing.active_children()
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_progress_arrives_with_its_task_and_the_last_report_always(workers: int) -> None:
+def test_progress_arrives_with_its_task_and_the_last_report_always(
+    workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_QUIET", 3600.0)
+
     def run(task: int, report: Report) -> None:
         for step in range(1, 101):
             report(step, 100, f"note {step}")
@@ -134,7 +151,7 @@ def test_progress_arrives_with_its_task_and_the_last_report_always(workers: int)
         own = [done for index, done, _, _ in seen if index == task]
         assert own == sorted(own)
     assert {what for what in seen if what[1] == 100} == {(task, 100, 100, "note 100") for task in range(3)}
-    assert len(seen) < 100, "reports a few microseconds apart are not all passed on"
+    assert len(seen) == 3 * 2, "the first and the last; those within a moment of another are not passed on"
 
 
 def test_workers_end_when_the_parent_is_killed(tmp_path: Path) -> None:
@@ -171,7 +188,7 @@ def alive(process: int) -> bool:
         return False
 
 
-def wait_until(condition: object, seconds: float = 20.0) -> None:
+def wait_until(condition: object, seconds: float = 600.0) -> None:
     assert callable(condition)
     limit = time.monotonic() + seconds
     while not condition():

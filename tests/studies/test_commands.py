@@ -30,7 +30,7 @@ from polya_midtrain.stages.tables import TABLES
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = ("README.md", "REPRODUCE.md")
 PROGRAMS = ("make", "polya", "dvc", "docker", "buildah", "python", "pip", "git", "vllm", "mkdir")
-PATIENCE = 300  # seconds; the pages take ten on an idle machine
+PATIENCE = 600  # seconds; the pages take ten on an idle machine
 ARMS = {"vanilla": {"traces": "none"}, "n4": {"traces": "heuristics", "n": 2}}
 Run = Callable[..., str]
 
@@ -268,7 +268,7 @@ def test_the_pages_are_served(
         while not _listens(port) and pages.poll() is None and time.monotonic() - begun < PATIENCE:
             time.sleep(0.5)
         assert _listens(port), (tmp_path / "said").read_text()
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/version", timeout=60) as reply:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/version", timeout=PATIENCE) as reply:
             assert re.fullmatch(r"3\.\d+\.\d+", reply.read().decode())
     finally:
         os.killpg(pages.pid, signal.SIGKILL)

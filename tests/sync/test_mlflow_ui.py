@@ -22,7 +22,7 @@ from polya_midtrain.sync import command
 
 BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 STEPS = 24  # of RL in the made-up study
-PATIENCE = 120  # seconds; a page takes two on an idle machine
+PATIENCE = 600  # seconds; a page takes two on an idle machine
 
 pytestmark = pytest.mark.slow
 

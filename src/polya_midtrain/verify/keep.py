@@ -73,7 +73,7 @@ def changes(folder: Path) -> str:
     """The files of the code that are not as in the folder's commit, in words; "" for none, or outside of git."""
     command = ["git", "-C", str(folder), "diff", "--name-only", "HEAD", "--", "src", "dvc.yaml", "claims.yaml"]
     try:
-        found = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)
+        found = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return ""
     names = found.stdout.split()

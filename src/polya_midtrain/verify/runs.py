@@ -36,7 +36,7 @@ class Run:
         """The commit that its folder is at, "unknown" outside of a git repository."""
         command = ["git", "-C", str(self.folder), "rev-parse", "HEAD"]
         try:
-            found = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)
+            found = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
         except (OSError, subprocess.TimeoutExpired):
             return "unknown"
         return found.stdout.strip() if found.returncode == 0 else "unknown"
