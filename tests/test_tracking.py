@@ -84,6 +84,17 @@ def test_a_run_arrives_whole_and_flat(params: Params, store: Path) -> None:
     assert "note" not in found.data.metrics
 
 
+def test_what_is_no_finite_number_is_left_out_and_named(params: Params, store: Path) -> None:
+    with tracking.run(params, stage="rl") as run:
+        run.metrics({"reward": float("inf"), "loss": 1.0})
+        run.curve([{"step": 1, "reward": float("nan")}, {"step": 2, "reward": 0.5}, {"step": 3, "reward": None}])
+    assert mlflow_store.post_pending() == 1
+    (found,) = runs()
+    assert history(found, "reward") == [(2, 0.5)]
+    assert found.data.metrics == {"reward": 0.5, "loss": 1.0}
+    assert found.data.tags["not_finite"] == "reward 3"
+
+
 def test_a_stage_that_fails_is_a_failed_run(params: Params, store: Path) -> None:
     with pytest.raises(ValueError, match="no"), tracking.run(params, stage="generate") as run:
         run.metrics({"completions": 3})

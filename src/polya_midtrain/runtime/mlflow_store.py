@@ -11,10 +11,12 @@ from __future__ import annotations
 import fcntl
 import json
 import logging
+import math
 import os
 import re
 import sys
 import uuid
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -148,8 +150,12 @@ def post(client: MlflowClient, record: Record) -> None:
 
     assert record.run_id is not None
     params = _parts([Param(name, value) for pair in record.params.items() for name, value in _whole(*pair)], _SETTINGS)
-    tags = _parts([RunTag(name, value) for name, value in record.tags.items()], _SETTINGS)
-    metrics = _parts([Metric(name, value, stamp, step) for name, value, stamp, step in record.metrics], _METRICS)
+    # SQLite would take the largest number for an infinite one.
+    missing = Counter(name for name, value, _, _ in record.metrics if not math.isfinite(value))
+    counted = {"not_finite": ", ".join(f"{name} {missing[name]}" for name in sorted(missing))} if missing else {}
+    tags = _parts([RunTag(name, value) for name, value in (record.tags | counted).items()], _SETTINGS)
+    finite = [Metric(*one) for one in record.metrics if math.isfinite(one[1])]
+    metrics = _parts(finite, _METRICS)
     for some in zip_longest(metrics, params, tags, fillvalue=()):
         client.log_batch(record.run_id, *some)
     if record.status != "RUNNING":
