@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 
@@ -9,6 +10,15 @@ _SECRET = re.compile(r"(KEY|TOKEN|SECRET|PASSWORD|CREDENTIALS?)$")  # how the en
 _SHORTEST = 6  # characters of a secret: a shorter value is a switch, or stands in every other word
 _USER = re.compile(r"//[^/\s]*@")
 _QUERY = re.compile(r"([?&][\w-]*(?:key|token|secret|password|signature)[\w-]*=)[^&\s'\"]+", re.IGNORECASE)
+
+
+_REMEDIES = {
+    errno.ENOSPC: "make room",
+    errno.EDQUOT: "make room",
+    errno.EROFS: "make it writable",
+    errno.EPERM: "make it writable",
+    errno.EACCES: "let this user read and write it",
+}
 
 
 class UserError(Exception):
@@ -19,6 +29,14 @@ class UserError(Exception):
 
     def __init__(self, message: str) -> None:
         super().__init__(shown(message))
+
+
+def of_disk(error: OSError) -> UserError | None:
+    """The one line for a disk that is full or a place that may not be written; None for any other fault."""
+    if error.errno not in _REMEDIES:
+        return None
+    place = error.filename2 or error.filename or "the disk"
+    return UserError(f"{place}: {error.strerror}; {_REMEDIES[error.errno]}, then run the same command again")
 
 
 def shown(text: str) -> str:
