@@ -176,7 +176,7 @@ def test_the_hub_s_own_client_downloads_from_the_server(
 def test_the_judge_behind_an_endpoint_gets_the_labels_of_cues(tmp_path: Path) -> None:
     chains = [Chain("Q", f"{entry.cues[0]}. 1 + 1 = 2") for entry in CATALOGUE.heuristics] + [Chain("Q", "Hm.")]
     with serving(Loopback(CATALOGUE)) as url:
-        judge = EndpointJudge(Endpoint(url=f"{url}/v1", model="m", tries=1), CATALOGUE, tmp_path)
+        judge = EndpointJudge(Endpoint(url=f"{url}/v1", model="m", max_tokens=256, tries=1), CATALOGUE, tmp_path)
         found = judge.labels(chains)
     assert found == CueJudge({entry.id: entry.cues for entry in CATALOGUE.heuristics}).labels(chains)
     assert not found[-1]

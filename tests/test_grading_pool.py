@@ -187,3 +187,12 @@ def test_the_worker_answers_line_by_line() -> None:
     assert ready == []
     assert [verdict[0] for verdict in verdicts] == [True, False, True]
     assert signal.getitimer(signal.ITIMER_PROF) == (0.0, 0.0)  # no limit is left running
+
+
+def test_a_helper_gets_no_keys_in_its_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HF_TOKEN", "OPENAI_API_KEY", "AWS_SECRET_ACCESS_KEY", "HTTPS_PROXY", "ANYTHING"):
+        monkeypatch.setenv(name, "open-sesame")
+    pool.close_helpers()
+    assert verify(SLOW_RIGHT, HALF, "maths").correct
+    (helper,) = (one.process for one in pool._HELPERS.all if one.kind == "maths")
+    assert b"open-sesame" not in Path(f"/proc/{helper.pid}/environ").read_bytes()

@@ -67,7 +67,7 @@ def published(**blocks: Any) -> Params:
         "reward": {"kind": "hub", "id": "Skywork/Skywork-Reward-V2-Llama-3.1-8B", "revision": COMMIT},
         "compose": {
             "judge": "endpoint",
-            "endpoint": {"url": "http://localhost:8000/v1", "model": "judge"},
+            "endpoint": {"url": "http://localhost:8000/v1", "model": "judge", "max_tokens": 256},
             "benchmarks": ["aime24"],
             "labelled": 100,
             "seed": 1,

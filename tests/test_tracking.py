@@ -84,6 +84,17 @@ def test_a_run_arrives_whole_and_flat(params: Params, store: Path) -> None:
     assert "note" not in found.data.metrics
 
 
+def test_what_is_no_finite_number_is_left_out_and_named(params: Params, store: Path) -> None:
+    with tracking.run(params, stage="rl") as run:
+        run.metrics({"reward": float("inf"), "loss": 1.0})
+        run.curve([{"step": 1, "reward": float("nan")}, {"step": 2, "reward": 0.5}, {"step": 3, "reward": None}])
+    assert mlflow_store.post_pending() == 1
+    (found,) = runs()
+    assert history(found, "reward") == [(2, 0.5)]
+    assert found.data.metrics == {"reward": 0.5, "loss": 1.0}
+    assert found.data.tags["not_finite"] == "reward 3"
+
+
 def test_a_stage_that_fails_is_a_failed_run(params: Params, store: Path) -> None:
     with pytest.raises(ValueError, match="no"), tracking.run(params, stage="generate") as run:
         run.metrics({"completions": 3})
@@ -277,12 +288,69 @@ def test_a_record_that_cannot_be_read_does_not_hold_up_the_others(
     params: Params, store: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     mlflow_store.OUTBOX.mkdir(parents=True)
-    (mlflow_store.OUTBOX / "0-broken.json").write_text("{")
+    broken = ["{", "[]", '{"name": "x"}', "[" * 100_000, "\udcff"]
+    for number, text in enumerate(broken):
+        (mlflow_store.OUTBOX / f"{number}.json").write_bytes(text.encode(errors="surrogateescape"))
     with tracking.run(params, stage="generate"):
         pass
     assert mlflow_store.post_pending() == 1
-    assert capfd.readouterr().err.count("\n") == 1
+    said = capfd.readouterr().err.splitlines()
+    remedy = "not a tracked run; delete the file, `polya sync` makes the run from the outputs"
+    assert said == [f"polya: warning: .scratch/outbox/{number}.json: {remedy}" for number in range(len(broken))]
+    assert not mlflow_store.faulty()
     assert len(runs()) == 1
+
+
+def test_an_outbox_that_takes_nothing_stops_no_study(
+    params: Params, project: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    Path(".scratch").mkdir()
+    mlflow_store.OUTBOX.touch()
+    with tracking.run(params, stage="generate"):
+        pass
+    said = capfd.readouterr().err
+    assert said.startswith("polya: warning: .scratch/outbox: run 'generate' cannot be kept (")
+    assert said.count("\n") == 1
+
+
+# One name with what an address would read: MLflow keeps a database open for the process under its relative address.
+@pytest.mark.parametrize("name", ["a #b é'&=;", "a?b #c%2e%3Fd 50%"])
+def test_a_store_lies_in_its_folder_whatever_that_is_called(
+    params: Params, empty_store: Path, project: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = project / name
+    folder.mkdir()
+    shutil.copy(empty_store, folder / "mlflow.db")
+    monkeypatch.chdir(folder)
+    with tracking.trainer_run(params, stage="rl", arm="n4", seed=1, inputs_hash="f00") as run:
+        run.metrics({"reward": 0.5})
+    (found,) = runs()
+    assert found.data.metrics == {"reward": 0.5}
+    Path("table.csv").write_text("1")
+    client = mlflow_store.connect()
+    client.log_artifact(found.info.run_id, "table.csv")
+    assert [one.path for one in client.list_artifacts(found.info.run_id)] == ["table.csv"]
+    assert {path.name for path in project.iterdir()} == {name}
+    assert {path.name for path in folder.iterdir()} == {".scratch", "mlartifacts", "mlflow.db", "table.csv"}
+
+
+@pytest.mark.parametrize("broken", ["no database", "a part of one", "a folder"])
+def test_a_broken_database_is_named_with_the_remedy(
+    params: Params, store: Path, broken: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    whole = store.read_bytes()
+    store.unlink()
+    if broken == "a folder":
+        store.mkdir()
+    else:
+        store.write_bytes(b"this is none" if broken == "no database" else whole[:70_000])
+    with tracking.run(params, stage="generate"):
+        pass
+    assert mlflow_store.post_pending() == 0
+    (said,) = capfd.readouterr().err.splitlines()
+    assert said.startswith(f"polya: warning: MLflow store sqlite:///{store}: ")
+    assert said.endswith("(if it is broken, move mlflow.db away: `polya sync` makes it again)")
+    assert mlflow_store.faulty()
 
 
 def test_pointers_are_the_hashes_that_dvc_records(project: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import random
 from collections import defaultdict
 from pathlib import Path
@@ -18,7 +19,7 @@ from polya_midtrain.common import policy, prompts
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import Machine, Rl
 from polya_midtrain.training import grpo, hooks, rollouts, sft
-from polya_midtrain.training.seeds import TAIL, final, tails
+from polya_midtrain.training.seeds import TAIL, curves, final, tails
 from polya_midtrain.training.sft import IGNORED, Example
 from polya_midtrain.world import problems, traces
 
@@ -202,6 +203,28 @@ def test_a_final_number_is_the_mean_over_the_last_steps() -> None:
     assert found["loss"] == pytest.approx((16 + 17 + 18 + 19 + 7) / TAIL)
     assert found["train_runtime"] == 3.0
     assert "note" not in found
+
+
+def test_a_value_that_is_no_finite_number_is_kept_as_missing_and_counted(tmp_path: Path) -> None:
+    nan, inf = float("nan"), float("inf")
+    log: list[dict[str, Any]] = [{"step": step, "reward": 1.0, "entropy": 0.5} for step in range(1, 9)]
+    log[6] |= {"reward": None, "entropy": inf}  # trl has None where no completion could be scored
+    log[7] |= {"reward": 2.0, "entropy": nan, "loss": nan}
+    found = tails(log)
+    assert found["reward"] == pytest.approx((1 + 1 + 1 + 2) / 4)
+    assert (found["entropy"], found["missing"]) == (0.5, 4)
+    assert "loss" not in found, "a mean over nothing"
+    assert "missing" not in tails(log[:6])
+    assert final([found], [3], ("reward", "missing")) == {"seed_3/reward": 1.25, "seed_3/missing": 4}
+    (tmp_path / "curve-3.json").write_text(json.dumps({"final": found, "curve": log}))
+    points = curves(tmp_path, [3], {"reward": "reward", "entropy": "entropy"})["3"]
+    assert points[6:] == [{"step": 7, "reward": None, "entropy": None}, {"step": 8, "reward": 2.0, "entropy": None}]
+
+
+def test_callbacks_after_ours_see_finite_numbers_alone() -> None:
+    logs = {"loss": float("inf"), "reward": None, "entropy": 0.5, "note": "text"}
+    hooks.Report(lambda *_: None).on_log(None, None, None, logs=logs)  # type: ignore[arg-type]
+    assert logs == {"entropy": 0.5, "note": "text"}
 
 
 def test_chosen_numbers_get_the_name_of_their_seed() -> None:

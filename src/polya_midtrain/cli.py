@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from polya_midtrain import __version__
-from polya_midtrain.errors import UserError
+from polya_midtrain.errors import UserError, of_disk
 
 ARM_STAGES = {"midtrain", "rl", "evaluate", "modes"}
 TABLE_STAGES = {"tables"}
@@ -245,12 +245,14 @@ def sync() -> None:
 
     Tracked runs that wait in .scratch/outbox are posted. Then each stage of dvc.lock, and each policy that was
     evaluated, gets the run that it lacks, from the small files of results/ and reports/: a store that was lost is made
-    again, and a second call adds nothing.
+    again, and a second call adds nothing. Exit code 1 where the store cannot be used.
     """
+    from polya_midtrain.runtime import mlflow_store
     from polya_midtrain.sync import command
 
     for line in command.sync():
         typer.echo(line)
+    raise typer.Exit(int(mlflow_store.faulty()))
 
 
 @app.command()
@@ -297,6 +299,11 @@ def execute(arguments: list[str]) -> int:
         app(arguments, prog_name="polya")
     except UserError as error:
         print(f"polya: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        if (fault := of_disk(error)) is None:
+            raise
+        print(f"polya: {fault}", file=sys.stderr)
         return 2
     except SystemExit as ending:
         code = ending.code if isinstance(ending.code, int) else 0

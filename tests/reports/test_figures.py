@@ -336,6 +336,32 @@ def test_the_curves_for_dvc_plots_are_those_of_the_tables(here: Params, tmp_path
     assert float(third["reward"]) == pytest.approx(np.mean([seed[2]["reward"] for seed in curve.values()]), abs=1e-6)
 
 
+def test_missing_values_of_a_curve_are_left_out_and_counted_in_the_caption(copy: Params) -> None:
+    path = paths.CURVES / "n16.json"
+    content = json.loads(path.read_text())
+    for seed in content["seeds"].values():
+        for place in (0, 4):
+            seed[place]["reward"] = None  # no seed has a value here
+    content["seeds"]["1"][6]["entropy"] = None
+    path.write_text(json.dumps(content))
+    with style.style():
+        drawing = training.draw(copy)
+        style.save(drawing, paths.FIGURES, "training")
+    missing = 2 * len(content["seeds"]) + 1
+    assert f" {missing} values were no finite numbers and are left out. " in drawing.caption
+    assert "nan" not in drawing.alt
+    plots.write(copy, paths.FIGURES)
+    drawn = [row for row in read(paths.FIGURES / "training.csv") if row["arm"] == "n16"]
+    assert [row["reward"] == "" for row in drawn[:6]] == [True, False, False, False, True, False]
+    others = [seed[6]["entropy"] for name, seed in content["seeds"].items() if name != "1"]
+    assert float(drawn[6]["entropy"]) == pytest.approx(np.mean(others), abs=1e-6)
+
+
+def test_smoothing_goes_over_missing_values() -> None:
+    found = training.moving_mean(np.array([1.0, np.nan, 3.0, np.nan, np.nan, np.nan]), 3)
+    assert found == pytest.approx([1.0, 2.0, 3.0, 3.0, np.nan, np.nan], nan_ok=True)
+
+
 @pytest.mark.slow
 def test_dvc_plots_show_draws_them(here: Params, tmp_path: Path) -> None:
     shutil.copytree(paths.FIGURES, tmp_path / paths.FIGURES)

@@ -138,6 +138,22 @@ def test_a_policy_s_run_has_what_people_compare(there: Path) -> None:
     assert not client.list_artifacts(run.info.run_id)  # weights are pointed to, never stored
 
 
+def test_missing_values_of_a_curve_are_left_out_and_counted(project: Path) -> None:
+    path = paths.CURVES / "n4.json"
+    content = json.loads(path.read_text())
+    content["seeds"]["2"][5] |= {"reward": None, "entropy": float("inf")}
+    path.write_text(json.dumps(content))
+    held = yaml.safe_load(lock.LOCK.read_text())
+    out = next(out for out in held["stages"]["rl@n4"]["outs"] if out["path"] == str(path))
+    out["md5"], out["size"] = tracking.dvc_hash(path)
+    lock.LOCK.write_text(yaml.safe_dump(held))
+    assert command.sync()[1] == ADDED
+    (run,) = runs("tags.stage = 'evaluate' and tags.phase = 'after' and tags.arm = 'n4' and tags.seed = '2'")
+    points = mlflow_store.connect().get_metric_history(run.info.run_id, "reward")
+    assert sorted(point.step for point in points) == [step for step in range(1, 25) if step != 6]
+    assert run.data.tags["not_finite"] == "entropy 1, reward 1"
+
+
 def test_before_rl_there_is_neither_a_curve_nor_a_setting_of_rl(there: Path) -> None:
     (run,) = runs("tags.phase = 'before' and tags.arm = 'n4' and tags.seed = '1'")
     assert "reward" not in run.data.metrics

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 
 from polya_midtrain import paths
@@ -50,7 +51,7 @@ def largest_k(points: Sequence[Row]) -> int:
     return max(point.k for point in points if point.k is not None)
 
 
-Curve = dict[str, list[float]]  # "step" and the quantities measured at it
+Curve = dict[str, list[float]]  # "step" and the quantities measured at it, NaN where one is missing
 
 
 def curves(arm: str, quantities: Sequence[str]) -> dict[str, Curve]:
@@ -60,7 +61,10 @@ def curves(arm: str, quantities: Sequence[str]) -> dict[str, Curve]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         found = {
-            seed: {name: [float(point[name]) for point in points] for name in ("step", *quantities)}
+            seed: {
+                name: [math.nan if point[name] is None else float(point[name]) for point in points]
+                for name in ("step", *quantities)
+            }
             for seed, points in content["seeds"].items()
         }
     except FileNotFoundError as error:

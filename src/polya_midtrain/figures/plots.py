@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -27,9 +28,15 @@ def write(params: Params, folder: Path) -> None:
     for arm in studies.main(params.arms):
         found = list(curves(arm, QUANTITIES).values())
         for place, step in enumerate(found[0]["step"]):
-            means = (sum(curve[name][place] for curve in found) / len(found) for name in QUANTITIES)
-            steps.append(("mean over seeds", arm, int(step), *(round(mean, 6) for mean in means)))
+            means = (_mean([curve[name][place] for curve in found]) for name in QUANTITIES)
+            steps.append(("mean over seeds", arm, int(step), *means))
     _write(folder / "training.csv", ("panel", "arm", "step", *QUANTITIES), steps)
+
+
+def _mean(values: Sequence[float]) -> float | str:
+    """The mean of what is not missing; an empty cell where all of it is."""
+    there = [value for value in values if not math.isnan(value)]
+    return round(sum(there) / len(there), 6) if there else ""
 
 
 def _write(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

@@ -28,13 +28,15 @@ def draw(params: Params) -> Drawing:
     looks = arm_looks(params.arms, arms)
     figure, axes = panels(1, len(PANELS), 3.3)
     ends: dict[str, list[str]] = {name: [] for name in PANELS}
+    missing = 0
     for arm in arms:
         found = list(curves(arm, list(PANELS)).values())
         steps = found[0]["step"]
         window = max(1, len(steps) // SMOOTHED)
         for one, quantity in zip(axes, PANELS, strict=True):
             raw = np.array([curve[quantity] for curve in found])
-            smooth = np.array([moving_mean(seed, window) for seed in raw])
+            missing += int(np.isnan(raw).sum())
+            smooth = np.ma.masked_invalid([moving_mean(seed, window) for seed in raw])
             mean, look = smooth.mean(axis=0), looks[arm]
             one.fill_between(steps, smooth.min(axis=0), smooth.max(axis=0), color=look.colour, alpha=BAND, linewidth=0)
             one.plot(
@@ -47,7 +49,10 @@ def draw(params: Params) -> Drawing:
                 markersize=4,
                 label=arm,
             )
-            ends[quantity].append(f"{arm} {mean[0]:.3g} to {mean[-1]:.3g}")
+            there = mean.compressed()
+            ends[quantity].append(
+                f"{arm} {there[0]:.3g} to {there[-1]:.3g}" if len(there) else f"{arm} nowhere measured"
+            )
     for one, (name, unit) in zip(axes, PANELS.values(), strict=True):
         one.set_title(name)
         one.set_ylabel(unit)
@@ -63,6 +68,7 @@ def draw(params: Params) -> Drawing:
         "Training curves of RL",
         f"{of_seeds}, {count(len(steps), 'step')}, {smoothed}. Each step asks its own "
         "questions, so the reward of single steps varies. "
+        f"{f'{missing:,} values were no finite numbers and are left out. ' if missing else ''}"
         f"{'Not shown: ' + ', '.join(between) + '. ' if between else ''}The axes do not start at 0.",
         f"Three charts by RL step. From the first to the last step, {words}.",
         tuple(f"results/curves/{arm}.json" for arm in arms),
@@ -70,6 +76,7 @@ def draw(params: Params) -> Drawing:
 
 
 def moving_mean(values: NDArray[np.float64], window: int) -> NDArray[np.float64]:
-    """A centred moving mean; at both ends over the part of the window that there is."""
-    kernel = np.ones(window)
-    return np.convolve(values, kernel, "same") / np.convolve(np.ones(len(values)), kernel, "same")
+    """A centred moving mean over what the window has: less at both ends, and where values are missing (NaN)."""
+    kernel, there = np.ones(window), ~np.isnan(values)
+    sums, counts = (np.convolve(one, kernel, "same") for one in (np.where(there, values, 0.0), there.astype(float)))
+    return np.divide(sums, counts, out=np.full(len(values), np.nan), where=counts > 0.5)

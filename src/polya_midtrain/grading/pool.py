@@ -32,7 +32,7 @@ WALL_SECONDS = 60.0  # a helper silent for so long is stuck in a way that its CP
 CHUNK = 64  # texts of one gold per job
 PER_HELPER = 150  # judgements, about 0.7 s of work, that are worth the start of one more helper
 LIMITS = Limits()  # on each program, where answers are programs
-_HARMLESS = ("PATH", "LD_LIBRARY_PATH", "PYTHONHOME", "TMPDIR", "LANG", "LC_ALL")  # all that a bare helper gets
+_HARMLESS = ("PATH", "LD_LIBRARY_PATH", "PYTHONHOME", "TMPDIR", "LANG", "LC_ALL")  # all that a helper gets: no keys
 
 
 def verify(completion: str, gold: str, kind: str) -> Verdict:
@@ -97,8 +97,8 @@ class _Helper:
     def __init__(self, kind: str) -> None:
         root = str(Path(__file__).resolve().parents[2])
         path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
-        names = _HARMLESS if grader(kind).bare else tuple(os.environ)
-        inherited = {name: os.environ[name] for name in names if name in os.environ}
+        measured = [] if grader(kind).bare else [name for name in os.environ if name.startswith("COVERAGE_")]
+        inherited = {name: os.environ[name] for name in [*_HARMLESS, *measured] if name in os.environ}
         arguments = [kind, str(CPU_SECONDS), json.dumps(asdict(LIMITS))]
         self.kind = kind
         self.process = subprocess.Popen(

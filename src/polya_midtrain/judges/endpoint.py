@@ -6,28 +6,29 @@ second run asks nothing. The paper's judge was GPT-4o-mini; its prompt is not pu
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import os
 import random
-import time
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import diskcache
 import httpx
 
 from polya_midtrain.common.heuristics import Catalogue
 from polya_midtrain.errors import UserError
 from polya_midtrain.judges.contract import Chain
+from polya_midtrain.judges.kept import Kept
 from polya_midtrain.params import Endpoint
 
 KEY = "OPENAI_API_KEY"  # the environment's variable for a key, where the endpoint wants one
 FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0  # seconds before a second try, and before any
 BUSY = (408, 409, 429)  # statuses that another try may cure, as all from 500 on
 UNREADABLE = 0.01  # share of chains, beyond which replies that are not the JSON asked for stop the run
+LARGEST = 1_000_000  # bytes of a reply that are read
+OBJECTS = 50  # places of a reply at which its JSON is looked for, from the end
 TASK = """\
 You say which problem-solving heuristics a solution uses. A heuristic is used if the solution works by it, whether or \
 not it is named, and whether or not the answer is right; naming a heuristic without working by it is no use. A \
@@ -48,7 +49,9 @@ class EndpointJudge:
         listed = "\n".join(f"- {entry.id}: {entry.name}. {entry.idea}" for entry in catalogue.heuristics)
         self._system = TASK.format(heuristics=listed)
         self._form = _form(sorted(self._names))
-        self._fixed = [settings.model, settings.temperature, settings.max_tokens, self._system, self._form]
+        name = "max_completion_tokens" if settings.max_tokens is None else "max_tokens"
+        self._limit = name, getattr(settings, name)
+        self._fixed = [settings.model, settings.temperature, self._limit[1], self._system, self._form]
 
     def __str__(self) -> str:
         """What the results record of it: model, temperature, and a hash of the prompt and the form of its reply."""
@@ -63,62 +66,87 @@ class EndpointJudge:
         """
         texts = [f"Question:\n{chain.question}\n\nSolution:\n{chain.response}" for chain in chains]
         keys = [hashlib.sha256(json.dumps([*self._fixed, text]).encode()).hexdigest() for text in texts]
-        found: dict[str, frozenset[str] | None] = {}
-        with diskcache.Cache(str(self._cache), eviction_policy="none") as kept:
-            for key in set(keys):
-                if (known := kept.get(key)) is not None:
-                    found[key] = frozenset(known)
-            wanted = {key: text for key, text in zip(keys, texts, strict=True) if key not in found}
-            with self._client() as client, ThreadPoolExecutor(self._settings.parallel) as pool:
-                asked = {pool.submit(self._ask, client, text): key for key, text in wanted.items()}
+        kept = Kept(self._cache, self._names)
+        wanted = {key: text for key, text in zip(keys, texts, strict=True) if key not in kept.known}
+        if wanted:
+            asyncio.run(self._ask_all(wanted, kept, len(set(keys))))
+        return [kept.known.get(key, frozenset()) for key in keys]
+
+    async def _ask_all(self, wanted: Mapping[str, str], kept: Kept, chains: int) -> None:
+        """Ask for every chain that is ``wanted``, by key, and keep what is readable; after a fault ask no more."""
+        room = asyncio.Semaphore(self._settings.parallel)
+        unreadable = 0
+        faults: list[UserError] = []
+
+        async def one(client: httpx.AsyncClient, key: str, text: str) -> None:
+            nonlocal unreadable
+            async with room:
+                if faults:
+                    return
                 try:
-                    for future in as_completed(asked):
-                        found[asked[future]] = labels = future.result()
-                        if labels is not None:
-                            kept[asked[future]] = sorted(labels)
-                finally:
-                    pool.shutdown(cancel_futures=True)
-        unreadable = sum(found[key] is None for key in set(keys))
-        if unreadable > UNREADABLE * len(found):
-            raise UserError(
-                f"params.yaml: compose.endpoint: {unreadable} of {len(found)} replies of {self._settings.model} are "
-                "not the JSON asked for; raise compose.endpoint.max_tokens, or take a model that keeps to a JSON schema"
-            )
-        return [found[key] or frozenset() for key in keys]
+                    labels = await self._ask(client, text)
+                    if labels is not None:
+                        kept.add(key, labels)
+                        return
+                    unreadable += 1
+                    if unreadable > UNREADABLE * chains:
+                        raise self._too_many(unreadable, chains)
+                except UserError as error:
+                    faults.append(error)
 
-    def _client(self) -> httpx.Client:
+        async with self._client() as client:
+            await asyncio.gather(*(one(client, key, text) for key, text in wanted.items()))
+        if faults:
+            raise faults[0]
+
+    def _too_many(self, unreadable: int, chains: int) -> UserError:
+        return UserError(
+            f"params.yaml: compose.endpoint: {unreadable} of {chains} replies of {self._settings.model} are not the "
+            f"JSON asked for; raise compose.endpoint.{self._limit[0]}, or take a model that keeps to a JSON schema"
+        )
+
+    def _client(self) -> httpx.AsyncClient:
         token = os.environ.get(KEY)
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        if token and not (token.isascii() and token.isprintable()):
+            raise UserError(f"{KEY}: it holds characters that no key has; set it again")
+        # Not compressed: a reply's size is what arrives, and cannot grow here.
+        headers = {"Accept-Encoding": "identity"} | ({"Authorization": f"Bearer {token}"} if token else {})
         url = self._settings.url.rstrip("/") + "/"
-        return httpx.Client(base_url=url, headers=headers, timeout=self._settings.timeout)
+        return httpx.AsyncClient(base_url=url, headers=headers, timeout=self._settings.timeout)
 
-    def _ask(self, client: httpx.Client, text: str) -> frozenset[str] | None:
+    async def _ask(self, client: httpx.AsyncClient, text: str) -> frozenset[str] | None:
         """The labels of one chain; None where no reply was readable."""
         body = {
             "model": self._settings.model,
             "temperature": self._settings.temperature,
-            "max_tokens": self._settings.max_tokens,
+            self._limit[0]: self._limit[1],
             "response_format": self._form,
             "messages": [{"role": "system", "content": self._system}, {"role": "user", "content": text}],
         }
         fault, readable, wait = "", True, 0.0
         for attempt in range(self._settings.tries):
-            time.sleep(wait)
+            await asyncio.sleep(wait)
             wait = random.uniform(0.5, 1.0) * min(LONGEST_WAIT, FIRST_WAIT * 2**attempt)
             try:
-                reply = client.post("chat/completions", json=body)
-            except httpx.TransportError as error:
+                async with asyncio.timeout(self._settings.timeout):  # httpx's own is of each read
+                    reply, content = await _post(client, body)
+            except (httpx.TransportError, TimeoutError) as error:
                 fault, readable = f"no reply ({type(error).__name__})", True
                 continue
+            said = content.decode(errors="replace")
             if reply.status_code in BUSY or reply.status_code >= 500:
                 fault, readable = f"status {reply.status_code}", True
                 wait = max(wait, _told(reply))
-            elif reply.is_error:
-                raise self._refusal(f"status {reply.status_code}: {' '.join(reply.text.split())[:200]}")
+            elif reply.has_redirect_location:  # not followed: the key is for the address that the settings name
+                raise self._refusal(
+                    f"it redirects to {reply.headers['Location'][:200]!r}; if you trust that, set url to it"
+                )
+            elif not reply.is_success:
+                raise self._refusal(f"status {reply.status_code}: {' '.join(said.split())[:200]}")
             else:
                 try:
-                    return self._read(reply)
-                except (ValueError, LookupError, TypeError):
+                    return self._read(said)
+                except (ValueError, LookupError, TypeError, RecursionError):
                     readable = False
         if readable:
             raise self._refusal(
@@ -129,11 +157,35 @@ class EndpointJudge:
     def _refusal(self, fault: str) -> UserError:
         return UserError(f"params.yaml: compose.endpoint: {self._settings.url}: {fault} (its key is read from {KEY})")
 
-    def _read(self, reply: httpx.Response) -> frozenset[str]:
-        used = json.loads(reply.json()["choices"][0]["message"]["content"])["heuristics"]
+    def _read(self, reply: str) -> frozenset[str]:
+        used = _last(json.loads(reply)["choices"][0]["message"]["content"])
         if not isinstance(used, list) or not self._names.issuperset(used):
             raise ValueError(used)
         return frozenset(used)
+
+
+async def _post(client: httpx.AsyncClient, body: Mapping[str, Any]) -> tuple[httpx.Response, bytes]:
+    """A reply and its content as it came, cut after `LARGEST` bytes."""
+    content = b""
+    async with client.stream("POST", "chat/completions", json=body) as reply:
+        async for part in reply.aiter_raw():
+            content += part
+            if len(content) > LARGEST:
+                break
+    return reply, content[:LARGEST]
+
+
+def _last(text: str) -> Any:
+    """The heuristics of the last JSON object that has some: models put it in fences, or behind their reasoning."""
+    place = len(text)
+    for _ in range(OBJECTS):
+        place = text.rindex("{", 0, place)
+        try:
+            found, _ = json.JSONDecoder().raw_decode(text, place)
+            return found["heuristics"]
+        except (ValueError, LookupError):
+            continue
+    raise ValueError(text)
 
 
 def _form(names: Sequence[str]) -> dict[str, Any]:

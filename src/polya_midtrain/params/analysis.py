@@ -6,24 +6,33 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from polya_midtrain.params.block import Block
+from polya_midtrain.params.block import Block, Url
 from polya_midtrain.params.models import Commit
 
 
 class Endpoint(Block):
     """A language model behind an OpenAI-compatible address, such as vLLM's server at http://localhost:8000/v1.
 
-    A key that it wants stands in the environment, never in a profile. ``timeout``: seconds; ``tries``: of one request,
-    with growing pauses; ``parallel``: requests on their way at a time, from each of the machine's workers.
+    A key that it wants stands in the environment, never in a profile. The reply's limit is sent as ``max_tokens``, or
+    to a model that refuses this name as ``max_completion_tokens``, which counts its reasoning too. ``timeout``: seconds
+    of one request in all; ``tries``: of one request, with growing pauses; ``parallel``: requests on their way at a
+    time, from each of the machine's workers.
     """
 
-    url: str = Field(pattern=r"^https?://")
-    model: str = Field(min_length=1)
+    url: Url
+    model: str = Field(pattern=r"^[^\x00-\x1f\x7f-\x9f]+$")
     temperature: float = Field(0.0, ge=0)
-    max_tokens: int = Field(256, ge=16)
+    max_tokens: int | None = Field(None, ge=16)
+    max_completion_tokens: int | None = Field(None, ge=16)
     timeout: float = Field(60.0, gt=0)
     tries: int = Field(6, ge=1)
     parallel: int = Field(8, ge=1)
+
+    @model_validator(mode="after")
+    def _limited(self) -> Endpoint:
+        if (self.max_tokens is None) == (self.max_completion_tokens is None):
+            raise ValueError("give max_tokens or, where the model wants that, max_completion_tokens; one of the two")
+        return self
 
 
 class Compose(Block):

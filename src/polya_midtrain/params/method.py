@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from polya_midtrain.params.block import Block
+from polya_midtrain.params.block import Block, Url
 from polya_midtrain.params.models import Sampling
 
 
@@ -30,7 +30,7 @@ class Machine(Block):
     data_parallel: int = Field(1, ge=1)
     gpu_memory: float = Field(0.85, gt=0, lt=1)
     rollout_memory: float = Field(0.3, gt=0, lt=1)
-    server: str | None = Field(None, pattern=r"^https?://")
+    server: Url | None = None
 
     @model_validator(mode="after")
     def _parallel(self) -> Machine:

@@ -68,7 +68,7 @@ def read(folder: Path) -> Measured:
         points = [
             point for curve in _json(folder / paths.CURVES / f"{arm}.json").get("seeds", {}).values() for point in curve
         ]
-        if points and all("length" in point for point in points):
+        if points and all(point.get("length") is not None for point in points):
             step = params.rl.prompts * params.rl.generations
             tokens["rl", arm] = step * sum(point["length"] for point in points)
             samples["rl", arm] = float(step * len(points))

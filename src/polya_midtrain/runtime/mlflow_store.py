@@ -11,10 +11,12 @@ from __future__ import annotations
 import fcntl
 import json
 import logging
+import math
 import os
 import re
 import sys
 import uuid
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -22,6 +24,9 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import TypeAdapter
+
+from polya_midtrain.errors import shown
 from polya_midtrain.runtime import environment
 from polya_midtrain.runtime.scratch import ROOT
 
@@ -31,6 +36,7 @@ if TYPE_CHECKING:
 EXPERIMENT = "polya-midtrain"
 OUTBOX = ROOT / "outbox"
 ARTIFACTS = Path("mlartifacts")
+DATABASE = Path("mlflow.db")
 
 _METRICS, _SETTINGS = 800, 100  # of each kind in one batch: MLflow takes 1000 in all, 100 params and 100 tags
 _LONGEST = 6000  # characters of a setting that MLflow takes
@@ -58,12 +64,15 @@ class Record:
 
 
 def keep(record: Record) -> None:
-    """Leave a finished run in the outbox."""
-    OUTBOX.mkdir(parents=True, exist_ok=True)
+    """Leave a finished run in the outbox; where that cannot be done it is lost, and said."""
     path = OUTBOX / f"{record.start}-{record.id}.json"
     draft = path.with_suffix(".new")
-    draft.write_text(json.dumps(asdict(record)), encoding="utf-8")
-    draft.replace(path)
+    try:
+        OUTBOX.mkdir(parents=True, exist_ok=True)
+        draft.write_text(json.dumps(asdict(record)), encoding="utf-8")
+        draft.replace(path)
+    except OSError as error:
+        _say(f"{OUTBOX}: run {record.name!r} cannot be kept ({error.strerror}); make it a folder with room in it")
 
 
 def post_pending(wait: bool = False) -> int:
@@ -85,7 +94,11 @@ def post_pending(wait: bool = False) -> int:
             return 0
         for path in sorted(OUTBOX.glob("*.json")):
             try:
-                record = Record(**json.loads(path.read_text(encoding="utf-8")))
+                record = TypeAdapter(Record).validate_json(path.read_bytes())
+            except (ValueError, OSError):
+                _say(f"{path}: not a tracked run; delete the file, `polya sync` makes the run from the outputs")
+                continue
+            try:
                 if record.run_id is None:
                     create(client, record)
                     keep(record)  # a crash from here on does not make a second run of it
@@ -100,7 +113,14 @@ def post_pending(wait: bool = False) -> int:
 
 def tracking_uri() -> str:
     """The store: MLFLOW_TRACKING_URI, or else mlflow.db in the working directory."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path('mlflow.db').resolve()}"
+    return os.environ.get("MLFLOW_TRACKING_URI") or _own_database()
+
+
+def _own_database() -> str:
+    """Its whole path, unless that holds what means something else in an address, which MLflow and SQLAlchemy read
+    differently."""
+    path = DATABASE if re.search(r"[?%]", str(DATABASE.resolve())) else DATABASE.resolve()
+    return f"sqlite:///{path}"
 
 
 def connect() -> MlflowClient:
@@ -148,8 +168,12 @@ def post(client: MlflowClient, record: Record) -> None:
 
     assert record.run_id is not None
     params = _parts([Param(name, value) for pair in record.params.items() for name, value in _whole(*pair)], _SETTINGS)
-    tags = _parts([RunTag(name, value) for name, value in record.tags.items()], _SETTINGS)
-    metrics = _parts([Metric(name, value, stamp, step) for name, value, stamp, step in record.metrics], _METRICS)
+    # SQLite would take the largest number for an infinite one.
+    missing = Counter(name for name, value, _, _ in record.metrics if not math.isfinite(value))
+    counted = {"not_finite": ", ".join(f"{name} {missing[name]}" for name in sorted(missing))} if missing else {}
+    tags = _parts([RunTag(name, value) for name, value in (record.tags | counted).items()], _SETTINGS)
+    finite = [Metric(*one) for one in record.metrics if math.isfinite(one[1])]
+    metrics = _parts(finite, _METRICS)
     for some in zip_longest(metrics, params, tags, fillvalue=()):
         client.log_batch(record.run_id, *some)
     if record.status != "RUNNING":
@@ -162,16 +186,24 @@ def pointer(md5: str, size: int) -> str:
 
 
 def warn(error: Exception) -> None:
-    """Say once per process that the store cannot be used, in one line and without the address's password."""
+    """Say once per process that the store cannot be used, in one line."""
     global _warned
     if not _warned:
         _warned = True
         what = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
-        said = re.sub(r"//[^/@\s]*@", "//", f"MLflow store {tracking_uri()}: {what}")
-        print(
-            f"polya: warning: {said}; the study goes on, its runs wait in {OUTBOX} (post them with `polya sync`)",
-            file=sys.stderr,
-        )
+        remedy = "post them with `polya sync`"
+        if tracking_uri() == _own_database() and DATABASE.exists():
+            remedy = f"if it is broken, move {DATABASE} away: `polya sync` makes it again"
+        _say(f"MLflow store {tracking_uri()}: {what}; the study goes on, its runs wait in {OUTBOX} ({remedy})")
+
+
+def faulty() -> bool:
+    """Whether this process could not use the store."""
+    return _warned
+
+
+def _say(warning: str) -> None:
+    print(f"polya: warning: {shown(warning)}", file=sys.stderr)
 
 
 @contextmanager

@@ -25,7 +25,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from pydantic import BaseModel
 
@@ -46,16 +46,16 @@ class Run:
     def __init__(self, record: Record, client: MlflowClient | None = None) -> None:
         self._record, self._client = record, client
 
-    def metrics(self, values: Mapping[str, float], step: int | None = None) -> None:
-        """Log numbers, final ones or those of a step."""
+    def metrics(self, values: Mapping[str, float | None], step: int | None = None) -> None:
+        """Log numbers, final ones or those of a step; None and what is not finite is counted as missing."""
         stamp = _now()
         for name, value in values.items():
-            self._record.metrics.append((metric_name(name), float(value), stamp, step or 0))
+            self._record.metrics.append((metric_name(name), _number(value), stamp, step or 0))
 
-    def curve(self, points: Sequence[Mapping[str, float]]) -> None:
-        """Log a curve: each point holds ``step`` and that step's numbers; what is no number is left out."""
+    def curve(self, points: Sequence[Mapping[str, Any]]) -> None:
+        """Log a curve: each point holds ``step`` and that step's numbers; a text is left out."""
         for point in points:
-            numbers = {name: value for name, value in point.items() if name != "step" and _is_number(value)}
+            numbers = {name: value for name, value in point.items() if name != "step" and not isinstance(value, str)}
             self.metrics(numbers, step=int(point["step"]))
 
     def pointer(self, path: Path, name: Path | None = None) -> None:
@@ -227,8 +227,13 @@ def commit() -> str:
     return found.stdout.strip() if found.returncode == 0 else ""
 
 
-def _is_number(value: object) -> bool:
-    return not isinstance(value, bool) and isinstance(value, numbers.Real) and not math.isnan(value)
+def finite(value: object) -> TypeGuard[float]:
+    """Whether a value is a number that can be drawn and averaged."""
+    return not isinstance(value, bool) and isinstance(value, numbers.Real) and math.isfinite(value)
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else float(value)
 
 
 def _now() -> int:

@@ -51,7 +51,7 @@ def run(params: Params, arm: str) -> None:
 
         cores = workers.worker_count(params.machine.workers, policy.device_of(params.machine.device))
         results = workers.run_tasks(train, params.seeds, cores, this.line.update)
-        this.numbers.update(final(results, params.seeds, ("loss",)))
+        this.numbers.update(final(results, params.seeds, ("loss", "missing")))
         this.numbers["rows"] = len(rows)
 
 

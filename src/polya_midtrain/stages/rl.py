@@ -54,7 +54,7 @@ def run(params: Params, arm: str) -> None:
         results = workers.run_tasks(train, params.seeds, cores, this.line.update)
         document = {"arm": arm, "seeds": curves(this.work, params.seeds, CURVES)}
         (this.work / "curves.json").write_text(json.dumps(document) + "\n")
-        this.numbers.update(final(results, params.seeds, ("reward", "entropy")))
+        this.numbers.update(final(results, params.seeds, ("reward", "entropy", "missing")))
 
 
 def training(params: Params, arm: str) -> Training:

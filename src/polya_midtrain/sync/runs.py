@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -96,7 +97,10 @@ def _policies(made: Made, made_by: Mapping[str, Made], params: Params, commit: s
         if phase == "after":
             for point in curves.get(str(seed), []):
                 drawn = {name: value for name, value in point.items() if name != "step"}
-                record.metrics += [(name, float(value), made.end, int(point["step"])) for name, value in drawn.items()]
+                record.metrics += [
+                    (name, math.nan if value is None else float(value), made.end, int(point["step"]))
+                    for name, value in drawn.items()
+                ]
         inputs = {
             path: (md5, "training" if one in steps else "evaluation")
             for one in [made, *steps]

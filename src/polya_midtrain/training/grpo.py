@@ -37,7 +37,7 @@ def train(
     *,
     arguments: dict[str, Any],
     callbacks: list[TrainerCallback],
-) -> list[dict[str, float]]:
+) -> list[dict[str, Any]]:
     """Train ``model`` in place over the RL questions and return the log, one record a step."""
     from datasets import Dataset
     from trl import GRPOConfig, GRPOTrainer

@@ -10,6 +10,7 @@ from typing import Any
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_utils import get_last_checkpoint
 
+from polya_midtrain.runtime import tracking
 from polya_midtrain.runtime.model_time import model_call
 
 
@@ -24,6 +25,12 @@ class Report(TrainerCallback):
         if state.global_step >= state.max_steps:
             # The trainer would write a checkpoint with the optimiser's state, thrice the model that the stage saves.
             control.should_save = False
+
+    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Take what is missing out of what the callbacks after this one see: MLflow's would warn, or log a number."""
+        logs = kwargs["logs"]
+        for name in [name for name, value in logs.items() if not (tracking.finite(value) or isinstance(value, str))]:
+            del logs[name]
 
 
 def common(folder: Path, device: str, seed: int, save_steps: int) -> dict[str, Any]:
@@ -63,7 +70,7 @@ def gathered(folder: Path) -> Path:
     return folder / "gathered"
 
 
-def run_trainer(trainer: Trainer, folder: Path) -> list[dict[str, float]]:
+def run_trainer(trainer: Trainer, folder: Path) -> list[dict[str, Any]]:
     """Train, from the newest whole checkpoint in ``folder`` if a crash left one; the log, one record a step."""
     trainer.remove_callback(PrinterCallback)  # the stage's progress line says it already
     with model_call("train"):

@@ -42,7 +42,7 @@ def train(
     max_length: int,
     arguments: dict[str, Any],
     callbacks: list[TrainerCallback],
-) -> list[dict[str, float]]:
+) -> list[dict[str, Any]]:
     """Train ``model`` in place and return the log, one record a step."""
     from datasets import Dataset
     from trl import RewardConfig, RewardTrainer

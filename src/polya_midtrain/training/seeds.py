@@ -16,8 +16,11 @@ from polya_midtrain.runtime import tracking, workers
 
 TAIL = 5  # steps at the end of a curve whose mean is the final number
 
-Fit = Callable[[Any, Any, dict[str, Any], list[Any]], list[dict[str, float]]]
-"""(model, tokenizer, trainer arguments, callbacks) -> log; trains the model in place."""
+Fit = Callable[[Any, Any, dict[str, Any], list[Any]], list[dict[str, Any]]]
+"""(model, tokenizer, trainer arguments, callbacks) -> log; trains the model in place.
+
+A value of the log that is no finite number (trl has None for what could not be measured) counts as missing.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +90,13 @@ def train(job: Seed, training: Training, device: str, report: workers.Report, ma
     _record(job.work, job.seed).write_text(json.dumps({"final": numbers, "curve": curve}))
 
 
-def curves(work: Path, seeds: Sequence[int], names: Mapping[str, str]) -> dict[str, list[dict[str, float]]]:
-    """Per seed the steps of its curve, with some of the logged quantities under names of ours."""
+def curves(work: Path, seeds: Sequence[int], names: Mapping[str, str]) -> dict[str, list[dict[str, float | None]]]:
+    """Per seed the steps of its curve, with some of the logged quantities under names of ours; None is missing."""
     found = {}
     for seed in seeds:
         points = json.loads(_record(work, seed).read_text())["curve"]
         found[str(seed)] = [
-            {"step": point["step"], **{ours: round(point[name], 6) for name, ours in names.items() if name in point}}
+            {"step": point["step"], **{ours: _rounded(point[name]) for name, ours in names.items() if name in point}}
             for point in points
             if any(name in point for name in names)
         ]
@@ -104,14 +107,21 @@ def _record(work: Path, seed: int) -> Path:
     return work / f"curve-{seed}.json"
 
 
-def tails(curve: Sequence[dict[str, float]]) -> dict[str, float]:
-    """The mean of each logged quantity over the last steps."""
-    found: dict[str, list[float]] = {}
+def _rounded(value: Any) -> float | None:
+    return round(value, 6) if tracking.finite(value) else None
+
+
+def tails(curve: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """The mean of each logged quantity over the last steps, and how many values are ``missing`` in all, if any."""
+    found: dict[str, list[float | None]] = {}
     for point in curve:
         for name, value in point.items():
-            if isinstance(value, (int, float)):
-                found.setdefault(name, []).append(float(value))
-    return {name: sum(values[-TAIL:]) / len(values[-TAIL:]) for name, values in found.items()}
+            if value is None or isinstance(value, (int, float)):
+                found.setdefault(name, []).append(float(value) if tracking.finite(value) else None)
+    last = {name: [value for value in values[-TAIL:] if value is not None] for name, values in found.items()}
+    missing = sum(value is None for values in found.values() for value in values)
+    means = {name: sum(values) / len(values) for name, values in last.items() if values}
+    return means | ({"missing": missing} if missing else {})
 
 
 def final(results: Sequence[dict[str, float]], seeds: Sequence[int], names: Sequence[str]) -> dict[str, float]:

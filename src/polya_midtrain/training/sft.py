@@ -42,7 +42,7 @@ def fine_tune(
     keep_order: bool,
     arguments: dict[str, Any],
     callbacks: list[TrainerCallback],
-) -> list[dict[str, float]]:
+) -> list[dict[str, Any]]:
     """Train ``model`` in place and return the log, one record a step.
 
     ``batch`` sequences an optimiser step, ``micro_batch`` at a time. ``keep_order`` takes the examples as they come (a

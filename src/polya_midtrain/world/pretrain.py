@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from polya_midtrain.common import policy
 from polya_midtrain.common.seeding import derive
 from polya_midtrain.params import Machine, WorldBase, WorldTeacher
+from polya_midtrain.runtime import tracking
 from polya_midtrain.runtime.stage import Stage
 from polya_midtrain.training.sft import Example
 from polya_midtrain.world import corpus, tokenizer
@@ -130,6 +131,7 @@ def _learn(
         callbacks=[hooks.Report(lambda done, total: stage.line.update(0, done, total)), *stage.log.callbacks],
     )
     policy.save(model, encoder, stage.work / "model", torch.float32)
-    losses = [row["loss"] for row in log if "loss" in row][-50:]
-    stage.numbers["loss"] = sum(losses) / len(losses)
+    losses = [row["loss"] for row in log if tracking.finite(row.get("loss"))][-50:]
+    if losses:
+        stage.numbers["loss"] = sum(losses) / len(losses)
     stage.numbers["parameters"] = model.num_parameters()
