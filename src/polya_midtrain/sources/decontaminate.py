@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
@@ -68,13 +68,14 @@ def overlaps(
     result: dict[str, dict[str, Hit]] = {}
     for question in train:
         asked = normal.question(question.question)
+        ways: dict[How, Iterable[Holder]] = {
+            "exact": exact.get(asked, ()),
+            "whole": _inside(asked, starts),
+            "ngram": _sharing(question.question, parts, words),
+        }
         found: dict[str, Hit] = {}
-        for how, held in (
-            ("exact", exact.get(asked, ())),
-            ("whole", _inside(asked, starts)),
-            ("ngram", _sharing(question.question, parts, words)),
-        ):
-            for name, other in held:
+        for how, holders in ways.items():
+            for name, other in holders:
                 found.setdefault(name, Hit(how, other))
         if found:
             result[question.id] = {name: found[name] for name in benchmarks if name in found}
