@@ -13,7 +13,6 @@ from polya_midtrain import studies
 from polya_midtrain.common import heuristics
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import Params, flat
-from polya_midtrain.runtime import yamlfile
 
 ROOT = Path(__file__).resolve().parents[1]
 PROFILES = sorted((ROOT / "profiles").glob("*.yaml"))
@@ -279,10 +278,3 @@ def test_a_mean_s_name_is_no_benchmark_s_and_its_members_are_there(
         settings.load(path)
     assert str(caught.value).startswith(f"{path}:")
     assert words in str(caught.value)
-
-
-def test_numbers_are_read_as_dvc_writes_them() -> None:
-    text = "a: 5e-05\nb: 0.00005\nc: -2E+3\nd: 1.e2\ne: e5\nf: '5e-05'\ng: 5e-05x\nh: 12\n"
-    read = yamlfile.parse(text)
-    assert read == {"a": 5e-5, "b": 5e-5, "c": -2000.0, "d": 100.0, "e": "e5", "f": "5e-05", "g": "5e-05x", "h": 12}
-    assert isinstance(read["h"], int)
