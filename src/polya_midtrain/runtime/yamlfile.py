@@ -143,7 +143,7 @@ def load(path: Path, model: type[M]) -> M:
         # A misspelt name is the cause of a missing one.
         first = next((one for one in faults if one["type"] == "extra_forbidden"), faults[0])
         location = _keys(root, list(first["loc"]), absent=first["type"] == "missing")
-        name = ".".join(str(part) for part in location)
+        name = _name(location)
         message = _PROSE.get(first["type"], first["msg"].removeprefix("Value error, "))
         value = repr(first["input"])
         got = f" (got {value})" if len(value) <= 60 and not isinstance(first["input"], dict) else ""
@@ -156,8 +156,13 @@ def refusal(path: Path, text: str, location: list[Any], what: str) -> UserError:
         line = line_of(compose(text), location)
     except yaml.YAMLError:
         line = 1
-    name = ".".join(str(part) for part in location) or "the file"
-    return UserError(f"{path}:{line}: {name}: {what}")
+    return UserError(f"{path}:{line}: {_name(location) or 'the file'}: {what}")
+
+
+def _name(location: list[Any]) -> str:
+    """A place as a dotted name of one line."""
+    dotted = ".".join(str(part) for part in location)
+    return dotted if dotted.isprintable() else ascii(dotted)[1:-1]
 
 
 def line_of(node: yaml.Node | None, location: list[Any]) -> int:
@@ -186,6 +191,8 @@ def _keys(node: yaml.Node | None, location: list[Any], absent: bool) -> list[Any
     """
     found = []
     for place, part in enumerate(location, start=1):
+        if part == "[key]":
+            break
         if isinstance(node, yaml.MappingNode):
             children = {key.value: value for key, value in node.value}
             if str(part) not in children and not (absent and place == len(location)):
