@@ -13,7 +13,6 @@ from polya_midtrain import studies
 from polya_midtrain.common import heuristics
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import Params, flat
-from polya_midtrain.runtime import yamlfile
 
 ROOT = Path(__file__).resolve().parents[1]
 PROFILES = sorted((ROOT / "profiles").glob("*.yaml"))
@@ -108,6 +107,61 @@ def refusal(path: Path, text: str) -> tuple[int, str]:
         ),
         ("questions", "  mid: ", "  mid: {source: gsm8", "not valid YAML"),
         ("questions", "    unseen: ", "    unseen: {source: world, parts: [1, 2], pool: unseen, count: 4}", UNSEEN),
+        ("", "seeds: ", "seeds: [-1, 2]", "seeds: a seed is a number from 0 to 2147483647; take another"),
+        ("", "seeds: ", "seeds: [2147483648]", "seeds: a seed is a number from 0 to 2147483647; take another"),
+        (
+            "evaluate",
+            "  seed: ",
+            "  seed: 18446744073709551616",
+            "evaluate.seed: a seed is a number from 0",
+        ),
+        ("questions", "  seed: ", "  seed: -7", "questions.seed: a seed is a number from 0 to"),
+        ("", "seeds: ", "seeds: [1, true]", "seeds.1: Input should be a valid integer (got True)"),
+        ("generate", "  samples: ", "  samples: true", "generate.samples: Input should be a valid integer (got True)"),
+        ("generate", "  samples: ", "  samples: '4'", "generate.samples: Input should be a valid integer (got '4')"),
+        ("rl", "  beta: ", "  beta: false", "rl.beta: Input should be a valid number (got False)"),
+        ("rl", "  learning_rate: ", "  learning_rate: .inf", "rl.learning_rate: Input should be a finite number"),
+        ("rl", "  beta: ", "  beta: .nan", "rl.beta: Input should be a finite number (got nan)"),
+        (
+            "modes",
+            "  learning_rate: ",
+            "  learning_rate: -.inf",
+            "modes.learning_rate: Input should be a finite",
+        ),
+        ("rl", "  epochs: ", "  epochs: 1e300", "rl.epochs: larger than 10000000; lower it"),
+        ("tables", "  resamples: ", "  resamples: 99999999999", "tables.resamples: larger than 10000000; lower it"),
+        ("tables", "  ks: ", "  ks: [1, 99999999999]", "tables.ks: larger than 10000000; lower it"),
+        ("base", "  hidden: ", "  hidden: 999999999999999999999", "base.hidden: "),
+        ("arms", "  n4: ", "  ../n4: {traces: heuristics, n: 4}", "arms.../n4: String should match"),
+        ("arms", "  n4: ", "  n4.5: {traces: heuristics, n: 4}", "arms.n4.5: String should match"),
+        (
+            "arms",
+            "  n4: ",
+            f"  {'n' * 99}: {{traces: heuristics, n: 4}}",
+            f"arms.{'n' * 99}: String should have",
+        ),
+        (
+            "questions",
+            "    long: ",
+            '    "../../evil": {source: gsm8k}',
+            "questions.benchmarks.../../evil: String",
+        ),
+        ("questions", "    long: ", '    "=1+1": {source: gsm8k}', "questions.benchmarks.=1+1: String should match"),
+        (
+            "questions",
+            "    long: ",
+            '    "![x](y)": {source: gsm8k}',
+            "questions.benchmarks.![x](y): String",
+        ),
+        (
+            "questions",
+            "    long: ",
+            '    "a\\\\nb": {source: gsm8k}',
+            r"questions.benchmarks.a\nb: String",
+        ),
+        ("questions", "    story: ", "    /tmp/x: {source: gsm8k}", "questions.transfer./tmp/x: String should match"),
+        ("tables", "  seed: ", "  seed: 1\n  means: {=a: [pairs]}", "tables.means.=a: String should match"),
+        ("", "profile: ", "profile: ../smoke", "profile: String should match"),
         (
             "prompts",
             "  catalogue: ",
@@ -170,6 +224,35 @@ def test_a_missing_setting_is_named_at_its_block(tmp_path: Path) -> None:
         ("questions", "    story: ", "    long: {source: gsm8k}", "questions:", "both a benchmark and a transfer set"),
         ("arms", "  vanilla: ", "  base: {traces: none}", "arms:", "an arm `vanilla: {traces: none}` is needed"),
         ("arms", "  vanilla: ", "  vanilla: {traces: unprompted}", "arms:", "every arm is compared with it; add it"),
+        (
+            "base",
+            "  hidden: ",
+            "  hidden: 66",
+            "base:",
+            "hidden 66 is not an even number for each of heads 4;",
+        ),
+        (
+            "base",
+            "  heads: ",
+            "  heads: 64",
+            "base:",
+            "hidden 64 is not an even number for each of heads 64",
+        ),
+        (
+            "arms",
+            "  n4: ",
+            "  diversity: {traces: heuristics, n: 4}",
+            "arms:",
+            "counts/diversity.json, which is not an",
+        ),
+        (
+            "compose",
+            "  benchmarks: ",
+            "  benchmarks: [pairs, pairs]",
+            "compose:",
+            "compose.benchmarks names a benchmark tw",
+        ),
+        ("tables", "  ks: ", "  ks: [1, 2, 2]", "tables:", "tables.ks names a k twice; remove the repeated one"),
         ("rl", "  micro_batch: ", "  micro_batch: 48", "rl:", "completions (prompts x generations) are no multiple of"),
         ("midtrain", "  micro_batch: ", "  micro_batch: 7", "midtrain:", "is no multiple of micro_batch 7; change one"),
     ],
@@ -279,10 +362,3 @@ def test_a_mean_s_name_is_no_benchmark_s_and_its_members_are_there(
         settings.load(path)
     assert str(caught.value).startswith(f"{path}:")
     assert words in str(caught.value)
-
-
-def test_numbers_are_read_as_dvc_writes_them() -> None:
-    text = "a: 5e-05\nb: 0.00005\nc: -2E+3\nd: 1.e2\ne: e5\nf: '5e-05'\ng: 5e-05x\nh: 12\n"
-    read = yamlfile.parse(text)
-    assert read == {"a": 5e-5, "b": 5e-5, "c": -2000.0, "d": 100.0, "e": "e5", "f": "5e-05", "g": "5e-05x", "h": 12}
-    assert isinstance(read["h"], int)

@@ -66,7 +66,9 @@ def test_a_training_question_that_a_transfer_set_holds_is_removed(asked: Params)
     twin = sets["mid"][3]
     sets["transfer/stories"].append(twin)
     removed = questions.decontaminate(sets)
-    assert removed["mid"] == questions.Removed(1, Counter({"stories/exact": 1}))
+    assert removed["mid"] == questions.Removed(
+        1, Counter({"stories/exact": 1}), [f"{twin.id}: stories/exact {twin.id}"]
+    )
     assert twin not in sets["mid"]
 
 
@@ -76,7 +78,7 @@ def test_what_each_set_lost_and_to_which_is_counted_for_every_pair() -> None:
 
     sets = {
         "mid": asked_of("mid", "one?", "two?", "three?"),
-        "reward": asked_of("reward", "two?", "four?", "five?"),
+        "reward": asked_of("reward", "Two ?", "four?", "five?"),
         "rl": asked_of("rl", "One", "three?", "four?", "five?", "six?"),
         "benchmarks/first": asked_of("first", "ONE"),
         "transfer/second": asked_of("second", "one", "five"),

@@ -85,7 +85,9 @@ def test_slices_of_a_public_set_are_disjoint_filtered_and_counted(smoke: Params,
     assert {name: paths.QUESTIONS.joinpath(f"{name}.parquet").read_bytes() for name in questions.TRAINING} == first
 
 
-def test_training_questions_that_a_benchmark_or_an_earlier_set_holds_are_removed(smoke: Params, folder: Path) -> None:
+def test_training_questions_that_a_benchmark_or_an_earlier_set_holds_are_removed(
+    smoke: Params, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     gsm8k(folder, "test", [*TEST, TRAIN[5].upper(), TRAIN[6]])
     questions.run(file_params(smoke, mid={"limit": 12}, reward={"start": 8, "limit": 8}, rl={}))
     sets = {name: {row.question for row in stored(name)} for name in questions.TRAINING}
@@ -93,6 +95,10 @@ def test_training_questions_that_a_benchmark_or_an_earlier_set_holds_are_removed
     assert sum(map(len, sets.values())) == len(set.union(*sets.values())) == 17
     summary = json.loads((paths.QUESTIONS / "summary.json").read_text())
     assert summary["rl"]["contaminated"]["gsm8k/exact"] == 2
+    pairs = ["gsm8k/train/5: gsm8k/exact gsm8k/test/6", "gsm8k/train/6: gsm8k/exact gsm8k/test/7"]
+    assert sorted(summary["rl"]["contaminated_by"]) == pairs
+    said = capsys.readouterr().out.splitlines()
+    assert {line for line in said if "rl" in line} == {f"questions.rl: left out {pair}" for pair in pairs}
     lost = summary["rl"]["contaminated"]
     assert lost["earlier set mid"] == len(sets["mid"])
     assert lost["earlier set reward"] == len(sets["reward"])

@@ -98,8 +98,11 @@ def read_records(path: Path, record: type[R]) -> list[R]:
     names = [f.name for f in fields(record)]  # type: ignore[arg-type]
     try:
         table = pq.read_table(path, columns=names)
-    except (pa.ArrowInvalid, KeyError) as error:
-        raise UserError(f"{path}: not a file of {record.__name__} rows ({str(error).splitlines()[0]})") from error
+    except (pa.ArrowException, OSError, ValueError, KeyError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(
+            f"{path}: not a file of {record.__name__} rows ({reason}); delete it and run `dvc repro` again"
+        ) from error
     absent = sorted(set(names) - set(table.column_names))
     if absent:
         raise UserError(f"{path}: column {absent[0]!r} is missing; delete the file and run `dvc repro`")

@@ -7,10 +7,9 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from polya_midtrain import paths
 from polya_midtrain.params import Params
+from polya_midtrain.runtime import yamlfile
 from polya_midtrain.runtime.progress import duration
 from polya_midtrain.runtime.stage import by_stage, read_seconds
 
@@ -20,7 +19,7 @@ FILE = "REPORT.md"
 def done(folder: Path) -> list[str]:
     """The stages that DVC has recorded in the copy."""
     lock = folder / "dvc.lock"
-    return list(yaml.safe_load(lock.read_text(encoding="utf-8"))["stages"]) if lock.exists() else []
+    return list(yamlfile.content(lock)["stages"]) if lock.exists() else []
 
 
 def write(folder: Path, params: Params, small: Params, absent: list[str], seconds: float) -> str:
@@ -58,7 +57,7 @@ def stages(folder: Path) -> list[str]:
     """How often each stage ran, and its seconds, over its arms or tables."""
     runs = Counter(name.partition("@")[0] for name in done(folder))
     spent = by_stage(read_seconds(folder / paths.METRICS))
-    order = yaml.safe_load((folder / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    order = yamlfile.content(folder / "dvc.yaml")["stages"]
     lines = [f"| {name} | {runs[name]} | {spent.get(name, 0.0):.0f} |" for name in order if name in runs]
     return ["| stage | runs | seconds |", "| --- | --- | --- |", *lines]
 

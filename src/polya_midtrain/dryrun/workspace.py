@@ -9,11 +9,9 @@ import os
 import shutil
 from pathlib import Path
 
-import yaml
-
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import PARAMS_FILE, Params
-from polya_midtrain.runtime import scratch
+from polya_midtrain.runtime import scratch, yamlfile
 
 ROOT = scratch.ROOT / "dry-run"
 FILES = ("claims.yaml", "dvc.yaml", ".dvcignore")  # what the pipeline reads and no stage makes
@@ -61,7 +59,7 @@ def make(name: str, catalogue: Path) -> Path:
 
 def write_settings(folder: Path, params: Params) -> None:
     """The copy's params.yaml."""
-    text = yaml.safe_dump(params.model_dump(mode="json", exclude_none=True), sort_keys=False, allow_unicode=True)
+    text = yamlfile.dump(params.model_dump(mode="json", exclude_none=True), sort_keys=False, allow_unicode=True)
     (folder / PARAMS_FILE).write_text(text, encoding="utf-8")
 
 

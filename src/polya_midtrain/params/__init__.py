@@ -23,7 +23,7 @@ from polya_midtrain.params.analysis import (
     WorldEmbedding,
 )
 from polya_midtrain.params.arms import Arm, Match, Traces
-from polya_midtrain.params.block import Block
+from polya_midtrain.params.block import Block, Name
 from polya_midtrain.params.method import Distil, Evaluate, Generate, Machine, Midtrain, Prompts, Rl, Score, Select
 from polya_midtrain.params.models import (
     Base,
@@ -104,10 +104,11 @@ PARAMS_FILE = Path("params.yaml")
 class Params(Block):
     """The whole of params.yaml."""
 
-    profile: str
+    profile: Name
     machine: Machine
     seeds: list[int] = Field(min_length=1)
-    arms: dict[Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9.-]*$")], Arm] = Field(min_length=1)  # file names
+    # Names of files and, for DVC, parts of a dotted one.
+    arms: dict[Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9-]*$", max_length=60)], Arm] = Field(min_length=1)
     prompts: Prompts
     questions: Questions
     base: Base
@@ -141,6 +142,13 @@ class Params(Block):
 
     @field_validator("arms")
     @classmethod
+    def _unreserved(cls, arms: dict[str, Arm]) -> dict[str, Arm]:
+        if "diversity" in arms:
+            raise ValueError("an arm's results would lie in counts/diversity.json, which is not an arm's; rename it")
+        return arms
+
+    @field_validator("arms")
+    @classmethod
     def _matches(cls, arms: dict[str, Arm]) -> dict[str, Arm]:
         for name, arm in arms.items():
             if arm.match is None:
@@ -157,6 +165,8 @@ class Params(Block):
     @classmethod
     def _judged(cls, compose: Compose, info: ValidationInfo) -> Compose:
         questions = info.data.get("questions")
+        if len(set(compose.benchmarks)) < len(compose.benchmarks):
+            raise ValueError("compose.benchmarks names a benchmark twice; remove the repeated one")
         for name in compose.benchmarks:
             if questions is not None and name not in questions.benchmarks:
                 raise ValueError(
@@ -202,6 +212,8 @@ class Params(Block):
     @classmethod
     def _enough_samples(cls, tables: Tables, info: ValidationInfo) -> Tables:
         evaluate = info.data.get("evaluate")
+        if len(set(tables.ks)) < len(tables.ks):
+            raise ValueError("tables.ks names a k twice; remove the repeated one")
         if evaluate is not None and max(tables.ks) >= evaluate.samples:
             raise ValueError(
                 f"tables.ks holds k={max(tables.ks)} but evaluate.samples is {evaluate.samples}; "

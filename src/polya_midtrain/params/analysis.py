@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from polya_midtrain.params.block import Block, Url
+from polya_midtrain.params.block import Block, Name, Url
 from polya_midtrain.params.models import Commit
 
 
@@ -111,5 +111,5 @@ class Tables(Block):
     ks: list[Annotated[int, Field(ge=1)]] = Field(min_length=1)
     resamples: int = Field(ge=100)
     confidence: float = Field(0.95, gt=0.5, lt=1)
-    means: dict[str, Annotated[list[str], Field(min_length=1)]] = Field(default_factory=dict)
+    means: dict[Name, Annotated[list[str], Field(min_length=1)]] = Field(default_factory=dict)
     seed: int

@@ -2,16 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+
+LARGEST = 10_000_000  # no setting of a study is larger; a slip of the pen would fill the memory hours later
+SEEDS = 1 << 31  # torch, numpy and trl, which adds a process's number, all take what is below
+
+# A file's name, a cell of a table and a key of YAML: no part of a path, no sign that a spreadsheet takes for a formula.
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=60)]
+File = Annotated[Path, Field(strict=False)]  # YAML has texts only
 
 
 class Block(BaseModel):
     """Unknown keys are errors: a misspelt setting must never be silently ignored."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # Strict: true is no 1, and a text no number.
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+    @field_validator("*")
+    @classmethod
+    def _possible_number(cls, value: Any, info: ValidationInfo) -> Any:
+        for one in value if isinstance(value, list) else [value]:
+            if info.field_name in ("seed", "seeds") and isinstance(one, int) and not 0 <= one < SEEDS:
+                raise ValueError(f"a seed is a number from 0 to {SEEDS - 1}; take another")
+            if info.field_name not in ("seed", "seeds") and isinstance(one, int | float) and abs(one) > LARGEST:
+                raise ValueError(f"larger than {LARGEST}; lower it")
+        return value
 
 
 def _address(url: str) -> str:

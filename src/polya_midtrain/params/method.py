@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from polya_midtrain.params.block import Block, Url
+from polya_midtrain.params.block import Block, File, Url
 from polya_midtrain.params.models import Sampling
 
 
@@ -24,7 +23,7 @@ class Machine(Block):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     workers: int = Field(0, ge=0)
     processes: int = Field(1, ge=1)
-    accelerate: Path | None = None
+    accelerate: File | None = None
     engine: Literal["transformers", "vllm"] = "transformers"
     tensor_parallel: int = Field(1, ge=1)
     data_parallel: int = Field(1, ge=1)
@@ -47,7 +46,7 @@ class Prompts(Block):
     ``suffixes``: another suffix for a kind of questions (`records.Question`), as programs are not asked for a box.
     """
 
-    catalogue: Path
+    catalogue: File
     system: str = ""
     suffix: str = ""
     suffixes: dict[Annotated[str, Field(pattern="^(maths|code|choice)$")], str] = Field(default_factory=dict)

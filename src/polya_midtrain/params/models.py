@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
-from polya_midtrain.params.block import Block
+from polya_midtrain.params.block import Block, File
 
 
 def _pinned(revision: str) -> str:
@@ -32,6 +31,12 @@ class WorldBase(Block):
     batch: int = Field(ge=1)
     learning_rate: float = Field(gt=0)
     seed: int
+
+    @model_validator(mode="after")
+    def _divisible(self) -> WorldBase:
+        if self.hidden % (2 * self.heads):  # rotary positions turn pairs
+            raise ValueError(f"hidden {self.hidden} is not an even number for each of heads {self.heads}; change one")
+        return self
 
 
 class PackageBase(Block):
@@ -59,7 +64,7 @@ class FolderModel(Block):
     """
 
     kind: Literal["folder"]
-    path: Path
+    path: File
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from polya_midtrain.params.block import Block
+from polya_midtrain.params.block import Block, File, Name
 from polya_midtrain.params.models import Commit
 
 
@@ -90,7 +89,7 @@ class OwnFile(Slice):
     """
 
     source: Literal["file"]
-    path: Path
+    path: File
     sha256: Annotated[str, AfterValidator(_digest)]
     question: str = "question"
     answer: str = "answer"
@@ -138,8 +137,8 @@ class Questions(Block):
     mid: QuestionSet  # questions that the base answers for mid-training
     reward: QuestionSet | None = None  # questions whose traces train the reward model; a published one needs none
     rl: QuestionSet
-    benchmarks: dict[str, QuestionSet] = Field(min_length=1)
-    transfer: dict[str, QuestionSet] = Field(min_length=1)  # out of domain: evaluated alike, in a table of their own
+    benchmarks: dict[Name, QuestionSet] = Field(min_length=1)
+    transfer: dict[Name, QuestionSet] = Field(min_length=1)  # out of domain: evaluated alike, in a table of their own
 
     @model_validator(mode="after")
     def _apart(self) -> Questions:

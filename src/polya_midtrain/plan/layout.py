@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import Machine
+from polya_midtrain.runtime import yamlfile
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,5 +52,5 @@ def _fsdp(file: Path | None) -> bool:
         return False
     if not file.is_file():
         raise UserError(f"{file}: no such file; name one of machines/ as machine.accelerate in params.yaml")
-    content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    content = yamlfile.content(file)
     return isinstance(content, dict) and content.get("distributed_type") == "FSDP"

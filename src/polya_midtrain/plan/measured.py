@@ -106,5 +106,5 @@ def _lock(folder: Path) -> dict[str, Any]:
 
 def _changed(folder: Path, stages: Mapping[str, Any]) -> tuple[str, ...]:
     """Settings that the lock file has otherwise than params.yaml."""
-    now = yamlfile.parse((folder / settings.PARAMS_FILE).read_text(encoding="utf-8"))
+    now = yamlfile.content(folder / settings.PARAMS_FILE)
     return tuple(sorted({name for entry in stages.values() for name in lock.changed(entry, now)}))

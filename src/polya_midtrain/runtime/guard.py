@@ -8,10 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import PARAMS_FILE
+from polya_midtrain.runtime import yamlfile
 from polya_midtrain.runtime.scratch import hash_inputs
 
 PIPELINE = Path("dvc.yaml")
@@ -38,12 +37,9 @@ class Guard:
         """What dvc.yaml lists, but for what other stages make: the values of settings, the hashes of sources."""
         if not PIPELINE.exists():
             return {}
-        try:
-            entry = yaml.safe_load(PIPELINE.read_text(encoding="utf-8"))["stages"].get(self.stage, {})
-        except yaml.YAMLError as error:
-            raise UserError(f"{PIPELINE}: {' '.join(str(error).split())}; correct it") from error
+        entry = yamlfile.content(PIPELINE)["stages"].get(self.stage, {})
         entry = entry.get("do", entry)
-        settings = yaml.safe_load(PARAMS_FILE.read_text(encoding="utf-8"))
+        settings = yamlfile.content(PARAMS_FILE)
         found: dict[str, Any] = {}
         for name in map(self._expand, entry.get("params", [])):
             found[f"{PARAMS_FILE}: {name}"] = _at(settings, name)

@@ -10,9 +10,13 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from polya_midtrain.errors import UserError
+
 NAMES = ("Ada", "Ben", "Clara", "David", "Elif", "Frank", "Grace", "Hugo", "Ines", "Jamal", "Kim", "Lena")
 THINGS = ("apples", "books", "cards", "coins", "eggs", "marbles", "pencils", "plums", "shells", "stamps", "stickers")
 BOXES = ("bags", "baskets", "boxes", "jars", "packs", "trays")
+
+PATIENCE = 2000  # draws in search of one more problem
 
 Draw = Callable[[random.Random], tuple[dict[str, int], int]]
 
@@ -128,11 +132,13 @@ def sample(rng: random.Random, steps: int) -> Problem:
 def distinct(rng: random.Random, steps: Sequence[int], count: int, taken: set[Problem]) -> Iterator[Problem]:
     """``count`` problems that differ from each other and from ``taken`` (which grows), numbers of steps in turn.
 
-    There are over a hundred thousand of each number of steps, so that a repeated draw is soon replaced.
+    There are over a hundred thousand of each number of steps, so that a repeated draw is soon replaced. Raises
+    `UserError` where so many cannot be found.
     """
     for index in range(count):
-        problem = sample(rng, steps[index % len(steps)])
-        while problem in taken:
-            problem = sample(rng, steps[index % len(steps)])
+        draws = (sample(rng, steps[index % len(steps)]) for _ in range(PATIENCE))
+        problem = next((problem for problem in draws if problem not in taken), None)
+        if problem is None:
+            raise UserError(f"params.yaml: questions: there are not {count} more easy problems; lower count")
         taken.add(problem)
         yield problem

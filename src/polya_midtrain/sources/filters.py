@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 from polya_midtrain.common.records import Question
+from polya_midtrain.sources import normal
 
 EMPTY = "empty"
 TOO_LONG = "too long"
@@ -24,8 +26,8 @@ def drop(
     """The usable questions in their order, and how many rows fell to each reason.
 
     A row falls to the first reason that holds: no question or no gold; a question above ``max_chars`` characters; a
-    question with Chinese characters, if ``latin_only``; a question (blanks at its ends aside) that stands with another
-    gold elsewhere, all of whose rows fall; a repetition of an earlier row.
+    question with Chinese characters, if ``latin_only``; a question that stands with another gold elsewhere, whose rows
+    all fall; a repetition of an earlier row. Questions and golds are compared as `normal` spells them.
     """
     reasons = Counter({EMPTY: 0, CONFLICT: 0, DUPLICATE: 0})
     if max_chars is not None:
@@ -43,13 +45,13 @@ def drop(
             reasons[NOT_LATIN] += 1
         else:
             fit.append(question)
-    golds: dict[str, set[str]] = {}
+    golds: dict[str, set[Any]] = {}
     for question in fit:
-        golds.setdefault(question.question.strip(), set()).add(question.answer.strip())
+        golds.setdefault(normal.question(question.question), set()).add(normal.gold(question.answer))
     kept = []
     seen = set()
     for question in fit:
-        asked = question.question.strip()
+        asked = normal.question(question.question)
         if len(golds[asked]) > 1:
             reasons[CONFLICT] += 1
         elif asked in seen:

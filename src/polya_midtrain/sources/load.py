@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import gzip
 import hashlib
+import io
 import json
 import zlib
 from collections.abc import Iterator
@@ -15,6 +17,9 @@ from polya_midtrain.common.records import Question
 from polya_midtrain.errors import UserError
 from polya_midtrain.sources.adapters import ADAPTERS, Adapter, Split
 from polya_midtrain.sources.rows import Row
+
+UNPACKED = 1 << 28  # bytes of a .gz file
+ROWS = 1 << 22  # of a parquet file, whose repeats take next to no place in it
 
 
 def load(name: str, split: str, folder: Path | None) -> list[Question]:
@@ -80,35 +85,63 @@ def file_rows(path: Path, remedy: str) -> Iterator[tuple[str, Row]]:
 
 
 def _jsonl_rows(path: Path, remedy: str) -> Iterator[tuple[str, Row]]:
-    content = path.read_bytes()
-    if path.suffix == ".gz":
-        try:
-            content = gzip.decompress(content)
-        except (OSError, EOFError, zlib.error) as error:
-            raise UserError(f"{path}: not a gzip file ({error}); {remedy}") from error
+    content = _unmarked(path, _unpacked(path, remedy) if path.suffix == ".gz" else path.read_bytes())
     # split at \n only: str.splitlines would cut questions that hold a Unicode line separator
     for number, line in enumerate(content.split(b"\n"), start=1):
         if line.strip():
             try:
                 row = json.loads(line)
-            except ValueError as error:
+                if b"\\u" in line:  # half of a pair is valid JSON, and no text that can be stored
+                    json.dumps(row, ensure_ascii=False).encode()
+            except (ValueError, RecursionError) as error:
                 raise UserError(f"{path}:{number}: not valid JSON ({error}); {remedy}") from error
             if not isinstance(row, dict):
                 raise UserError(f"{path}:{number}: expected a JSON object; {remedy}")
             yield f"{path}:{number}", row
 
 
-def _csv_rows(path: Path, remedy: str) -> Iterator[tuple[str, Row]]:
+def _unpacked(path: Path, remedy: str) -> bytes:
+    """The content of a gzip file, of which no more is unpacked than memory is sure to hold."""
     try:
-        with path.open(encoding="utf-8", newline="") as stream:  # quoted fields hold line breaks of their own
-            reader = csv.DictReader(stream)
-            _ = reader.fieldnames  # reads the header, which may have line breaks too
+        with gzip.open(path) as stream:
+            content = stream.read(UNPACKED + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise UserError(f"{path}: not a gzip file ({error}); {remedy}") from error
+    if len(content) > UNPACKED:
+        raise UserError(f"{path}: more than {UNPACKED >> 20} MiB when unpacked; take a part of it")
+    return content
+
+
+def _unmarked(path: Path, content: bytes) -> bytes:
+    """The content of a text file; a mark at its start would be taken for a part of the first column's name."""
+    if content.startswith(codecs.BOM_UTF8):
+        raise UserError(f"{path}:1: begins with a byte order mark; save it as UTF-8 without one")
+    return content
+
+
+def _csv_rows(path: Path, remedy: str) -> Iterator[tuple[str, Row]]:
+    content = _unmarked(path, path.read_bytes())
+    try:
+        text = content.decode()
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise UserError(f"{path}:{line}: not a CSV file ({error.reason} in UTF-8); {remedy}") from error
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)  # quoted fields hold line breaks of their own
+    names: list[str] = []
+    begun = 1
+    try:
+        for fields in reader:
+            if fields and not names:
+                names = fields
+                if twice := next((name for name in names if names.count(name) > 1), None):
+                    raise csv.Error(f"column {twice!r} is there twice")
+            elif fields:
+                if len(fields) != len(names):
+                    raise csv.Error(f"{len(fields)} fields and {len(names)} columns")
+                yield f"{path}:{begun}", dict(zip(names, fields, strict=True))
             begun = reader.line_num + 1
-            for row in reader:
-                yield f"{path}:{begun}", row
-                begun = reader.line_num + 1
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not a CSV file ({error}); {remedy}") from error
+    except csv.Error as error:
+        raise UserError(f"{path}:{begun}: not a row of CSV ({error}); {remedy}") from error
 
 
 def _parquet_rows(path: Path, remedy: str) -> Iterator[tuple[str, Row]]:
@@ -116,11 +149,14 @@ def _parquet_rows(path: Path, remedy: str) -> Iterator[tuple[str, Row]]:
     import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(path)
-    except pa.ArrowException as error:
-        reason = str(error).splitlines()[0]
+        file = pq.ParquetFile(path)
+        if file.metadata.num_rows > ROWS:
+            raise UserError(f"{path}: {file.metadata.num_rows} rows; take {ROWS} of them at most")
+        rows = file.read().to_pylist()
+    except (pa.ArrowException, OSError, ValueError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(f"{path}: not a parquet file ({reason}); {remedy}") from error
-    for number, row in enumerate(table.to_pylist(), start=1):
+    for number, row in enumerate(rows, start=1):
         yield f"{path}:{number}", row
 
 

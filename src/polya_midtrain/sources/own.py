@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import Any
 
 from polya_midtrain.common.records import Question
@@ -11,6 +12,7 @@ from polya_midtrain.params import HubSet, OwnFile
 from polya_midtrain.sources import load as published
 from polya_midtrain.sources.rows import Row, filled, text
 
+_NO_NUMBER = re.compile(r"[-+]?(nan|inf|infinity)", re.IGNORECASE)
 KIND = "maths"  # what grades its answers
 
 
@@ -39,9 +41,12 @@ def load(name: str, spec: OwnFile | HubSet) -> list[Question]:
 def gold(row: Row, column: str) -> str:
     """An answer as text: a number as it is written, 7.0 as 7."""
     value = row.get(column)
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return str(int(value)) if float(value).is_integer() else str(value)
-    return filled(row, column)
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1 << 53:
+        value = int(value)
+    found = str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else filled(row, column)
+    if _NO_NUMBER.fullmatch(found):
+        raise ValueError(f"column {column!r} holds {found}, which no answer equals")
+    return found
 
 
 def provenance(spec: OwnFile | HubSet) -> list[dict[str, Any]]:

@@ -43,6 +43,9 @@ def run(params: Params) -> None:
             }
             for name, rows in sets.items()
         }
+        for name, lost in removed.items():
+            for pair in lost.pairs:
+                print(f"questions.{name}: left out {pair}")
         (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
         this.numbers.update(numbers(sets, dropped, removed))
 
@@ -60,17 +63,22 @@ def sets_of(settings: Questions) -> dict[str, QuestionSet]:
 class Removed:
     """What decontamination took from a training set.
 
-    ``questions``: how many; ``causes``: how many for each benchmark and way of agreeing (``amc23/exact``: the whole
-    question, ``amc23/ngram``: a run of its words) and for each earlier training set that has the question. One that
-    several benchmarks hold counts for each of them.
+    ``questions``: how many; ``causes``: how many for each benchmark and way of agreeing (`overlaps` has them:
+    ``amc23/whole``) and for each earlier training set that has the question. One that several benchmarks hold counts
+    for each. ``pairs``: each of its questions that a benchmark holds, with the benchmark's.
     """
 
     questions: int = 0
     causes: Counter[str] = field(default_factory=Counter)
+    pairs: list[str] = field(default_factory=list)
 
     def card(self) -> dict[str, Any]:
         """Its part of summary.json."""
-        return {"removed": self.questions, "contaminated": dict(sorted(self.causes.items()))}
+        return {
+            "removed": self.questions,
+            "contaminated": dict(sorted(self.causes.items())),
+            "contaminated_by": self.pairs,
+        }
 
 
 def numbers(
@@ -163,19 +171,22 @@ def data_folder() -> Path | None:
 
 def decontaminate(sets: dict[str, list[Question]]) -> dict[str, Removed]:
     """Remove, in place, training questions that overlap a benchmark or an earlier training set, and count them."""
+    from polya_midtrain.sources import normal
     from polya_midtrain.sources.decontaminate import overlaps
 
     evaluated = {name.split("/")[1]: rows for name, rows in sets.items() if name.startswith(EVALUATED)}
     removed: dict[str, Removed] = {}
-    earlier: dict[str, str] = {}  # question -> the training set that has it
+    earlier: dict[str, str] = {}  # question, as `normal` spells it -> the training set that has it
     for name in [name for name in TRAINING if name in sets]:
         hits = overlaps(sets[name], evaluated)
         lost = removed[name] = Removed()
         kept = []
         for row in sets[name]:
-            causes = [f"{benchmark}/{how}" for benchmark, how in hits.get(row.id, {}).items()]
-            if not causes and row.question in earlier:
-                causes = [f"earlier set {earlier[row.question]}"]
+            found = hits.get(row.id, {})
+            causes = [f"{benchmark}/{hit.how}" for benchmark, hit in found.items()]
+            lost.pairs += [f"{row.id}: {benchmark}/{hit.how} {hit.question.id}" for benchmark, hit in found.items()]
+            if not causes and (held := earlier.get(normal.question(row.question))):
+                causes = [f"earlier set {held}"]
             if causes:
                 lost.questions += 1
                 lost.causes.update(causes)
@@ -186,6 +197,6 @@ def decontaminate(sets: dict[str, list[Question]]) -> dict[str, Removed]:
                 f"params.yaml: questions.{name}: every question overlaps a benchmark or an earlier set; "
                 "take another slice"
             )
-        earlier |= {row.question: name for row in kept}
+        earlier |= {normal.question(row.question): name for row in kept}
         sets[name] = kept
     return removed

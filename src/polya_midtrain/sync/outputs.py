@@ -49,7 +49,7 @@ def read() -> tuple[dict[str, Made], list[str]]:
     A stage is left out if one of its small outputs is missing or is not the one that dvc.lock names, or if params.yaml
     has other settings than it ran under: then nothing says of which profile it is.
     """
-    now = yamlfile.parse(settings.PARAMS_FILE.read_text(encoding="utf-8"))
+    now = yamlfile.content(settings.PARAMS_FILE)
     found, left = {}, []
     for name, entry in lock.stages(lock.LOCK).items():
         reason = _fault(entry, now)

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import yaml
-
 from polya_midtrain import params as settings
 from polya_midtrain import paths
 from polya_midtrain.errors import UserError
 from polya_midtrain.ledger import schema
-from polya_midtrain.runtime import lock, scratch
+from polya_midtrain.runtime import lock, scratch, yamlfile
 from polya_midtrain.tables import read
 from polya_midtrain.verify import build, compare, expected, runs
 from polya_midtrain.verify.seeds import apart
@@ -32,7 +30,7 @@ def verify(profile: str | None = None) -> int:
         )
     known = expected.load(params.profile)
     path = expected.path_of(params.profile)
-    rest, _ = apart(yaml.safe_load(settings.PARAMS_FILE.read_text(encoding="utf-8")))
+    rest, _ = apart(yamlfile.content(settings.PARAMS_FILE))
     ours = expected.fingerprint(rest)
     different = sorted(
         name for name in ours.keys() | known.settings.keys() if ours.get(name) != known.settings.get(name)

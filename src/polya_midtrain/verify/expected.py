@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 from polya_midtrain.errors import UserError
@@ -98,7 +97,7 @@ def dump(expected: Expected) -> str:
         f"# Made by `polya expect` from {len(expected.runs)} runs with different seeds. Do not edit: run it again.\n"
         "# What `make verify` holds a run of this profile against. Numbers are in the units of the tables.\n"
     )
-    return header + yaml.safe_dump(
+    return header + yamlfile.dump(
         expected.model_dump(mode="json"), default_flow_style=None, sort_keys=False, allow_unicode=True, width=400
     )
 

@@ -7,13 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
 from polya_midtrain import params as settings
 from polya_midtrain import paths
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import Params
-from polya_midtrain.runtime import lock, tracking
+from polya_midtrain.runtime import lock, tracking, yamlfile
 from polya_midtrain.tables import read
 from polya_midtrain.tables.row import Row
 from polya_midtrain.verify.expected import FEWEST, fingerprint
@@ -45,7 +43,7 @@ class Run:
 def load(folder: Path) -> Run:
     """Read a run; raises `UserError` where its tables are missing or are not those that its dvc.lock names."""
     params = settings.load(folder / settings.PARAMS_FILE)
-    content = yaml.safe_load((folder / settings.PARAMS_FILE).read_text(encoding="utf-8"))
+    content = yamlfile.content(folder / settings.PARAMS_FILE)
     rest, seeds = apart(content)
     stages = lock.stages(folder / lock.LOCK)
     changed = altered(folder)

@@ -7,6 +7,8 @@ from typing import Any
 
 import yaml
 
+from polya_midtrain.runtime import yamlfile
+
 NAMES = ("seed", "seeds")
 
 
@@ -15,7 +17,7 @@ def shift(text: str, offset: int) -> str:
 
     A run with it differs from the original in its questions, base, reward model, samples, training and intervals.
     """
-    for node in reversed(list(_scalars(yaml.compose(text, Loader=yaml.SafeLoader)))):
+    for node in reversed(list(_scalars(yamlfile.compose(text)))):
         start, end = node.start_mark.index, node.end_mark.index
         text = f"{text[:start]}{int(node.value) + offset}{text[end:]}"
     return text
@@ -23,7 +25,7 @@ def shift(text: str, offset: int) -> str:
 
 def unshifted(text: str) -> str:
     """The text with every seed written as 0: what two profiles have in common that differ in their seeds alone."""
-    for node in reversed(list(_scalars(yaml.compose(text, Loader=yaml.SafeLoader)))):
+    for node in reversed(list(_scalars(yamlfile.compose(text)))):
         text = f"{text[: node.start_mark.index]}0{text[node.end_mark.index :]}"
     return text
 
