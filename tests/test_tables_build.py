@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from polya_midtrain.errors import UserError
-from polya_midtrain.params import Arm, Params, Questions, Tables
+from polya_midtrain.params import Arm, EasySet, FileSet, Params, Questions, Tables
 from polya_midtrain.stages import tables as stage
 from polya_midtrain.tables.parts import render
 from polya_midtrain.tables.row import Row
@@ -26,7 +26,11 @@ ARMS = {
     "n16": Arm(traces="heuristics", n=16),
 }
 OTHERS = list(ARMS)[1:]
-BENCHMARKS = ["easy", "math500"]
+SETS: dict[str, Any] = {
+    "easy": EasySet(source="easy", steps=[1], count=6),
+    "math500": FileSet(source="math500", split="test"),
+}
+BENCHMARKS = list(SETS)
 SEEDS, KS, SAMPLES, QUESTIONS = [1, 2, 3], [1, 8, 64], 72, {"easy": 6, "math500": 9}
 FIRST_COLUMNS = "arm,phase,benchmark,metric,k,value,low,high,unit,n_questions,n_samples,seeds,paper,"
 NUMBER = re.compile(r"[+-]?\d\.\d{3}\b")
@@ -39,7 +43,7 @@ def parameters(**changes: Any) -> Params:
         "profile": "synthetic",
         "seeds": SEEDS,
         "arms": ARMS,
-        "questions": Questions.model_construct(benchmarks=dict.fromkeys(BENCHMARKS)),
+        "questions": Questions.model_construct(benchmarks=SETS),
         "tables": Tables(ks=KS, resamples=400, seed=5),
     }
     return Params.model_construct(**settings | changes)
@@ -153,6 +157,27 @@ def test_the_papers_values_stand_where_they_belong_and_nowhere_else(project: Pat
     }
     assert shown("midtrain") == {("vanilla", "mean", "64"): "0.4630", ("star", "mean", "64"): "0.4632"}
     assert "math500 0.8627" in Path("reports/tables/main.md").read_text(encoding="utf-8")
+
+
+def test_the_papers_values_stand_beside_what_an_arm_and_a_set_are_whatever_their_names(project: Path) -> None:
+    names = {"star": "n64", "n4": "n16", "n16": "wide"}  # of the arms, and n16 is no longer the paper's
+    for old, new in reversed(names.items()):
+        content = json.loads(Path(f"results/counts/{old}.json").read_text(encoding="utf-8")) | {"arm": new}
+        Path(f"results/counts/{new}.new").write_text(json.dumps(content), encoding="utf-8")
+    for new in names.values():
+        Path(f"results/counts/{new}.new").replace(f"results/counts/{new}.json")
+    arms = {"vanilla": ARMS["vanilla"], **{new: ARMS[old] for old, new in names.items()}}
+    sets = Questions.model_construct(benchmarks={"easy": SETS["math500"], "math500": SETS["easy"]})
+    records = [record for record in built("main", arms=arms, questions=sets) if record["paper"]]
+    assert {(record["arm"], record["benchmark"]): record["paper"] for record in records} == {
+        ("vanilla", "mean"): "0.4421",
+        ("n64", "mean"): "0.4569",
+        ("wide", "mean"): "0.4809",
+        ("vanilla", "easy"): "0.8342",
+    }
+    text = Path("reports/tables/main.md").read_text(encoding="utf-8")
+    assert "vanilla 0.4421 (A), n64 0.4569 (R), wide 0.4809 (A)" in text
+    assert "easy 0.8627" in text
 
 
 def test_markdown_and_latex_show_the_numbers_of_the_csv(project: Path) -> None:

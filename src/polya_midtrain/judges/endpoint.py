@@ -65,7 +65,7 @@ class EndpointJudge:
         keys = [hashlib.sha256(json.dumps([*self._fixed, text]).encode()).hexdigest() for text in texts]
         found: dict[str, frozenset[str] | None] = {}
         with diskcache.Cache(str(self._cache), eviction_policy="none") as kept:
-            for key in set(keys):
+            for key in dict.fromkeys(keys):
                 if (known := kept.get(key)) is not None:
                     found[key] = frozenset(known)
             wanted = {key: text for key, text in zip(keys, texts, strict=True) if key not in found}
