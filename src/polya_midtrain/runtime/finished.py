@@ -1,8 +1,8 @@
 """A stage's result from its publication until dvc.lock names it: a kill meanwhile would cost the whole stage.
 
-DVC removes a stage's outputs before it runs the stage. So the result stays in the scratch folder too, as second names of
-the same files, beside a note of what it is. A stage of the same inputs that finds it there publishes it again, and the
-first stage that starts once dvc.lock names it removes it.
+DVC removes a stage's outputs before it runs the stage. So the result stays in the scratch folder too, as second names
+of the same files, beside a note of what it is. A stage of the same inputs that finds it there publishes it again, and
+the first stage that starts once dvc.lock names it removes it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def wanted() -> bool:
 
 
 def note(work: Path, label: str, outputs: Mapping[str, Path], numbers: Mapping[str, float]) -> None:
-    """Say that a work folder holds a whole result, and leave nothing else in it. ``outputs``: names in it, and places."""
+    """Say that a work folder holds a whole result, and leave nothing else in it. ``outputs``: names there -> places."""
     content = {
         "stage": label,
         "outputs": {source: place.as_posix() for source, place in outputs.items()},

@@ -1,7 +1,7 @@
 """dvc.lock: for each stage of the last run its command, its settings, and the hashes of what it read and wrote.
 
-DVC writes it anew after each stage, in place and for up to a second: a kill meanwhile leaves it cut short, or empty, and
-with it would go the record of the whole study. So each stage copies it first, and the next run begins with the copy.
+DVC writes it anew after each stage, in place and for up to a second: a kill meanwhile leaves it cut short, or empty,
+and the record of the whole study would be gone. So each stage copies it first, and the next run begins with the copy.
 """
 
 from __future__ import annotations
@@ -90,7 +90,9 @@ def _cut() -> bool:
     if not text.endswith("\n"):
         return True
     try:
-        names, copied = (list(stages(path)) for path in (LOCK, COPY))
-    except UserError:
-        return False
+        names, copied = (
+            list(yamlfile.parse(path.read_text(encoding="utf-8")).get("stages") or {}) for path in (LOCK, COPY)
+        )
+    except (yaml.YAMLError, AttributeError, FileNotFoundError):
+        return False  # no copy, or somebody's edit
     return len(names) < len(copied) and names == copied[: len(names)]
