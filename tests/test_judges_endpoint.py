@@ -27,6 +27,7 @@ CATALOGUE = heuristics.load(SOURCE)
 NAMES = CATALOGUE.first(16)
 CHAINS = [item.chain for item in validate.world_chains(NAMES, 40, [1, 2, 3], 1, Habits())]
 RULES = WorldJudge(NAMES).labels(CHAINS)
+REST: dict[str, Any] = {"model": "m", "temperature": 0.0, "max_tokens": 256, "timeout": 60.0, "tries": 6, "parallel": 8}
 
 Reply = tuple[int, Any, dict[str, str]]
 
@@ -44,7 +45,7 @@ def server(model_server: Any) -> Any:
 
 
 def judge(server: Any, cache: Path, **changed: Any) -> EndpointJudge:
-    return EndpointJudge(Endpoint(url=server.url, model="m", **changed), CATALOGUE, cache)
+    return EndpointJudge(Endpoint(**REST | {"url": server.url} | changed), CATALOGUE, cache)
 
 
 def test_its_labels_are_the_models_in_order_and_each_chain_is_asked_once(server: Any, tmp_path: Path) -> None:
@@ -69,7 +70,7 @@ def test_a_second_run_asks_nothing_and_one_with_other_settings_asks_all(server: 
     judge(server, tmp_path, temperature=0.5).labels(CHAINS[:5])
     assert len(server.requests) == 10
     other = CATALOGUE.model_copy(update={"heuristics": CATALOGUE.heuristics[::-1]})
-    EndpointJudge(Endpoint(url=server.url, model="m"), other, tmp_path).labels(CHAINS[:5])
+    EndpointJudge(Endpoint(**REST, url=server.url), other, tmp_path).labels(CHAINS[:5])
     assert len(server.requests) == 15
 
 
@@ -140,7 +141,7 @@ def test_a_lasting_fault_is_one_line_and_what_was_judged_is_kept(
 
 def test_an_endpoint_that_is_not_there_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(endpoint, "FIRST_WAIT", 0.01)
-    nobody = EndpointJudge(Endpoint(url="http://127.0.0.1:9/v1", model="m", tries=2), CATALOGUE, tmp_path)
+    nobody = EndpointJudge(Endpoint(**REST | {"url": "http://127.0.0.1:9/v1", "tries": 2}), CATALOGUE, tmp_path)
     with pytest.raises(UserError, match=r"http://127.0.0.1:9/v1: no reply \(ConnectError\), 2 times"):
         nobody.labels(CHAINS[:1])
 
@@ -172,17 +173,15 @@ def test_results_name_the_model_and_the_prompt(server: Any, tmp_path: Path) -> N
     first = str(judge(server, tmp_path))
     assert first.startswith("m (temperature 0, prompt ")
     other = CATALOGUE.model_copy(update={"heuristics": CATALOGUE.heuristics[:3]})
-    assert str(EndpointJudge(Endpoint(url=server.url, model="m"), other, tmp_path)) != first
+    assert str(EndpointJudge(Endpoint(**REST, url=server.url), other, tmp_path)) != first
 
 
 def test_params_open_it(server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     block = {"judge": "endpoint", "benchmarks": ["pairs"], "labelled": 1, "seed": 1}
-    made = open_judge(
-        Compose.model_validate(block | {"endpoint": {"url": server.url, "model": "m"}}), CATALOGUE, SOURCE
-    )
+    made = open_judge(Compose.model_validate(block | {"endpoint": REST | {"url": server.url}}), CATALOGUE, SOURCE)
     assert made.labels([CHAINS[0], Chain(*CHAINS[1])]) == RULES[:2]
     assert set(CATALOGUE.first(16)) == set(PLANS)
-    for wrong in (block, block | {"judge": "world", "endpoint": {"url": server.url, "model": "m"}}):
+    for wrong in (block, block | {"judge": "world", "endpoint": REST | {"url": server.url}}):
         with pytest.raises(ValidationError, match="give both or neither"):
             Compose.model_validate(wrong)

@@ -21,7 +21,7 @@ from polya_midtrain.tables.row import Row
 
 ARMS = {
     "vanilla": Arm(traces="none"),
-    "star": Arm(traces="unprompted"),
+    "star": Arm(traces="unprompted", n=1),
     "n4": Arm(traces="heuristics", n=4),
     "n16": Arm(traces="heuristics", n=16),
 }
@@ -44,7 +44,7 @@ def parameters(**changes: Any) -> Params:
         "seeds": SEEDS,
         "arms": ARMS,
         "questions": Questions.model_construct(benchmarks=SETS),
-        "tables": Tables(ks=KS, resamples=400, seed=5),
+        "tables": Tables(ks=KS, resamples=400, seed=5, confidence=0.95, means={}),
     }
     return Params.model_construct(**settings | changes)
 
@@ -218,7 +218,7 @@ def test_two_runs_give_the_same_bytes_and_another_seed_other_intervals(project: 
     assert set(first) == {"main.csv", "main.md", "main.tex"}
     built("main")
     assert files() == first
-    built("main", tables=Tables(ks=KS, resamples=400, seed=6))
+    built("main", tables=Tables(ks=KS, resamples=400, seed=6, confidence=0.95, means={}))
     assert files()["main.csv"] != first["main.csv"]
 
 
@@ -267,7 +267,7 @@ def test_the_mark_follows_the_confidence_and_the_corrected_p(project: Path) -> N
     tested = [record for record in built("main") if record["p_holm"]]
     middling = next(record for record in tested if 0.01 < float(record["p_holm"]) < 0.45)
     for step, mark in ((0.001, "yes"), (-0.001, "no")):
-        settings = Tables(ks=KS, resamples=400, seed=5, confidence=1 - float(middling["p_holm"]) - step)
+        settings = Tables(ks=KS, resamples=400, seed=5, confidence=1 - float(middling["p_holm"]) - step, means={})
         found = one(built("main", tables=settings), **{name: middling[name] for name in names})
         assert (found["p_holm"], found["significant"]) == (middling["p_holm"], mark)
 
@@ -305,7 +305,7 @@ def test_refusals_leave_the_earlier_table_as_it_was(project: Path) -> None:
     with pytest.raises(UserError, match="no table 'maim'; the tables are main, midtrain"):
         stage.run(parameters(), "maim")
     with pytest.raises(UserError, match=r"params.yaml: tables.ks: k=100, but the counts hold 72 samples"):
-        stage.run(parameters(tables=Tables(ks=[1, 100], resamples=400, seed=5)), "main")
+        stage.run(parameters(tables=Tables(ks=[1, 100], resamples=400, seed=5, confidence=0.95, means={})), "main")
     Path("results/counts/n4.json").write_text("{", encoding="utf-8")
     with pytest.raises(UserError, match=r"results/counts/n4.json:1: not valid JSON"):
         stage.run(parameters(), "main")
@@ -333,7 +333,7 @@ def test_a_named_mean_stands_beside_the_mean_over_all(project: Path) -> None:
         plain = built(table)
         text = Path(f"reports/tables/{table}.md").read_text()
         means = {"known": ["math500"], "whole": list(reversed(BENCHMARKS))}
-        named = built(table, tables=Tables(ks=KS, resamples=400, seed=5, means=means))
+        named = built(table, tables=Tables(ks=KS, resamples=400, seed=5, means=means, confidence=0.95))
         assert [row for row in named if row["benchmark"] not in means] == plain
         for name, twin in (("known", "math500"), ("whole", "mean")):
             ours = [row | {"benchmark": "", "paper": ""} for row in named if row["benchmark"] == name]

@@ -19,11 +19,11 @@ class Endpoint(Block):
 
     url: str = Field(pattern=r"^https?://")
     model: str = Field(min_length=1)
-    temperature: float = Field(0.0, ge=0)
-    max_tokens: int = Field(256, ge=16)
-    timeout: float = Field(60.0, gt=0)
-    tries: int = Field(6, ge=1)
-    parallel: int = Field(8, ge=1)
+    temperature: float = Field(ge=0)
+    max_tokens: int = Field(ge=16)
+    timeout: float = Field(gt=0)
+    tries: int = Field(ge=1)
+    parallel: int = Field(ge=1)
 
 
 class Compose(Block):
@@ -101,6 +101,6 @@ class Tables(Block):
 
     ks: list[Annotated[int, Field(ge=1)]] = Field(min_length=1)
     resamples: int = Field(ge=100)
-    confidence: float = Field(0.95, gt=0.5, lt=1)
-    means: dict[str, Annotated[list[str], Field(min_length=1)]] = Field(default_factory=dict)
+    confidence: float = Field(gt=0.5, lt=1)
+    means: dict[str, Annotated[list[str], Field(min_length=1)]]
     seed: int

@@ -13,6 +13,7 @@ import yaml
 
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import PARAMS_FILE
+from polya_midtrain.runtime import yamlfile
 from polya_midtrain.runtime.scratch import hash_inputs
 
 PIPELINE = Path("dvc.yaml")
@@ -44,11 +45,11 @@ def reads(stage: str, item: str | None) -> dict[str, Any]:
     if not PIPELINE.exists():
         return {}
     try:
-        entry = yaml.safe_load(PIPELINE.read_text(encoding="utf-8"))["stages"].get(stage, {})
+        entry = yamlfile.parse(PIPELINE.read_text(encoding="utf-8"))["stages"].get(stage, {})
     except yaml.YAMLError as error:
         raise UserError(f"{PIPELINE}: {' '.join(str(error).split())}; correct it") from error
     entry = entry.get("do", entry)
-    settings = yaml.safe_load(PARAMS_FILE.read_text(encoding="utf-8"))
+    settings = yamlfile.parse(PARAMS_FILE.read_text(encoding="utf-8"))
     found: dict[str, Any] = {}
     for name in (_expand(name, item) for name in entry.get("params", [])):
         found[f"{PARAMS_FILE}: {name}"] = _at(settings, name)
