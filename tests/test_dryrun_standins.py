@@ -29,7 +29,9 @@ from polya_midtrain.reward_model import RewardModel
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "data/heuristics/polya.yaml"
 CATALOGUE = heuristics.load(SOURCE)
-SETTINGS = Prompts(catalogue=SOURCE, suffix="\nPut the final answer in \\boxed{}.", shots=2, plain_shots=2)
+SETTINGS = Prompts(
+    catalogue=SOURCE, system="", suffix="\nPut the final answer in \\boxed{}.", suffixes={}, shots=2, plain_shots=2
+)
 PROGRAM = {"prefix": "def f(x):\n", "tests": "def check(f):\n    assert f(1) == 2\n", "entry": "f"}
 SETS = {
     "mid": [
@@ -176,7 +178,11 @@ def test_the_hub_s_own_client_downloads_from_the_server(
 def test_the_judge_behind_an_endpoint_gets_the_labels_of_cues(tmp_path: Path) -> None:
     chains = [Chain("Q", f"{entry.cues[0]}. 1 + 1 = 2") for entry in CATALOGUE.heuristics] + [Chain("Q", "Hm.")]
     with serving(Loopback(CATALOGUE)) as url:
-        judge = EndpointJudge(Endpoint(url=f"{url}/v1", model="m", max_tokens=256, tries=1), CATALOGUE, tmp_path)
+        judge = EndpointJudge(
+            Endpoint(url=f"{url}/v1", model="m", temperature=0.0, max_tokens=256, timeout=60.0, tries=1, parallel=8),
+            CATALOGUE,
+            tmp_path,
+        )
         found = judge.labels(chains)
     assert found == CueJudge({entry.id: entry.cues for entry in CATALOGUE.heuristics}).labels(chains)
     assert not found[-1]

@@ -33,6 +33,7 @@ CATALOGUE = heuristics.load(SOURCE)
 NAMES = CATALOGUE.first(16)
 CHAINS = [item.chain for item in validate.world_chains(NAMES, 40, [1, 2, 3], 1, Habits())]
 RULES = WorldJudge(NAMES).labels(CHAINS)
+REST: dict[str, Any] = {"model": "m", "temperature": 0.0, "max_tokens": 256, "timeout": 60.0, "tries": 6, "parallel": 8}
 
 Reply = tuple[int, Any, dict[str, str]]
 
@@ -50,7 +51,7 @@ def server(model_server: Any) -> Any:
 
 
 def settings(url: str, **changed: Any) -> Endpoint:
-    return Endpoint(**({"url": url, "model": "m", "max_tokens": 256} | changed))
+    return Endpoint(**REST | {"url": url} | changed)
 
 
 def judge(server: Any, cache: Path, **changed: Any) -> EndpointJudge:
@@ -273,7 +274,7 @@ ADDRESSES = [
 @pytest.mark.parametrize("url", ADDRESSES)
 def test_an_address_holds_no_secret_and_an_error_does_not_show_it(url: str, tmp_path: Path) -> None:
     content = yaml.safe_load((ROOT / "profiles/smoke.yaml").read_text())
-    block = {"url": url, "model": "m", "max_tokens": 256}
+    block = REST | {"url": url}
     content["compose"] |= {"judge": "endpoint", "endpoint": block}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(content))
     with pytest.raises(UserError, match=r"params.yaml:\d+: compose\.endpoint\.url: ") as caught:
@@ -347,12 +348,12 @@ def test_params_open_it(server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.chdir(tmp_path)
     block = {"judge": "endpoint", "benchmarks": ["pairs"], "labelled": 1, "seed": 1}
     made = open_judge(
-        Compose.model_validate(block | {"endpoint": {"url": server.url, "model": "m", "max_tokens": 256}}),
+        Compose.model_validate(block | {"endpoint": REST | {"url": server.url}}),
         CATALOGUE,
         SOURCE,
     )
     assert made.labels([CHAINS[0], Chain(*CHAINS[1])]) == RULES[:2]
     assert set(CATALOGUE.first(16)) == set(PLANS)
-    for wrong in (block, block | {"judge": "world", "endpoint": {"url": server.url, "model": "m", "max_tokens": 256}}):
+    for wrong in (block, block | {"judge": "world", "endpoint": REST | {"url": server.url}}):
         with pytest.raises(ValidationError, match="give both or neither"):
             Compose.model_validate(wrong)

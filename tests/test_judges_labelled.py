@@ -267,7 +267,18 @@ def test_a_judge_that_says_the_labels_is_perfect_and_keeps_its_replies(
 ) -> None:
     known = labelled.load(FILE)
     model_server.learn([item.chain for item in known], [item.used for item in known])
-    reset(judge="endpoint", endpoint={"url": model_server.url, "model": "m", "max_tokens": 256})
+    reset(
+        judge="endpoint",
+        endpoint={
+            "url": model_server.url,
+            "model": "m",
+            "temperature": 0.0,
+            "max_tokens": 256,
+            "timeout": 60.0,
+            "tries": 6,
+            "parallel": 8,
+        },
+    )
     shown = lines(capsys)
     given = USED.total()
     assert shown[0].startswith("Judge m (temperature 0, prompt ")
@@ -282,7 +293,18 @@ def test_a_judge_that_says_the_labels_is_perfect_and_keeps_its_replies(
 def test_a_judge_that_finds_nothing_has_no_precision(capsys: pytest.CaptureFixture[str], model_server: Any) -> None:
     known = labelled.load(FILE)
     model_server.learn([item.chain for item in known], [[]] * 60)
-    reset(judge="endpoint", endpoint={"url": model_server.url, "model": "m", "max_tokens": 256})
+    reset(
+        judge="endpoint",
+        endpoint={
+            "url": model_server.url,
+            "model": "m",
+            "temperature": 0.0,
+            "max_tokens": 256,
+            "timeout": 60.0,
+            "tries": 6,
+            "parallel": 8,
+        },
+    )
     shown = lines(capsys, "--each")
     assert "precision - - 0 of 0 found" in shown
     assert any(line.startswith("recall 0.00 [0.00, 0.0") for line in shown)

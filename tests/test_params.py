@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from polya_midtrain import params as settings
 from polya_midtrain import studies
 from polya_midtrain.common import heuristics
 from polya_midtrain.errors import UserError
-from polya_midtrain.params import Params, flat
+from polya_midtrain.params import Block, Machine, Params, flat
 
 ROOT = Path(__file__).resolve().parents[1]
 PROFILES = sorted((ROOT / "profiles").glob("*.yaml"))
@@ -75,8 +76,13 @@ def refusal(path: Path, text: str) -> tuple[int, str]:
         ("arms", "  n4: ", "  n4: {traces: heuristics, n: 0}", "arms.n4.n: Input should be greater than or equal to 1"),
         ("arms", "  n4: ", "  n4: {traces: heuristics, m: 2}", "arms.n4.m: no such setting"),
         ("arms", "  b4: ", "  b4: {traces: wrong, n: 4, match: {rows: n1}}", "arms.b4: traces wrong cannot be matched"),
-        ("arms", "  b4: ", "  b4: {traces: heuristics, match: {}}", "arms.b4.match: name an arm to match in rows or"),
-        ("arms", "  star: ", "  a_star: {traces: unprompted}", "arms.a_star"),
+        (
+            "arms",
+            "  b4: ",
+            "  b4: {traces: heuristics, n: 4, match: {}}",
+            "arms.b4.match: name an arm to match in rows or",
+        ),
+        ("arms", "  star: ", "  a_star: {traces: unprompted, n: 1}", "arms.a_star"),
         (
             "diversity",
             "  embedding: ",
@@ -90,8 +96,8 @@ def refusal(path: Path, text: str) -> tuple[int, str]:
             "  samples: 0",
             "generate.samples: Input should be greater than or equal to 1 (got 0)",
         ),
-        ("generate", "  rows: ", "  top_p: 0", "generate.top_p: Input should be greater than 0 (got 0)"),
-        ("generate", "  rows: ", "  top_p: 1.5", "generate.top_p: Input should be less than or equal to 1"),
+        ("generate", "  top_p: ", "  top_p: 0", "generate.top_p: Input should be greater than 0 (got 0)"),
+        ("generate", "  top_p: ", "  top_p: 1.5", "generate.top_p: Input should be less than or equal to 1"),
         ("rl", "  generations: ", "  generations: 1", "rl.generations: Input should be greater than or equal to 2"),
         ("rl", "  temperature: ", "  temperature: 0", "rl.temperature: Input should be greater than 0"),
         ("rl", "  epochs: ", "  epochs: ten", "rl.epochs: Input should be a valid number"),
@@ -102,11 +108,16 @@ def refusal(path: Path, text: str) -> tuple[int, str]:
         (
             "questions",
             "  mid: ",
-            "  mid: {source: world, parts: [0], count: 1}",
+            "  mid: {source: world, task: chain, parts: [0], pool: seen, count: 1}",
             "questions.mid.parts.0: Input should be greater",
         ),
         ("questions", "  mid: ", "  mid: {source: gsm8", "not valid YAML"),
-        ("questions", "    unseen: ", "    unseen: {source: world, parts: [1, 2], pool: unseen, count: 4}", UNSEEN),
+        (
+            "questions",
+            "    unseen: ",
+            "    unseen: {source: world, task: chain, parts: [1, 2], pool: unseen, count: 4}",
+            UNSEEN,
+        ),
         ("", "seeds: ", "seeds: [-1, 2]", "seeds: a seed is a number from 0 to 2147483647; take another"),
         ("", "seeds: ", "seeds: [2147483648]", "seeds: a seed is a number from 0 to 2147483647; take another"),
         (
@@ -143,24 +154,34 @@ def refusal(path: Path, text: str) -> tuple[int, str]:
         (
             "questions",
             "    long: ",
-            '    "../../evil": {source: gsm8k}',
+            '    "../../evil": {source: gsm8k, split: test}',
             "questions.benchmarks.../../evil: String",
         ),
-        ("questions", "    long: ", '    "=1+1": {source: gsm8k}', "questions.benchmarks.=1+1: String should match"),
         (
             "questions",
             "    long: ",
-            '    "![x](y)": {source: gsm8k}',
+            '    "=1+1": {source: gsm8k, split: test}',
+            "questions.benchmarks.=1+1: String should match",
+        ),
+        (
+            "questions",
+            "    long: ",
+            '    "![x](y)": {source: gsm8k, split: test}',
             "questions.benchmarks.![x](y): String",
         ),
         (
             "questions",
             "    long: ",
-            '    "a\\\\nb": {source: gsm8k}',
+            '    "a\\\\nb": {source: gsm8k, split: test}',
             r"questions.benchmarks.a\nb: String",
         ),
-        ("questions", "    story: ", "    /tmp/x: {source: gsm8k}", "questions.transfer./tmp/x: String should match"),
-        ("tables", "  seed: ", "  seed: 1\n  means: {=a: [pairs]}", "tables.means.=a: String should match"),
+        (
+            "questions",
+            "    story: ",
+            "    /tmp/x: {source: gsm8k, split: test}",
+            "questions.transfer./tmp/x: String should match",
+        ),
+        ("tables", "  means: ", "  means: {=a: [pairs]}", "tables.means.=a: String should match"),
         ("", "profile: ", "profile: ../smoke", "profile: String should match"),
         (
             "prompts",
@@ -221,7 +242,13 @@ def test_a_missing_setting_is_named_at_its_block(tmp_path: Path) -> None:
             "matched to 't4', which is no",
         ),
         ("compose", "  benchmarks: ", "  benchmarks: [nowhere]", "compose:", "names 'nowhere', which is not in"),
-        ("questions", "    story: ", "    long: {source: gsm8k}", "questions:", "both a benchmark and a transfer set"),
+        (
+            "questions",
+            "    story: ",
+            "    long: {source: gsm8k, split: test}",
+            "questions:",
+            "both a benchmark and a transfer set",
+        ),
         ("arms", "  vanilla: ", "  base: {traces: none}", "arms:", "an arm `vanilla: {traces: none}` is needed"),
         ("arms", "  vanilla: ", "  vanilla: {traces: unprompted}", "arms:", "every arm is compared with it; add it"),
         (
@@ -316,6 +343,32 @@ def test_smoke_is_tiny_cut_down() -> None:
         assert wrong == {params.arms[name].n for name in params.arms if params.arms[name].traces == "right"}
 
 
+def blocks(block: type[Block]) -> Iterator[type[Block]]:
+    yield block
+    for special in block.__subclasses__():
+        yield from blocks(special)
+
+
+def test_no_setting_that_dvc_hashes_has_a_default() -> None:
+    """DVC hashes what stands in params.yaml: a default that changes would make nothing again.
+
+    Block machine is no stage's to read: no result depends on it, so its defaults stay.
+    """
+    defaults = {
+        f"{block.__name__}.{name}"
+        for block in set(blocks(Block)) - {Machine}
+        for name, field in block.model_fields.items()
+        if not field.is_required() and field.get_default(call_default_factory=True) is not None
+    }
+    assert defaults == set()
+
+
+def test_an_arm_without_traces_has_no_n_and_every_other_one_says_it(tmp_path: Path) -> None:
+    assert settings.Arm.model_validate({"traces": "none"}).n == 1
+    text, line = changed("arms", "  n4: ", "  n4: {traces: heuristics}")
+    assert refusal(tmp_path / "params.yaml", text) == (line, "arms.n4.n: missing; add it")
+
+
 def test_settings_cannot_be_changed_by_what_reads_them() -> None:
     params = settings.load(ROOT / "profiles/smoke.yaml")
     with pytest.raises(ValueError, match="frozen"):
@@ -354,7 +407,13 @@ def test_a_mean_s_name_is_no_benchmark_s_and_its_members_are_there(
     tmp_path: Path, benchmark: str, means: str, words: str
 ) -> None:
     content = yaml.safe_load((ROOT / "profiles/tiny.yaml").read_text())
-    content["questions"]["benchmarks"][benchmark] = {"source": "world", "parts": [2], "count": 2}
+    content["questions"]["benchmarks"][benchmark] = {
+        "source": "world",
+        "task": "chain",
+        "parts": [2],
+        "pool": "seen",
+        "count": 2,
+    }
     content["tables"]["means"] = yaml.safe_load(means)
     path = tmp_path / "params.yaml"
     path.write_text(yaml.safe_dump(content))

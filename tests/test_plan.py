@@ -29,6 +29,7 @@ from polya_midtrain.world.tasks import TASKS
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
+POLYA = "data/heuristics/polya.yaml"
 TINY: dict[str, Any] = yaml.safe_load((ROOT / "profiles/tiny.yaml").read_text())
 
 
@@ -53,21 +54,32 @@ def published(**blocks: Any) -> Params:
     known: dict[str, Any] = {
         "machine": {"device": "cuda"},
         "arms": {name: TINY["arms"][name] for name in ("vanilla", "star", "n1", "n16", "distil")},
-        "prompts": {"catalogue": "data/heuristics/polya.yaml", "shots": 2, "plain_shots": 2, "suffix": "\nBox it."},
+        "prompts": TINY["prompts"] | {"catalogue": POLYA, "shots": 2, "plain_shots": 2, "suffix": "\nBox it."},
         "questions": {
             "seed": 7,
             "mid": gsm8k,
             "reward": gsm8k | {"limit": 1},
             "rl": {"source": "dapo", "split": "train", "max_chars": 200},
-            "benchmarks": {"math500": {"source": "math500"}, "aime24": {"source": "aime24"}},
-            "transfer": {"humaneval": {"source": "humaneval", "limit": 50}},
+            "benchmarks": {
+                "math500": {"source": "math500", "split": "test"},
+                "aime24": {"source": "aime24", "split": "test"},
+            },
+            "transfer": {"humaneval": {"source": "humaneval", "split": "test", "limit": 50}},
         },
         "base": {"kind": "hub", "id": "meta-llama/Llama-3.2-3B-Instruct", "revision": COMMIT},
         "teacher": {"kind": "hub", "id": "Qwen/QwQ-32B", "revision": COMMIT},
         "reward": {"kind": "hub", "id": "Skywork/Skywork-Reward-V2-Llama-3.1-8B", "revision": COMMIT},
         "compose": {
             "judge": "endpoint",
-            "endpoint": {"url": "http://localhost:8000/v1", "model": "judge", "max_tokens": 256},
+            "endpoint": {
+                "url": "http://localhost:8000/v1",
+                "model": "judge",
+                "temperature": 0.0,
+                "max_tokens": 256,
+                "timeout": 60.0,
+                "tries": 6,
+                "parallel": 8,
+            },
             "benchmarks": ["aime24"],
             "labelled": 100,
             "seed": 1,
@@ -203,7 +215,7 @@ def test_what_the_plan_cannot_know_is_one_line(capsys: pytest.CaptureFixture[str
             DEVICES["h100"],
         )
     with pytest.raises(UserError, match=r"polya\.yaml: 'equation' is no plan of the embedded world"):
-        build.plan(tiny(prompts={"catalogue": "data/heuristics/polya.yaml"}), DEVICES["cpu"])
+        build.plan(tiny(prompts=TINY["prompts"] | {"catalogue": POLYA}), DEVICES["cpu"])
     assert "no profile 'huge' in profiles/; the profiles are " in refused(capsys, "huge")
     assert refused(capsys, "--device", "abacus").startswith("no device 'abacus' is known; name one of cpu, a100, h100")
     assert "--gpus 2 is for GPUs" in refused(capsys, "--gpus", "2")

@@ -33,7 +33,8 @@ CATALOGUE = Catalogue(
 
 
 def config(**changes: Any) -> Prompts:
-    return Prompts(catalogue="heuristics.yaml", **changes)
+    rest = {"system": "", "suffix": "", "suffixes": {}, "shots": 0, "plain_shots": 0}
+    return Prompts(**{"catalogue": "heuristics.yaml", **rest, **changes})
 
 
 def test_a_bare_question_is_one_turn() -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import time
@@ -135,6 +138,36 @@ def test_a_killed_caller_takes_its_stage_along(dvc: Dvc, tmp_path: Path) -> None
     until(lambda: len(dvc.servers()) == 2)
     os.kill(children(int(dvc.out().split()[1])), signal.SIGKILL)
     until(lambda: len(dvc.servers()) == 1)
+
+
+def test_a_caller_that_is_killed_before_it_hears_of_its_stage_takes_it_along(dvc: Dvc, tmp_path: Path) -> None:
+    dvc.stage("nonesuch")
+    until(lambda: "ended" in dvc.out())
+    os.mkfifo(tmp_path / "params.yaml")
+    request = {"arguments": ["stage", "base"], "folder": str(tmp_path), "environment": dict(os.environ)}
+    content = json.dumps(request).encode()
+    (server,) = dvc.servers()
+    os.kill(server, signal.SIGSTOP)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as caller:
+        caller.connect(warm._address(dvc.process.pid))
+        socket.send_fds(caller, [struct.pack("!I", len(content))], [0, 1, 2])
+        caller.sendall(content)
+    os.kill(server, signal.SIGCONT)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as other:  # answered when the first has been dealt with
+        other.connect(warm._address(dvc.process.pid))
+        socket.send_fds(other, [struct.pack("!I", len(content))], [0, 1, 2])
+        other.sendall(content)
+        assert len(other.recv(4)) == 4
+    until(lambda: dvc.servers() == [server])
+
+
+def test_a_killed_server_takes_its_stage_along(dvc: Dvc, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "params.yaml")
+    dvc.stage("base")
+    until(lambda: len(dvc.servers()) == 2)
+    os.kill(min(dvc.servers()), signal.SIGKILL)
+    until(lambda: "ended 1" in dvc.out())
+    until(lambda: not dvc.servers())
 
 
 def test_a_killed_server_is_an_error_and_no_success(dvc: Dvc, tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def test_every_row_parses(public_sets: Path, name: str, count: int) -> None:
     assert {question.kind for question in questions} == {"code" if name == "humaneval" else "choice"}
     assert {question.source for question in questions} == {name}
     assert all(file["published"] for file in provenance(name, "test", public_sets))
-    assert FileSet.model_validate({"source": name}).split == "test"
+    FileSet.model_validate({"source": name, "split": "test"})
 
 
 @pytest.mark.parametrize("name", MUSR)

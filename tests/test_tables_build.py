@@ -14,19 +14,23 @@ import numpy as np
 import pytest
 
 from polya_midtrain.errors import UserError
-from polya_midtrain.params import Arm, Params, Questions, Tables
+from polya_midtrain.params import Arm, EasySet, FileSet, Params, Questions, Tables
 from polya_midtrain.stages import tables as stage
 from polya_midtrain.tables.parts import render
 from polya_midtrain.tables.row import Row
 
 ARMS = {
     "vanilla": Arm(traces="none"),
-    "star": Arm(traces="unprompted"),
+    "star": Arm(traces="unprompted", n=1),
     "n4": Arm(traces="heuristics", n=4),
     "n16": Arm(traces="heuristics", n=16),
 }
 OTHERS = list(ARMS)[1:]
-BENCHMARKS = ["easy", "math500"]
+SETS: dict[str, Any] = {
+    "easy": EasySet(source="easy", steps=[1], count=6),
+    "math500": FileSet(source="math500", split="test"),
+}
+BENCHMARKS = list(SETS)
 SEEDS, KS, SAMPLES, QUESTIONS = [1, 2, 3], [1, 8, 64], 72, {"easy": 6, "math500": 9}
 FIRST_COLUMNS = "arm,phase,benchmark,metric,k,value,low,high,unit,n_questions,n_samples,seeds,paper,"
 NUMBER = re.compile(r"[+-]?\d\.\d{3}\b")
@@ -39,8 +43,8 @@ def parameters(**changes: Any) -> Params:
         "profile": "synthetic",
         "seeds": SEEDS,
         "arms": ARMS,
-        "questions": Questions.model_construct(benchmarks=dict.fromkeys(BENCHMARKS)),
-        "tables": Tables(ks=KS, resamples=400, seed=5),
+        "questions": Questions.model_construct(benchmarks=SETS),
+        "tables": Tables(ks=KS, resamples=400, seed=5, confidence=0.95, means={}),
     }
     return Params.model_construct(**settings | changes)
 
@@ -155,6 +159,27 @@ def test_the_papers_values_stand_where_they_belong_and_nowhere_else(project: Pat
     assert "math500 0.8627" in Path("reports/tables/main.md").read_text(encoding="utf-8")
 
 
+def test_the_papers_values_stand_beside_what_an_arm_and_a_set_are_whatever_their_names(project: Path) -> None:
+    names = {"star": "n64", "n4": "n16", "n16": "wide"}  # of the arms, and n16 is no longer the paper's
+    for old, new in reversed(names.items()):
+        content = json.loads(Path(f"results/counts/{old}.json").read_text(encoding="utf-8")) | {"arm": new}
+        Path(f"results/counts/{new}.new").write_text(json.dumps(content), encoding="utf-8")
+    for new in names.values():
+        Path(f"results/counts/{new}.new").replace(f"results/counts/{new}.json")
+    arms = {"vanilla": ARMS["vanilla"], **{new: ARMS[old] for old, new in names.items()}}
+    sets = Questions.model_construct(benchmarks={"easy": SETS["math500"], "math500": SETS["easy"]})
+    records = [record for record in built("main", arms=arms, questions=sets) if record["paper"]]
+    assert {(record["arm"], record["benchmark"]): record["paper"] for record in records} == {
+        ("vanilla", "mean"): "0.4421",
+        ("n64", "mean"): "0.4569",
+        ("wide", "mean"): "0.4809",
+        ("vanilla", "easy"): "0.8342",
+    }
+    text = Path("reports/tables/main.md").read_text(encoding="utf-8")
+    assert "vanilla 0.4421 (A), n64 0.4569 (R), wide 0.4809 (A)" in text
+    assert "easy 0.8627" in text
+
+
 def test_markdown_and_latex_show_the_numbers_of_the_csv(project: Path) -> None:
     records = built("main")
     markdown = Path("reports/tables/main.md").read_text(encoding="utf-8")
@@ -193,7 +218,7 @@ def test_two_runs_give_the_same_bytes_and_another_seed_other_intervals(project: 
     assert set(first) == {"main.csv", "main.md", "main.tex"}
     built("main")
     assert files() == first
-    built("main", tables=Tables(ks=KS, resamples=400, seed=6))
+    built("main", tables=Tables(ks=KS, resamples=400, seed=6, confidence=0.95, means={}))
     assert files()["main.csv"] != first["main.csv"]
 
 
@@ -242,7 +267,7 @@ def test_the_mark_follows_the_confidence_and_the_corrected_p(project: Path) -> N
     tested = [record for record in built("main") if record["p_holm"]]
     middling = next(record for record in tested if 0.01 < float(record["p_holm"]) < 0.45)
     for step, mark in ((0.001, "yes"), (-0.001, "no")):
-        settings = Tables(ks=KS, resamples=400, seed=5, confidence=1 - float(middling["p_holm"]) - step)
+        settings = Tables(ks=KS, resamples=400, seed=5, confidence=1 - float(middling["p_holm"]) - step, means={})
         found = one(built("main", tables=settings), **{name: middling[name] for name in names})
         assert (found["p_holm"], found["significant"]) == (middling["p_holm"], mark)
 
@@ -280,7 +305,7 @@ def test_refusals_leave_the_earlier_table_as_it_was(project: Path) -> None:
     with pytest.raises(UserError, match="no table 'maim'; the tables are main, midtrain"):
         stage.run(parameters(), "maim")
     with pytest.raises(UserError, match=r"params.yaml: tables.ks: k=100, but the counts hold 72 samples"):
-        stage.run(parameters(tables=Tables(ks=[1, 100], resamples=400, seed=5)), "main")
+        stage.run(parameters(tables=Tables(ks=[1, 100], resamples=400, seed=5, confidence=0.95, means={})), "main")
     Path("results/counts/n4.json").write_text("{", encoding="utf-8")
     with pytest.raises(UserError, match=r"results/counts/n4.json:1: not valid JSON"):
         stage.run(parameters(), "main")
@@ -308,7 +333,7 @@ def test_a_named_mean_stands_beside_the_mean_over_all(project: Path) -> None:
         plain = built(table)
         text = Path(f"reports/tables/{table}.md").read_text()
         means = {"known": ["math500"], "whole": list(reversed(BENCHMARKS))}
-        named = built(table, tables=Tables(ks=KS, resamples=400, seed=5, means=means))
+        named = built(table, tables=Tables(ks=KS, resamples=400, seed=5, means=means, confidence=0.95))
         assert [row for row in named if row["benchmark"] not in means] == plain
         for name, twin in (("known", "math500"), ("whole", "mean")):
             ours = [row | {"benchmark": "", "paper": ""} for row in named if row["benchmark"] == name]

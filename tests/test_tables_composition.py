@@ -44,7 +44,7 @@ def parameters(seeds: list[int], **changes: Any) -> Params:
         "seeds": seeds,
         "arms": ARMS,
         "compose": Compose(judge="world", benchmarks=list(QUESTIONS), labelled=10, seed=1),
-        "tables": Tables(ks=[1], resamples=400, seed=5),
+        "tables": Tables(ks=[1], resamples=400, seed=5, confidence=0.95, means={}),
     }
     return Params.model_construct(**settings | changes)
 

@@ -40,7 +40,7 @@ def parameters(**changes: Any) -> Params:
         "seeds": SEEDS,
         "arms": ARMS,
         "questions": Questions.model_construct(benchmarks=dict.fromkeys(BENCHMARKS)),
-        "tables": Tables(ks=KS, resamples=400, seed=5),
+        "tables": Tables(ks=KS, resamples=400, seed=5, confidence=0.95, means={}),
     }
     return Params.model_construct(**settings | changes)
 

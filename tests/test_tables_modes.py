@@ -34,7 +34,12 @@ Csv = list[dict[str, str]]
 
 def parameters(**changes: Any) -> Params:
     """The blocks that the table reads; the others are absent, so that reading one would fail."""
-    settings = {"profile": "synthetic", "seeds": SEEDS, "arms": ARMS, "tables": Tables(ks=[1], resamples=400, seed=5)}
+    settings = {
+        "profile": "synthetic",
+        "seeds": SEEDS,
+        "arms": ARMS,
+        "tables": Tables(ks=[1], resamples=400, seed=5, confidence=0.95, means={}),
+    }
     return Params.model_construct(**settings | changes)
 
 

@@ -24,7 +24,7 @@ BENCHMARKS = ["easy", "hard"]
 ROWS, TOKENS = Match(rows="n1"), Match(tokens="n1")
 ARMS = {
     "vanilla": Arm(traces="none"),
-    "star": Arm(traces="unprompted"),
+    "star": Arm(traces="unprompted", n=1),
     "n1": Arm(traces="heuristics", n=1),
     "n16": Arm(traces="heuristics", n=16),
     "b4": Arm(traces="heuristics", n=4, match=ROWS),
@@ -47,14 +47,14 @@ Csv = list[dict[str, str]]
 
 def parameters(**changes: Any) -> Params:
     """The blocks that the stage reads; the others are absent, so that reading one would fail."""
-    world = WorldSet(source="world", parts=[2], count=6)
-    transfer = {"code": FileSet(source="humaneval"), "stories": world}
+    world = WorldSet(source="world", task="chain", parts=[2], pool="seen", count=6)
+    transfer = {"code": FileSet(source="humaneval", split="test"), "stories": world}
     settings = {
         "profile": "synthetic",
         "seeds": SEEDS,
         "arms": ARMS,
         "questions": Questions.model_construct(benchmarks=dict.fromkeys(BENCHMARKS), transfer=transfer),
-        "tables": Tables(ks=KS, resamples=400, seed=5),
+        "tables": Tables(ks=KS, resamples=400, seed=5, confidence=0.95, means={}),
     }
     return Params.model_construct(**settings | changes)
 

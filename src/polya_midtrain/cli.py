@@ -51,7 +51,7 @@ def stage(
     """
     from polya_midtrain import params as settings
     from polya_midtrain import stages
-    from polya_midtrain.runtime import mlflow_store
+    from polya_midtrain.runtime import finished, mlflow_store
     from polya_midtrain.runtime.guard import Guard
 
     known = sorted(module.name for module in pkgutil.iter_modules(stages.__path__))
@@ -66,12 +66,33 @@ def stage(
     params = settings.load()
     if arm is not None:
         params.arm(arm)  # an unknown one is said before anything heavy is loaded
+    if finished.wanted():
+        finished.sweep()
     guard = Guard(name, arm or table)
     module = importlib.import_module(f"polya_midtrain.stages.{name}")
-    module.run(params, *[value for value in (arm, table) if value is not None])
+    try:
+        module.run(params, *[value for value in (arm, table) if value is not None])
+    except finished.Again as again:
+        typer.echo(again, err=True)
     guard.check()
     if name == LAST_STAGE:
         mlflow_store.post_pending()  # no stage comes after it that would post what waits
+
+
+@app.command()
+def repro(
+    targets: Annotated[
+        list[str] | None, typer.Argument(help="Stages of dvc.yaml, such as evaluate@n4; else all.")
+    ] = None,
+) -> None:
+    """Run the study, or what has changed in it.
+
+    What `make repro` runs: `dvc repro` on records that a killed run may have left half written, then `polya sync` and
+    `polya share`. One at a time in a folder.
+    """
+    from polya_midtrain.runtime import repro as runs
+
+    raise typer.Exit(runs.repro(targets or [], typer.echo))
 
 
 @app.command()
@@ -84,11 +105,14 @@ def profile(
     `dvc repro` then runs the study with it. Settings of your own in params.yaml are kept in params.yaml.bak.
     """
     from polya_midtrain import params as settings
-    from polya_midtrain.runtime import scratch
+    from polya_midtrain.runtime import repro, scratch
     from polya_midtrain.verify import seeds
 
     source = _profile(name)
     settings.load(source)
+    with scratch.locked(repro.RUN, wait=False) as ours:
+        if not ours:
+            raise UserError(repro.BUSY)
     wanted = seeds.shift(source.read_text(encoding="utf-8"), seed_offset).encode()
     target = settings.PARAMS_FILE
     current = target.read_bytes() if target.exists() else b""

@@ -30,7 +30,7 @@ def budget(arms: Mapping[str, Arm], unit: str) -> list[str]:
     matched = [
         name for name, arm in arms.items() if arm.traces == "heuristics" and arm.match and getattr(arm.match, unit)
     ]
-    targets = {getattr(arms[name].match, unit) for name in matched}
+    targets = dict.fromkeys(getattr(arms[name].match, unit) for name in matched)  # no set: its order is a process's own
     return sorted([*targets, *matched], key=lambda name: arms[name].n)
 
 

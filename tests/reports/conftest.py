@@ -35,7 +35,7 @@ def study(seeds: list[int], arms: list[str] | None = None) -> Params:
         update={
             "seeds": seeds,
             "arms": {arm: full.arms[arm] for arm in arms or full.arms},
-            "tables": Tables(ks=[1, 4, 16, 64], resamples=100, seed=1),
+            "tables": Tables(ks=[1, 4, 16, 64], resamples=100, seed=1, confidence=0.95, means={}),
             "compose": full.compose.model_copy(update={"benchmarks": list(full.questions.benchmarks)[:2]}),
         }
     )

@@ -54,7 +54,7 @@ ARMS: dict[str, dict[str, Any]] = {
     "w2": {"traces": "wrong", "n": 2},
 }
 SEEDS = [1, 2]
-WORLD = {"source": "world", "parts": [1], "pool": "seen"}
+WORLD = {"source": "world", "task": "chain", "parts": [1], "pool": "seen"}
 # Profile smoke but for sizes. One worker: this process does the work, so that a test can look on.
 CHANGES: dict[str, dict[str, Any]] = {
     "machine": {"device": "cpu", "workers": 1},
@@ -71,7 +71,12 @@ CHANGES: dict[str, dict[str, Any]] = {
             "story": WORLD | {"count": 2, "task": "story", "parts": [3]},
         },
     },
-    "reward": {"sampling": {"samples": 2, "max_tokens": 20, "rows": 256}, "pairs": 40, "epochs": 1, "batch": 8},
+    "reward": {
+        "sampling": {"samples": 2, "temperature": 1.0, "top_p": 1.0, "max_tokens": 20, "rows": 256},
+        "pairs": 40,
+        "epochs": 1,
+        "batch": 8,
+    },
     "generate": {"heuristics": 3, "samples": 3, "unprompted": 3, "max_tokens": 11, "rows": 256},
     "midtrain": {"epochs": 2, "batch": 4, "micro_batch": 2, "max_length": 64, "save_steps": 2, "learning_rate": 0.01},
     "rl": {"prompts": 2, "generations": 6, "micro_batch": 6, "max_tokens": 12, "save_steps": 1, "learning_rate": 0.01},

@@ -34,7 +34,7 @@ DECODING = {"temperature": 1.0, "top_p": 1.0, "max_tokens": 80, "system": "", "s
 
 def parameters(**compose_changes: Any) -> Params:
     content = yaml.safe_load((ROOT / "profiles/smoke.yaml").read_text(encoding="utf-8"))
-    world = {"source": "world", "pool": "seen", "parts": [2], "count": 3}
+    world = {"source": "world", "task": "chain", "pool": "seen", "parts": [2], "count": 3}
     content["arms"] = {"vanilla": {"traces": "none"}, "n2": {"traces": "heuristics", "n": 2}}
     content["questions"]["benchmarks"] = {"two": world, "other": world, "three": world}
     content |= {"seeds": SEEDS, "machine": {"device": "cpu", "workers": 1}}

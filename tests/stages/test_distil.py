@@ -25,13 +25,13 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_policy: Path) ->
     monkeypatch.chdir(tmp_path)
     shutil.copytree(ROOT / "data/heuristics", "data/heuristics")
     shutil.copytree(tiny_policy, paths.TEACHER)
-    spec = WorldSet(source="world", parts=[1], count=70)
+    spec = WorldSet(source="world", task="chain", parts=[1], pool="seen", count=70)
     rows = questions.world_set("mid", spec, 1, set())
     write_records(paths.MID, Question, [replace(row, answer=["11", "22"][i % 2]) for i, row in enumerate(rows)])
     paths.PROMPTS.mkdir()
     paths.MID_PROMPTS.write_text("[]")
     params = settings.load(ROOT / "profiles/smoke.yaml")
-    small = Distil(samples=3, max_tokens=11, rows=64, seed=1)
+    small = Distil(samples=3, temperature=1.0, top_p=1.0, max_tokens=11, rows=64, seed=1)
     return params.model_copy(update={"distil": small, "machine": Machine(device="cpu", workers=1)})
 
 

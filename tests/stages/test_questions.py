@@ -23,8 +23,8 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
     monkeypatch.chdir(tmp_path)
     params = settings.load(ROOT / "profiles/smoke.yaml")
     transfer = {
-        "programs": WorldSet(source="world", task="program", parts=[1, 2], count=9),
-        "stories": WorldSet(source="world", task="story", parts=[1, 2], count=7),
+        "programs": WorldSet(source="world", task="program", parts=[1, 2], pool="seen", count=9),
+        "stories": WorldSet(source="world", task="story", parts=[1, 2], pool="seen", count=7),
     }
     return params.model_copy(update={"questions": params.questions.model_copy(update={"transfer": transfer})})
 

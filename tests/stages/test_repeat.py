@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from transformers import Trainer, TrainerState
 
 from polya_midtrain import params as settings
 from polya_midtrain import paths
@@ -18,7 +19,7 @@ from polya_midtrain.engine import Output
 from polya_midtrain.engine.transformers_engine import TransformersEngine
 from polya_midtrain.params import Params
 from polya_midtrain.stages import evaluate, generate, midtrain, rl
-from polya_midtrain.training import grpo, sft
+from polya_midtrain.training import grpo, hooks, sft
 
 SEEDS = [1, 2]
 
@@ -181,8 +182,6 @@ def test_a_finished_seed_is_not_trained_again(
 def test_a_training_goes_on_from_its_last_checkpoint_to_the_same_bytes(
     again: Params, project: Path, monkeypatch: pytest.MonkeyPatch, run: Callable[[Params, str], None], folder: Path
 ) -> None:
-    from polya_midtrain.training import hooks
-
     steps: list[int] = []
     reported = hooks.Report.on_step_end
 
@@ -201,6 +200,45 @@ def test_a_training_goes_on_from_its_last_checkpoint_to_the_same_bytes(
     for seed in SEEDS:
         place = folder / "n2" / f"seed-{seed}"
         assert weights(place) == weights(project / place)
+
+
+@pytest.mark.parametrize(
+    ("run", "folder"), [(midtrain.run, paths.MIDTRAIN), (rl.run, paths.RL)], ids=["midtrain", "rl"]
+)
+@pytest.mark.parametrize("written", ["save_optimizer_and_scheduler", "save_to_json", "on_save"])
+def test_a_training_goes_on_from_its_last_whole_checkpoint(
+    again: Params,
+    project: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    run: Callable[[Params, str], None],
+    folder: Path,
+    written: str,
+) -> None:
+    """A kill while the second checkpoint is written: before its optimiser, before its state, and before its mark."""
+    steps: list[int] = []
+    place = {
+        "save_optimizer_and_scheduler": (Trainer, "_save_optimizer_and_scheduler"),
+        "save_to_json": (TrainerState, "save_to_json"),
+        "on_save": (hooks.Report, "on_save"),
+    }[written]
+    reported = hooks.Report.on_step_end
+
+    def note(self: Any, args: Any, state: Any, *more: Any, **kwargs: Any) -> None:
+        steps.append(state.global_step)
+        reported(self, args, state, *more, **kwargs)
+
+    monkeypatch.setattr(hooks.Report, "on_step_end", note)
+    with monkeypatch.context() as patch:
+        crash_at(patch, *place, 1)
+        with pytest.raises(Crash):
+            run(again, "n2")
+    saved = 1 if folder == paths.RL else 2
+    assert steps == list(range(1, 2 * saved + 1))
+    run(again, "n2")
+    assert steps[2 * saved] == saved + 1
+    for seed in SEEDS:
+        place_of = folder / "n2" / f"seed-{seed}"
+        assert weights(place_of) == weights(project / place_of)
 
 
 def test_finished_parts_of_a_sampling_are_not_sampled_again(

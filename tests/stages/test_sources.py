@@ -45,7 +45,7 @@ def file_params(smoke: Params, **sets: dict[str, Any]) -> Params:
         name: {"source": "gsm8k", "split": "train", "max_chars": 100} | changes for name, changes in sets.items()
     }
     benchmarks = {"gsm8k": {"source": "gsm8k", "split": "test"}}
-    transfer = {"story": {"source": "world", "task": "story", "parts": [1], "count": 2}}
+    transfer = {"story": {"source": "world", "task": "story", "parts": [1], "pool": "seen", "count": 2}}
     chosen = Questions.model_validate({"seed": 7, "benchmarks": benchmarks, "transfer": transfer} | block)
     return smoke.model_copy(update={"questions": chosen})
 

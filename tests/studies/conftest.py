@@ -15,7 +15,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 MADE_BY_A_RUN = ("reports/", "results/", "dvc.lock")
-WORLD = {"source": "world", "parts": [1], "pool": "seen"}
+WORLD = {"source": "world", "task": "chain", "parts": [1], "pool": "seen"}
 PAIRS = WORLD | {"count": 3, "parts": [2]}
 # Profile smoke, all as small as it goes. The base only has to be right now and then.
 CHANGES: dict[str, Any] = {
@@ -29,7 +29,12 @@ CHANGES: dict[str, Any] = {
     },
     "base": {"hidden": 32, "drill_steps": 120, "steps": 10, "batch": 32, "learning_rate": 0.006},
     "teacher": {"steps": 2, "batch": 8},
-    "reward": {"sampling": {"samples": 2, "max_tokens": 20, "rows": 256}, "pairs": 20, "epochs": 1, "batch": 8},
+    "reward": {
+        "sampling": {"samples": 2, "temperature": 1.0, "top_p": 1.0, "max_tokens": 20, "rows": 256},
+        "pairs": 20,
+        "epochs": 1,
+        "batch": 8,
+    },
     "generate": {"heuristics": 2, "samples": 16, "unprompted": 2, "max_tokens": 20},
     "distil": {"samples": 2, "max_tokens": 20},
     "midtrain": {"epochs": 1, "batch": 4, "micro_batch": 4},

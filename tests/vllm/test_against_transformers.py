@@ -19,7 +19,9 @@ from polya_midtrain.science.passk import pass_at_k
 from polya_midtrain.world import problems
 
 TRAINED = Path(__file__).resolve().parents[2] / "models/base"  # of a finished run, where there is one
-PROMPTS = Prompts(catalogue=Path("data/heuristics/world.yaml"))
+PROMPTS = Prompts(
+    catalogue=Path("data/heuristics/world.yaml"), system="", suffix="", suffixes={}, shots=0, plain_shots=0
+)
 SAMPLES, KS = 48, (1, 8, 32)
 
 

@@ -19,7 +19,7 @@ from polya_midtrain.params import Params
 from polya_midtrain.stages import evaluate, generate, prompts, questions
 
 ROOT = Path(__file__).resolve().parents[2]
-WORLD = {"source": "world", "parts": [1], "pool": "seen"}
+WORLD = {"source": "world", "task": "chain", "parts": [1], "pool": "seen"}
 HEURISTICS, SAMPLES = 3, 4
 CHANGES: dict[str, dict[str, Any]] = {  # to profile smoke
     "questions": {

@@ -21,12 +21,12 @@ class Endpoint(Block):
 
     url: Url
     model: str = Field(pattern=r"^[^\x00-\x1f\x7f-\x9f]+$")
-    temperature: float = Field(0.0, ge=0)
+    temperature: float = Field(ge=0)
     max_tokens: int | None = Field(None, ge=16)
     max_completion_tokens: int | None = Field(None, ge=16)
-    timeout: float = Field(60.0, gt=0)
-    tries: int = Field(6, ge=1)
-    parallel: int = Field(8, ge=1)
+    timeout: float = Field(gt=0)
+    tries: int = Field(ge=1)
+    parallel: int = Field(ge=1)
 
     @model_validator(mode="after")
     def _limited(self) -> Endpoint:
@@ -110,6 +110,6 @@ class Tables(Block):
 
     ks: list[Annotated[int, Field(ge=1)]] = Field(min_length=1)
     resamples: int = Field(ge=100)
-    confidence: float = Field(0.95, gt=0.5, lt=1)
-    means: dict[Name, Annotated[list[str], Field(min_length=1)]] = Field(default_factory=dict)
+    confidence: float = Field(gt=0.5, lt=1)
+    means: dict[Name, Annotated[list[str], Field(min_length=1)]]
     seed: int

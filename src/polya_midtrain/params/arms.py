@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -40,8 +40,14 @@ class Arm(Block):
     """
 
     traces: Traces
-    n: int = Field(1, ge=1)
+    n: int = Field(ge=1)
     match: Match | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_none(cls, given: Any) -> Any:
+        """An arm without traces has no n, and is written without; what counts arms by n counts it as 1."""
+        return {"n": 1} | given if isinstance(given, dict) and given.get("traces") == "none" else given
 
     @model_validator(mode="after")
     def _matchable(self) -> Arm:

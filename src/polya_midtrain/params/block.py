@@ -17,7 +17,11 @@ File = Annotated[Path, Field(strict=False)]  # YAML has texts only
 
 
 class Block(BaseModel):
-    """Unknown keys are errors: a misspelt setting must never be silently ignored."""
+    """Unknown keys are errors: a misspelt setting must never be silently ignored.
+
+    So are missing ones: DVC hashes what stands in params.yaml, and a default would be a value that it never sees. None
+    alone may be one, where it says that something is not there.
+    """
 
     # Strict: true is no 1, and a text no number.
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)

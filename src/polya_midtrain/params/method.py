@@ -47,11 +47,11 @@ class Prompts(Block):
     """
 
     catalogue: File
-    system: str = ""
-    suffix: str = ""
-    suffixes: dict[Annotated[str, Field(pattern="^(maths|code|choice)$")], str] = Field(default_factory=dict)
-    shots: int = Field(0, ge=0)
-    plain_shots: int = Field(0, ge=0)
+    system: str
+    suffix: str
+    suffixes: dict[Annotated[str, Field(pattern="^(maths|code|choice)$")], str]
+    shots: int = Field(ge=0)
+    plain_shots: int = Field(ge=0)
 
     def ending(self, kind: str) -> str:
         """What stands behind a question of a kind."""
@@ -86,7 +86,7 @@ class Select(Block):
     """
 
     seed: int
-    length_tolerance: float = Field(0.2, ge=0, le=1)
+    length_tolerance: float = Field(ge=0, le=1)
 
 
 class Midtrain(Block):
@@ -96,7 +96,7 @@ class Midtrain(Block):
     batch: int = Field(ge=1)
     micro_batch: int = Field(ge=1)
     learning_rate: float = Field(gt=0)
-    warmup: float = Field(0.05, ge=0, lt=1)
+    warmup: float = Field(ge=0, lt=1)
     max_length: int = Field(ge=8)
     save_steps: int = Field(ge=1)
 
@@ -114,12 +114,12 @@ class Rl(Block):
     generations: int = Field(ge=2)
     epochs: float = Field(gt=0)
     learning_rate: float = Field(gt=0)
-    beta: float = Field(0.0, ge=0)
-    epsilon: float = Field(0.2, gt=0)
-    temperature: float = Field(1.0, gt=0)
+    beta: float = Field(ge=0)
+    epsilon: float = Field(gt=0)
+    temperature: float = Field(gt=0)
     max_prompt_tokens: int = Field(ge=1)
     max_tokens: int = Field(ge=1)
-    rows: int = Field(256, ge=1)  # rollouts decoded side by side
+    rows: int = Field(ge=1)  # rollouts decoded side by side
     micro_batch: int = Field(ge=1)  # rollouts in one backward pass
     save_steps: int = Field(ge=1)
 

@@ -88,10 +88,10 @@ class Sampling(Block):
     """Decoding. ``max_tokens`` counts completion tokens; temperature 1 and top_p 1 leave the policy as it is."""
 
     samples: int = Field(ge=1)
-    temperature: float = Field(1.0, ge=0)
-    top_p: float = Field(1.0, gt=0, le=1)
+    temperature: float = Field(ge=0)
+    top_p: float = Field(gt=0, le=1)
     max_tokens: int = Field(ge=1)
-    rows: int = Field(256, ge=1)  # sequences decoded side by side
+    rows: int = Field(ge=1)  # sequences decoded side by side
 
 
 class RewardTraining(Block):

@@ -19,9 +19,9 @@ class WorldSet(Block):
     """
 
     source: Literal["world"]
-    task: Literal["chain", "program", "story"] = "chain"
+    task: Literal["chain", "program", "story"]
     parts: list[Annotated[int, Field(ge=1)]] = Field(min_length=1)
-    pool: Literal["seen", "unseen", "composite", "exception"] = "seen"
+    pool: Literal["seen", "unseen", "composite", "exception"]
     count: int = Field(ge=1)
 
     @model_validator(mode="after")
@@ -44,7 +44,7 @@ class EasySet(Block):
 class Slice(Block):
     """``start`` and ``limit`` cut a slice after filtering and shuffling by ``questions.seed``."""
 
-    start: int = Field(0, ge=0)
+    start: int | None = Field(None, ge=0)
     limit: int | None = Field(None, ge=1)
     max_chars: int | None = Field(None, ge=1)
 
@@ -67,7 +67,7 @@ class FileSet(Slice):
         "musr_object",
         "musr_team",
     ]
-    split: Literal["train", "test"] = "test"
+    split: Literal["train", "test"]
 
     @property
     def place(self) -> tuple[str, str]:
@@ -91,8 +91,8 @@ class OwnFile(Slice):
     source: Literal["file"]
     path: File
     sha256: Annotated[str, AfterValidator(_digest)]
-    question: str = "question"
-    answer: str = "answer"
+    question: str
+    answer: str
 
     @model_validator(mode="after")
     def _readable(self) -> OwnFile:
@@ -116,9 +116,9 @@ class HubSet(Slice):
     id: str = Field(min_length=1)
     revision: Commit
     config: str | None = None
-    split: str = "test"
-    question: str = "question"
-    answer: str = "answer"
+    split: str
+    question: str
+    answer: str
 
     @property
     def place(self) -> tuple[str, str]:

@@ -122,7 +122,7 @@ def _set(spec: QuestionSet) -> Set:
     if isinstance(spec, HubSet):
         if spec.limit is None:
             raise UserError(f"params.yaml: questions: the plan does not know the size of {spec.id}; give it a limit")
-        return replace(OTHERS, rows=spec.start + spec.limit)
+        return replace(OTHERS, rows=(spec.start or 0) + spec.limit)
     if (spec.source, spec.split) not in SETS:
         raise UserError(
             f"params.yaml: questions: the plan does not know the size of {spec.source}/{spec.split}; correct it or add "
@@ -135,7 +135,7 @@ def _count(spec: QuestionSet) -> int:
     """Questions of a set; ``max_chars`` leaves fewer than there are rows, how many is not known."""
     if isinstance(spec, WorldSet | EasySet):
         return spec.count
-    left = max(0, _set(spec).rows - spec.start)
+    left = max(0, _set(spec).rows - (spec.start or 0))
     return left if spec.limit is None else min(left, spec.limit)
 
 

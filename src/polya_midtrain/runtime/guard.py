@@ -1,6 +1,7 @@
-"""DVC hashes code and settings after a stage has run: an edit meanwhile would be recorded as what made its outputs.
+"""The code and the settings that a stage reads, as dvc.yaml lists them, and that they stay the same while it runs.
 
-So a stage notes at its start what dvc.yaml says it reads, and fails at its end if that changed meanwhile.
+DVC hashes them after a stage has run: an edit meanwhile would be recorded as what made its outputs. So a stage notes
+them at its start, and fails at its end if they changed.
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ class Guard:
 
     def __init__(self, stage: str, item: str | None) -> None:
         self.stage, self.item = stage, item
-        self.before = self._read()
+        self.before = reads(stage, item)
 
     def check(self) -> None:
         """Raise `UserError` if one of them is no longer what it was."""
-        now = self._read()
+        now = reads(self.stage, self.item)
         for what, value in self.before.items():
             if now.get(what) != value:
                 raise UserError(
@@ -33,24 +34,29 @@ class Guard:
                     "recorded: run `dvc repro` again"
                 )
 
-    def _read(self) -> dict[str, Any]:
-        """What dvc.yaml lists, but for what other stages make: the values of settings, the hashes of sources."""
-        if not PIPELINE.exists():
-            return {}
-        entry = yamlfile.content(PIPELINE)["stages"].get(self.stage, {})
-        entry = entry.get("do", entry)
-        settings = yamlfile.content(PARAMS_FILE)
-        found: dict[str, Any] = {}
-        for name in map(self._expand, entry.get("params", [])):
-            found[f"{PARAMS_FILE}: {name}"] = _at(settings, name)
-        for dep in map(self._expand, entry.get("deps", [])):
-            path = Path(str(_at(settings, dep[2:-1])) if dep.startswith("${") else dep)
-            if dep.startswith(("${", "src/")) and path.exists():
-                found[str(path)] = hash_inputs([path], {})
-        return found
 
-    def _expand(self, text: str) -> str:
-        return text.replace("${key}", self.item or "").replace("${item}", self.item or "")
+def reads(stage: str, item: str | None) -> dict[str, Any]:
+    """What dvc.yaml lists, but for what other stages make: the values of settings, the hashes of sources.
+
+    ``item``: the arm or table of an expanded stage. Empty outside of a project.
+    """
+    if not PIPELINE.exists():
+        return {}
+    entry = yamlfile.content(PIPELINE)["stages"].get(stage, {})
+    entry = entry.get("do", entry)
+    settings = yamlfile.content(PARAMS_FILE)
+    found: dict[str, Any] = {}
+    for name in (_expand(name, item) for name in entry.get("params", [])):
+        found[f"{PARAMS_FILE}: {name}"] = _at(settings, name)
+    for dep in (_expand(dep, item) for dep in entry.get("deps", [])):
+        path = Path(str(_at(settings, dep[2:-1])) if dep.startswith("${") else dep)
+        if dep.startswith(("${", "src/")) and path.exists():
+            found[str(path)] = hash_inputs([path], {})
+    return found
+
+
+def _expand(text: str, item: str | None) -> str:
+    return text.replace("${key}", item or "").replace("${item}", item or "")
 
 
 def _at(settings: Any, name: str) -> Any:

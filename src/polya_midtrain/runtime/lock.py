@@ -1,7 +1,12 @@
-"""dvc.lock: for each stage of the last run its command, its settings, and the hashes of what it read and wrote."""
+"""dvc.lock: for each stage of the last run its command, its settings, and the hashes of what it read and wrote.
+
+DVC writes it anew after each stage, in place and for up to a second: a kill meanwhile leaves it cut short, or empty,
+and the record of the whole study would be gone. So each stage copies it first, and the next run begins with the copy.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,9 +14,11 @@ from typing import Any
 import yaml
 
 from polya_midtrain.errors import UserError
-from polya_midtrain.runtime import yamlfile
+from polya_midtrain.runtime import scratch, yamlfile
 
 LOCK = Path("dvc.lock")
+COPY = scratch.ROOT / LOCK.name  # as it was when the last stage began
+RWLOCK = Path(".dvc/tmp/rwlock")  # who works on which path, by DVC
 PARAMS = "params.yaml"
 
 
@@ -43,3 +50,49 @@ def changed(entry: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
         if held != value:
             found.append(name)
     return found
+
+
+def keep() -> dict[str, Any]:
+    """Copy dvc.lock, which is whole while a stage runs; its stages, none where there is no such file yet.
+
+    Raises `UserError` where it has been cut short: this run does without the record, and would do all of it again.
+    """
+    if not LOCK.exists():
+        COPY.unlink(missing_ok=True)
+        return {}
+    if _cut():
+        raise UserError(f"{LOCK}: cut short when a run was killed; `make repro` restores it and goes on")
+    COPY.parent.mkdir(exist_ok=True)
+    scratch.write(COPY, LOCK.read_text(encoding="utf-8"))
+    return stages(LOCK)
+
+
+def mend() -> str:
+    """Undo what a killed DVC has left half written, before the next one starts; the line that says so, or ""."""
+    try:
+        json.loads(RWLOCK.read_bytes())
+    except FileNotFoundError:
+        pass
+    except ValueError:
+        RWLOCK.unlink()
+    if not LOCK.exists() or not _cut():
+        return ""
+    if COPY.exists():
+        scratch.write(LOCK, COPY.read_text(encoding="utf-8"))
+        return f"{LOCK} was cut short when a run was killed: restored as it was when its last stage began"
+    LOCK.unlink()  # of a first stage, whose result is found again
+    return f"{LOCK} was cut short when a run was killed in its first stage: removed"
+
+
+def _cut() -> bool:
+    """Whether dvc.lock is the beginning of one: it ends within a line, or where its copy goes on to further stages."""
+    text = LOCK.read_text(encoding="utf-8")
+    if not text.endswith("\n"):
+        return True
+    try:
+        names, copied = (
+            list(yamlfile.parse(path.read_text(encoding="utf-8")).get("stages") or {}) for path in (LOCK, COPY)
+        )
+    except (yaml.YAMLError, AttributeError, FileNotFoundError):
+        return False  # no copy, or somebody's edit
+    return len(names) < len(copied) and names == copied[: len(names)]

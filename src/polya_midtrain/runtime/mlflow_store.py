@@ -8,7 +8,6 @@ broken or out of reach costs one warning: the study goes on and the runs wait.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import logging
 import math
@@ -18,7 +17,6 @@ import sys
 import uuid
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from itertools import zip_longest
 from pathlib import Path
@@ -28,7 +26,7 @@ from pydantic import TypeAdapter
 
 from polya_midtrain.errors import shown
 from polya_midtrain.runtime import environment
-from polya_midtrain.runtime.scratch import ROOT
+from polya_midtrain.runtime.scratch import ROOT, locked
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -204,19 +202,6 @@ def faulty() -> bool:
 
 def _say(warning: str) -> None:
     print(f"polya: warning: {shown(warning)}", file=sys.stderr)
-
-
-@contextmanager
-def locked(name: str, wait: bool) -> Iterator[bool]:
-    """A lock between processes; yields whether it is ours. A crash releases it."""
-    ROOT.mkdir(exist_ok=True)
-    with (ROOT / f"{name}.lock").open("w") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            yield False
-            return
-        yield True
 
 
 def _whole(name: str, value: str) -> Iterator[tuple[str, str]]:

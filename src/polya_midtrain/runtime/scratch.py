@@ -3,18 +3,20 @@
 DVC deletes a stage's outputs before it runs the stage, so a long stage must not keep its progress there. It works in
 ``.scratch/STAGE/HASH``, where HASH is made of everything that the result depends on: the same inputs find the same
 folder again and go on from its last checkpoint, other inputs never see it. When the result is whole, `publish` moves
-it to its place in one step and `discard` removes the folder.
+it to its place in one step and `discard` removes the folder (`runtime.finished` says when).
 """
 
 from __future__ import annotations
 
 import ctypes
 import errno
+import fcntl
 import hashlib
 import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +57,45 @@ def discard(work: Path) -> None:
     shutil.rmtree(work, ignore_errors=True)
 
 
+@contextmanager
+def locked(name: str, wait: bool) -> Iterator[bool]:
+    """A lock between processes; yields whether it is ours.
+
+    It ends with this process and with those that were forked from it meanwhile, however they end.
+    """
+    ROOT.mkdir(exist_ok=True)
+    with (ROOT / f"{name}.lock").open("w") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            yield False
+            return
+        yield True
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file that is whole after a crash at any point, or the one that was there."""
+    draft = path.with_name(f".{path.name}.new")
+    draft.write_text(text, encoding="utf-8")
+    draft.replace(path)
+
+
+def twin(src: Path, dst: Path) -> None:
+    """Give a file or folder a second place, in place of what is there: by links where the file system has them."""
+    remove(dst)
+    if src.is_dir():
+        shutil.copytree(src, dst, symlinks=True, copy_function=_link)
+    else:
+        _link(src, dst)
+
+
+def _link(src: str | Path, dst: str | Path) -> None:
+    try:
+        os.link(src, dst, follow_symlinks=False)
+    except OSError:
+        shutil.copy2(src, dst)
+
+
 def publish(src: Path, dst: Path) -> None:
     """Move the finished file or folder ``src`` to ``dst``, replacing what is there; its folder is made.
 
@@ -63,7 +104,7 @@ def publish(src: Path, dst: Path) -> None:
     """
     dst.parent.mkdir(parents=True, exist_ok=True)
     beside = dst.with_name(f".{dst.name}.new")
-    _remove(beside)  # left there by a crash
+    remove(beside)  # left there by a crash
     if src.stat().st_dev != dst.parent.stat().st_dev:
         # A move between file systems is a copy, which can stop half way: so copy to the name beside.
         if src.is_dir():
@@ -80,8 +121,8 @@ def publish(src: Path, dst: Path) -> None:
         _swap(beside, dst)
     else:
         beside.rename(dst)
-    _remove(beside)
-    _remove(src)
+    remove(beside)
+    remove(src)
 
 
 def _swap(new: Path, old: Path) -> None:
@@ -94,7 +135,7 @@ def _swap(new: Path, old: Path) -> None:
         if code not in _NO_EXCHANGE:
             raise OSError(code, os.strerror(code), str(old))
     aside = old.with_name(f".{old.name}.old")
-    _remove(aside)
+    remove(aside)
     old.rename(aside)
     new.rename(old)
     aside.rename(new)
@@ -104,7 +145,8 @@ def _is_folder(path: Path) -> bool:
     return path.is_dir() and not path.is_symlink()
 
 
-def _remove(path: Path) -> None:
+def remove(path: Path) -> None:
+    """Remove a file or folder, if it is there."""
     if _is_folder(path):
         shutil.rmtree(path)
     else:

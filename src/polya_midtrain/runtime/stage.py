@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,9 +13,9 @@ from typing import Any
 from polya_midtrain import paths
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import Params
-from polya_midtrain.runtime import progress, scratch, tracking
+from polya_midtrain.runtime import finished, guard, progress, scratch, tracking
 
-PACKAGE = Path(__file__).resolve().parent.parent
+PATIENCE, PAUSE = 60.0, 0.1  # seconds to wait for the processes of an interrupted run, and between two looks
 
 
 @dataclass
@@ -49,32 +48,56 @@ def stage(
 ) -> Iterator[Stage]:
     """Run a stage's block; if it ends well, publish its outputs and its numbers, else leave everything as it was.
 
-    ``settings`` and ``inputs`` are what the result depends on: with the code they key the scratch folder. The numbers
-    (flat, for `dvc metrics show`) go to results/metrics/STAGE[@ARM].json and to the tracked run.
+    ``settings`` and ``inputs`` are what the result depends on: with the code that dvc.yaml lists they key the scratch
+    folder. The numbers (flat, for `dvc metrics show`) go to results/metrics/STAGE[@ARM].json and to the tracked run.
+    Raises `finished.Again` instead where an interrupted run has left the result: it is published.
     """
     begun = time.monotonic()
-    key = scratch.hash_inputs(inputs, {"settings": settings, "code": code_hash()})
-    work = scratch.workdir(name if arm is None else f"{name}-{arm}", key)
-    with (
-        tracking.run(params, stage=name, arm=arm, inputs_hash=key) as log,
-        progress.stage_line(name, arm=arm, seeds=seeds, unit=unit, tasks=tasks) as line,
-    ):
-        this = Stage(key, work, line, log, dict(outputs))
-        yield this
-        for source, place in this.outputs.items():
-            scratch.publish(work / source, place)
-            log.pointer(place)
-        scratch.discard(work)
-        this.numbers["seconds"] = round(time.monotonic() - begun)
-        log.metrics(this.numbers)
-        write_metrics(name if arm is None else f"{name}@{arm}", this.numbers)
+    label = name if arm is None else f"{name}@{arm}"
+    stage_name, _, item = label.partition("@")
+    key = scratch.hash_inputs(inputs, {"settings": settings, "code": guard.reads(stage_name, item)})
+    folder = label.replace("@", "-")
+    with _alone(folder):
+        work = scratch.workdir(folder, key)
+        if finished.wanted() and finished.there(work):
+            write_metrics(label, finished.publish(work))
+            raise finished.Again(f"{label}: finished by an interrupted run; its result is taken")
+        with (
+            tracking.run(params, stage=name, arm=arm, inputs_hash=key) as log,
+            progress.stage_line(name, arm=arm, seeds=seeds, unit=unit, tasks=tasks) as line,
+        ):
+            this = Stage(key, work, line, log, dict(outputs))
+            yield this
+            this.numbers["seconds"] = round(time.monotonic() - begun)
+            finished.note(work, label, this.outputs, this.numbers)
+            finished.publish(work)
+            for place in this.outputs.values():
+                log.pointer(place)
+            log.metrics(this.numbers)
+            write_metrics(label, this.numbers)
+            if not finished.wanted():
+                scratch.discard(work)
+
+
+@contextmanager
+def _alone(folder: str) -> Iterator[None]:
+    """Wait until the processes of an interrupted run of the same stage are gone; `UserError` if they stay."""
+    for _ in range(int(PATIENCE / PAUSE)):
+        with scratch.locked(folder, wait=False) as ours:
+            if ours:
+                yield
+                return
+        time.sleep(PAUSE)
+    raise UserError(
+        f"{scratch.ROOT / folder}.lock: processes of an earlier run still hold it; end them, then run again"
+    )
 
 
 def write_metrics(name: str, numbers: Mapping[str, float]) -> None:
     """results/metrics/NAME.json: a stage's numbers, for `dvc metrics`."""
     paths.METRICS.mkdir(parents=True, exist_ok=True)
     rounded = {key: round(value, 6) for key, value in numbers.items()}
-    (paths.METRICS / f"{name}.json").write_text(json.dumps(rounded, indent=2, sort_keys=True) + "\n")
+    scratch.write(paths.METRICS / f"{name}.json", json.dumps(rounded, indent=2, sort_keys=True) + "\n")
 
 
 def read_seconds(folder: Path) -> dict[str, float]:
@@ -101,11 +124,3 @@ def by_stage(spent: Mapping[str, float]) -> dict[str, float]:
         stage_name = name.partition("@")[0]
         found[stage_name] = found.get(stage_name, 0.0) + seconds
     return found
-
-
-def code_hash() -> str:
-    """Hash of the package's modules: half-done work of older code is never resumed by newer code."""
-    digest = hashlib.sha256()
-    for path in sorted(PACKAGE.rglob("*.py")):
-        digest.update(path.relative_to(PACKAGE).as_posix().encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()

@@ -7,7 +7,7 @@ this package, so a stage's code is always what lies on the disk. It belongs to t
 ends with it. Where it cannot work (no Linux, no dvc, any failure to start) a stage loads its libraries itself.
 
 The client, ``polya stage ...``, hands over its arguments, folder, environment and standard streams, passes signals
-on, and ends with the stage's exit code. If it is killed the server ends the stage.
+on, and ends with the stage's exit code. If it is killed the server kills the stage, and so does the server's own end.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
+
+from polya_midtrain.runtime import parent
 
 LIGHT = frozenset({"questions", "verify", "select", "tables", "figures", "claims", "page"})  # they start no server
 LIBRARIES = (
@@ -159,15 +161,13 @@ class Server:
         self.children: dict[int, tuple[int, socket.socket]] = {}  # pidfd -> pid, client
 
     def serve(self) -> None:
-        """Until the owner ends: then whatever still runs is ended too."""
+        """Until the owner ends."""
         self.selector.register(self.listener, selectors.EVENT_READ)
         self.selector.register(self.owner, selectors.EVENT_READ)
         while True:
             for key, _ in self.selector.select():
                 if key.fileobj == self.owner:
-                    for pid, _client in self.children.values():
-                        _pass_on(pid, signal.SIGTERM)
-                    return
+                    return  # and the stages with it
                 if key.fileobj is self.listener:
                     with suppress(OSError, EOFError, ValueError):
                         self._accept()
@@ -175,28 +175,29 @@ class Server:
                     self._reap(key.fd)
                 elif not _still_there(key.fileobj):
                     self.selector.unregister(key.fileobj)
-                    _pass_on(key.data, signal.SIGTERM)
+                    _pass_on(key.data, signal.SIGKILL)
 
     def _accept(self) -> None:
         client, _ = self.listener.accept()
         if _user(client) != os.getuid():
             client.close()
             return
+        client.settimeout(_START)  # one that says nothing holds up no other
         head, streams, _, _ = socket.recv_fds(client, 4, 3)
         request = json.loads(_receive(client, struct.unpack("!I", head)[0]))
-        pid = os.fork()
+        server, pid = os.getpid(), os.fork()
         if pid == 0:
             self.listener.close()
             self.selector.close()
             os.close(self.owner)
-            _run(request, streams)
+            _run(request, streams, server)
         for stream in streams:
             os.close(stream)
-        client.sendall(struct.pack("!i", pid))
         watched = os.pidfd_open(pid)
         self.children[watched] = (pid, client)
         self.selector.register(watched, selectors.EVENT_READ)
         self.selector.register(client, selectors.EVENT_READ, pid)
+        client.sendall(struct.pack("!i", pid))  # last: if the client is gone by now, the stage is watched nevertheless
 
     def _reap(self, watched: int) -> None:
         pid, client = self.children.pop(watched)
@@ -219,9 +220,10 @@ def _still_there(client: object) -> bool:
     return False
 
 
-def _run(request: dict[str, object], streams: Sequence[int]) -> NoReturn:
+def _run(request: dict[str, object], streams: Sequence[int], server: int) -> NoReturn:
     """A stage in the forked child, with the client's streams, folder and environment."""
     code = 1
+    parent.follow(server)
     try:
         for number, stream in enumerate(streams):
             os.dup2(stream, number)

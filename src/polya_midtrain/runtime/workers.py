@@ -19,6 +19,7 @@ from multiprocessing.context import ForkProcess
 from typing import Any, Protocol, TypeVar
 
 from polya_midtrain.errors import UserError
+from polya_midtrain.runtime import parent
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -92,7 +93,7 @@ class _Pool:
         sys.stdout.flush()
         sys.stderr.flush()
         place = len(self.processes)
-        process = context.Process(target=_serve, args=(self.function, self.tasks, theirs, others, place))
+        process = context.Process(target=_serve, args=(self.function, self.tasks, theirs, others, place, os.getpid()))
         process.start()
         self.processes.append(process)
         theirs.close()
@@ -137,10 +138,16 @@ class _Pool:
 
 
 def _serve(
-    function: Callable[[Any, Report], Any], tasks: Sequence[Any], pipe: Connection, others: list[Connection], place: int
+    function: Callable[[Any, Report], Any],
+    tasks: Sequence[Any],
+    pipe: Connection,
+    others: list[Connection],
+    place: int,
+    pool: int,
 ) -> None:
-    """A worker's life: tasks by index until there are none. Ctrl-C is the parent's to handle."""
+    """A worker's life: tasks by index until there are none or its pool is gone. Ctrl-C is the parent's to handle."""
     global _rank
+    parent.follow(pool)
     _rank = place
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for other in others:

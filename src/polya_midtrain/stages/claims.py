@@ -34,7 +34,7 @@ def run(params: Params) -> None:
         names = {part.test.table for claim in claims.claims.values() for part in claim.parts.values()}
         tables = {name: read.read(paths.TABLES / f"{name}.csv") for name in sorted(names)}
         spent = read_seconds(paths.METRICS)
-        taken = {name: spent[f"tables@{name}"] for name in names if f"tables@{name}" in spent}
+        taken = {name: spent[f"tables@{name}"] for name in tables if f"tables@{name}" in spent}
         ledger = report.entries(claims, params, tables, taken)
         text = render.markdown(report.page(ledger, params, sum(spent.values())))
         (this.work / "claims.csv").write_text(report.csv_text(ledger), encoding="utf-8", newline="\n")

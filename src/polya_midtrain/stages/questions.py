@@ -142,11 +142,11 @@ def file_set(name: str, spec: ReadSet, seed: int) -> tuple[list[Question], dict[
         rows = own.load(f"questions.{name.replace('/', '.')}", spec)
     kept, reasons = filters.drop(rows, max_chars=spec.max_chars, latin_only=True)
     random.Random(derive(seed, "slice", *spec.place)).shuffle(kept)
-    end = None if spec.limit is None else spec.start + spec.limit
-    chosen = kept[spec.start : end]
+    start = spec.start or 0
+    chosen = kept[start : None if spec.limit is None else start + spec.limit]
     if not chosen:
         raise UserError(
-            f"params.yaml: questions.{name.replace('/', '.')}: start {spec.start} is past the {len(kept)} questions of "
+            f"params.yaml: questions.{name.replace('/', '.')}: start {start} is past the {len(kept)} questions of "
             f"{'/'.join(spec.place)}; lower it"
         )
     return chosen, reasons

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 
 from polya_midtrain import params as settings
-from polya_midtrain.runtime import lock, mlflow_store, tracking
+from polya_midtrain.runtime import lock, mlflow_store, scratch, tracking
 from polya_midtrain.sync import outputs, runs, store
 
 
@@ -16,7 +16,7 @@ def sync() -> list[str]:
     lines = [f"{posted} runs posted" + (f", {left} still wait" if left else "")]
     if lock.LOCK.is_file():
         made, missing = outputs.read()
-        with mlflow_store.locked("outbox", wait=True):
+        with scratch.locked("outbox", wait=True):
             added, completed = store.add(runs.wanted(made, settings.load(), commit()))
         lines.append(f"{added} runs added and {completed} completed from the outputs of {len(made)} stages")
         if missing:

@@ -37,7 +37,7 @@ def build(params: Params) -> tuple[list[Row], Page]:
     found = counts.read(paths.COUNTS, names, list(params.questions.benchmarks), params.seeds, ["after"])
     study = Study(found, params.tables, "after")
     pairs = [(name, match.arm) for name in budgets if (match := arms[name].match) is not None]
-    scores = means_and_pooled(build_rows(study, REFERENCE), params.seeds)
+    scores = means_and_pooled(build_rows(study, params, REFERENCE), params.seeds)
     changed = [_beside_the_paper(row, arms, study.ks[-1]) for row in against(study, (RELATIVE, DIFFERENCE), pairs)]
     sizes = [row for name in budgets for row in _sizes(study, name, cards[name])]
 
@@ -60,7 +60,7 @@ def build(params: Params) -> tuple[list[Row], Page]:
         *layout.notes(index, found, params.tables, params.profile),
         *_notes(study, len(pairs)),
         PAPER,
-        layout.paper_note(index),
+        layout.paper_note(index, params),
     ]
     return [*sizes, *scores, *changed], Page("Fixed budget: approaches or questions, after RL", grids, notes)
 

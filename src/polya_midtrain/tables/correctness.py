@@ -46,7 +46,7 @@ def build(params: Params) -> tuple[list[Row], Page]:
     study = Study(found, params.tables, "after")
     right = {arms[name].n: name for name in matched if arms[name].traces == "right"}
     pairs = [(name, right[n]) for name in matched if arms[name].traces != "right" and (n := arms[name].n) in right]
-    scores = means_and_pooled(build_rows(study, REFERENCE), params.seeds)
+    scores = means_and_pooled(build_rows(study, params, REFERENCE), params.seeds)
     less_right = against(study, (DIFFERENCE,), pairs)
     family, titles = _trends(arms, matched)
     trends = slopes(study, family)
@@ -76,7 +76,7 @@ def build(params: Params) -> tuple[list[Row], Page]:
         *layout.notes(index, found, params.tables, params.profile),
         *_notes(study, len(pairs), bool(trends)),
         PAPER,
-        layout.paper_note(index),
+        layout.paper_note(index, params),
     ]
     return [*sizes, *scores, *less_right, *trends], Page("Correctness or diversity, after RL", grids, notes)
 

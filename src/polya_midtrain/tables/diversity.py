@@ -58,7 +58,7 @@ def build(params: Params) -> tuple[list[Row], Page]:
     scores = [
         replace(row, **untested)
         for study in (studies.values() if pairs else ())
-        for row in means_and_pooled(build_rows(study), params.seeds)
+        for row in means_and_pooled(build_rows(study, params), params.seeds)
     ]
     changed = [row for study in studies.values() for pair in pairs for row in against(study, (DIFFERENCE,), [pair])]
     everything = [*rows, *scores, *changed]

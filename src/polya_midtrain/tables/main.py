@@ -29,7 +29,7 @@ def build(params: Params) -> tuple[list[Row], Page]:
     arms = params.arms
     found = counts.read(paths.COUNTS, studies.main(arms), list(params.questions.benchmarks), params.seeds)
     study = Study(found, params.tables, "after")
-    rows = build_rows(study, means=params.tables.means)
+    rows = build_rows(study, params, means=params.tables.means)
     families = _families(arms)
     pairs = [pair for family in families for pair in family]
     changed = [row for family in families for row in against(study, (DIFFERENCE,), family)]
@@ -37,9 +37,9 @@ def build(params: Params) -> tuple[list[Row], Page]:
     trend: Pair = ("+".join(weights), "")
     trends = slopes(study, {trend: weights} if weights else {})
 
-    page = layout.page("pass@k after RL", rows, found, params.tables, params.profile)
+    page = layout.page("pass@k after RL", rows, found, params)
     titles = {pair: " less ".join(pair) for pair in pairs}
-    paper = {pair: text for pair in pairs if (text := _paper(pair))}
+    paper = {pair: text for pair in pairs if (text := _paper(pair, params))}
     more = [
         *layout.changes("Difference to the other baselines, mean over benchmarks", changed, titles, paper),
         *layout.changes(layout.SLOPES, trends, {trend: " ".join(weights)}, {}),
@@ -59,10 +59,10 @@ def _families(arms: Mapping[str, Arm]) -> list[list[Pair]]:
     return [family for family in families if family]
 
 
-def _paper(pair: Pair) -> str:
+def _paper(pair: Pair, params: Params) -> str:
     """The difference of the paper's means, where both are known."""
     k = layout.PAPER_K
-    ours, theirs = (paper_values.lookup("after", arm, MEAN, k) for arm in pair)
+    ours, theirs = (paper_values.lookup(params, "after", arm, MEAN, k) for arm in pair)
     if ours is None or theirs is None:
         return ""
     sources = ", ".join(sorted({ours.source, theirs.source}))

@@ -15,5 +15,5 @@ from polya_midtrain.tables.row import Row
 def build(params: Params) -> tuple[list[Row], Page]:
     """The rows of the CSV and the readable page, from results/counts; vanilla before RL is the base model."""
     found = counts.read(paths.COUNTS, studies.main(params.arms), list(params.questions.benchmarks), params.seeds)
-    rows = build_rows(Study(found, params.tables, "before"), means=params.tables.means)
-    return rows, layout.page("pass@k after mid-training, before RL", rows, found, params.tables, params.profile)
+    rows = build_rows(Study(found, params.tables, "before"), params, means=params.tables.means)
+    return rows, layout.page("pass@k after mid-training, before RL", rows, found, params)

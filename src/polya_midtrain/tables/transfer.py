@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 
 from polya_midtrain import paths, studies
@@ -21,9 +21,9 @@ def build(params: Params) -> tuple[list[Row], Page]:
     sets = {name: chosen.source for name, chosen in params.questions.transfer.items()}
     found = counts.read(paths.COUNTS, studies.main(params.arms), list(sets), params.seeds)
     rows = [
-        _beside_the_paper(row, sets, params.seeds)
+        _beside_the_paper(row, sets, params)
         for phase in PHASES
-        for row in build_rows(Study(found, params.tables, phase), studies.REFERENCE)
+        for row in build_rows(Study(found, params.tables, phase), params, studies.REFERENCE)
     ]
     before, after = (Index([row for row in rows if row.phase == phase]) for phase in PHASES)
     grids = [
@@ -31,19 +31,20 @@ def build(params: Params) -> tuple[list[Row], Page]:
         *(grid for index in (before, after) for grid in _differences(index)),
         layout.seeds(after),
         _rates(after),
-        _paper(after, sets),
+        _paper(after, sets, params),
     ]
     notes = [*layout.notes(after, found, params.tables, params.profile), *_notes(after)]
     return rows, Page("Out of domain: pass@k before and after RL", grids, notes)
 
 
-def _beside_the_paper(row: Row, sets: Mapping[str, str], seeds: Sequence[int]) -> Row:
+def _beside_the_paper(row: Row, sets: Mapping[str, str], params: Params) -> Row:
     """The paper's score stands at k = 1, where scores near chance belong, and the row says that its k is not stated.
 
     Its mean is over maths sets and belongs to no row here.
     """
-    known = paper_values.TRANSFER.get(sets.get(row.benchmark, ""), {}).get(row.arm)
-    wanted = (row.phase, row.metric, row.k, row.seeds) == ("after", PASS, 1, pooled_name(seeds))
+    arm = paper_values.arm_of(params.arms[row.arm])
+    known = paper_values.TRANSFER.get(sets.get(row.benchmark, ""), {}).get(arm)
+    wanted = (row.phase, row.metric, row.k, row.seeds) == ("after", PASS, 1, pooled_name(params.seeds))
     if known is None or not wanted:
         return replace(row, paper=None)
     return replace(row, paper=known.value, method=f"{row.method}; paper: k not stated")
@@ -79,14 +80,15 @@ def _rates(index: Index) -> Grid:
     return Grid("Samples cut off or without an answer, after RL", header, rows)
 
 
-def _paper(index: Index, sets: Mapping[str, str]) -> Grid:
+def _paper(index: Index, sets: Mapping[str, str], params: Params) -> Grid:
     """The paper's scores, with ours where this run has the same set and arm."""
     names = {source: name for name, source in sets.items()}
+    arms = {paper_values.arm_of(params.arms[name]): name for name in index.arms}
     rows = []
     for source, values in paper_values.TRANSFER.items():
         for arm, known in values.items():
-            here = source in names and arm in index.arms
-            ours = [index.get(arm, names[source], PASS, k) for k in index.ends] if here else []
+            here = source in names and arm in arms
+            ours = [index.get(arms[arm], names[source], PASS, k) for k in index.ends] if here else []
             cells = [layout.score(row) for row in ours] or [layout.UNKNOWN] * len(index.ends)
             rows.append([f"{source}, {arm}", f"{known.value:.4f} ({known.source})", *cells])
     header = ["set, arm", "paper (k not stated)", *(f"ours: pass@{k}" for k in index.ends)]

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from accelerate import PartialState
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
-from transformers.trainer_utils import get_last_checkpoint
 
 from polya_midtrain.runtime import tracking
 from polya_midtrain.runtime.model_time import model_call
 
+WHOLE = "whole"  # a file in a trainer's checkpoint: all of it was written
+
 
 class Report(TrainerCallback):
-    """Tells the stage's progress line how many optimiser steps are done."""
+    """Tells the stage's progress line how many optimiser steps are done, and marks what a crash may be resumed from."""
 
     def __init__(self, report: Callable[[float, float], None]) -> None:
         self.report = report
@@ -31,6 +34,14 @@ class Report(TrainerCallback):
         logs = kwargs["logs"]
         for name in [name for name, value in logs.items() if not (tracking.finite(value) or isinstance(value, str))]:
             del logs[name]
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        PartialState().wait_for_everyone()  # each process has written its share
+        if state.is_world_process_zero:
+            saved = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
+            (saved / WHOLE).touch()
+            for older in set(saved.parent.glob("checkpoint-*")) - {saved}:
+                shutil.rmtree(older)
 
 
 def common(folder: Path, device: str, seed: int, save_steps: int) -> dict[str, Any]:
@@ -51,7 +62,7 @@ def common(folder: Path, device: str, seed: int, save_steps: int) -> dict[str, A
         "disable_tqdm": True,
         "save_strategy": "steps",
         "save_steps": save_steps,
-        "save_total_limit": 1,
+        "save_total_limit": None,  # `Report` removes older ones; the trainer would before the new one is whole
         "dataloader_num_workers": 0,
         "dataloader_pin_memory": device == "cuda",
     }
@@ -70,11 +81,17 @@ def gathered(folder: Path) -> Path:
     return folder / "gathered"
 
 
+def newest(folder: Path) -> str | None:
+    """The newest checkpoint of a trainer that no crash cut short; None where there is none."""
+    found = {int(mark.parent.name.partition("-")[2]): mark.parent for mark in folder.glob(f"checkpoint-*/{WHOLE}")}
+    return str(found[max(found)]) if found else None
+
+
 def run_trainer(trainer: Trainer, folder: Path) -> list[dict[str, Any]]:
     """Train, from the newest whole checkpoint in ``folder`` if a crash left one; the log, one record a step."""
     trainer.remove_callback(PrinterCallback)  # the stage's progress line says it already
     with model_call("train"):
-        trainer.train(resume_from_checkpoint=get_last_checkpoint(str(folder)) if folder.is_dir() else None)
+        trainer.train(resume_from_checkpoint=newest(folder))
     if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
         trainer.save_model(str(gathered(folder)))
     return list(trainer.state.log_history)

@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
 from polya_midtrain import params as settings
@@ -23,7 +24,7 @@ from polya_midtrain import stages
 from polya_midtrain.common import policy
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import Machine
-from polya_midtrain.runtime import workers
+from polya_midtrain.runtime import parent, workers
 from polya_midtrain.training import hosts
 from polya_midtrain.training.seeds import Seed, train
 
@@ -58,7 +59,11 @@ def run(job: Seed, report: workers.Report) -> None:
         file.unlink(missing_ok=True)
     with output.open("wb") as stream, hosts.calling(arguments) if several else nullcontext():
         process = subprocess.Popen(
-            command(job.params.machine, arguments), stdout=stream, stderr=subprocess.STDOUT, env=environment()
+            command(job.params.machine, arguments),
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            env=environment(),
+            preexec_fn=partial(parent.follow, os.getpid()),
         )
         try:
             while process.poll() is None and not fault.exists():  # a fault of one host leaves the others waiting
@@ -102,6 +107,7 @@ def leave(base: Path, ending: str, text: str) -> None:
 
 def main(arguments: list[str]) -> int:
     """One process of a launched training."""
+    parent.follow(os.getppid())
     stage, arm, seed, work, key = arguments
     place, local = (int(os.environ.get(name, "0")) for name in ("RANK", "LOCAL_RANK"))
     base = base_of(arguments)

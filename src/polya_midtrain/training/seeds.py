@@ -12,7 +12,7 @@ from typing import Any
 from polya_midtrain import paths
 from polya_midtrain.common import policy
 from polya_midtrain.params import Params
-from polya_midtrain.runtime import tracking, workers
+from polya_midtrain.runtime import scratch, tracking, workers
 
 TAIL = 5  # steps at the end of a curve whose mean is the final number
 
@@ -87,7 +87,7 @@ def train(job: Seed, training: Training, device: str, report: workers.Report, ma
         policy.save(model, tokenizer, job.folder, policy.stored_dtype(paths.BASE))
         log.pointer(job.folder, name=Path("models") / job.stage / job.arm / f"seed-{job.seed}")
     numbers = tails(curve) | {"seconds": time.monotonic() - begun}
-    _record(job.work, job.seed).write_text(json.dumps({"final": numbers, "curve": curve}))
+    scratch.write(_record(job.work, job.seed), json.dumps({"final": numbers, "curve": curve}))
 
 
 def curves(work: Path, seeds: Sequence[int], names: Mapping[str, str]) -> dict[str, list[dict[str, float | None]]]:

@@ -40,7 +40,7 @@ def predict(values: Array, groups: Sequence[str]) -> tuple[Array, Array]:
     own = values.var(axis=0, ddof=1)
     own[np.ptp(values, axis=0) == 0.0] = 0.0  # not the rounding error of a mean of equal numbers
     variance, freedom = own.copy(), np.full(numbers, runs - 1.0)
-    for name in set(groups):
+    for name in dict.fromkeys(groups):
         members = np.array([group == name for group in groups])
         variance[members], freedom[members] = moderated(own[members], runs - 1.0)
     tail = (1.0 - LEVEL ** (1.0 / numbers)) / 2.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from polya_midtrain.params import Tables
+from polya_midtrain.params import Params, Tables
 from polya_midtrain.studies import REFERENCE
 from polya_midtrain.tables.counts import Counts
 from polya_midtrain.tables.parts import paper_values
@@ -38,12 +38,12 @@ class Index:
         return self.rows[arm, benchmark, metric, k, self.seeds[-1] if seeds is None else seeds]
 
 
-def page(title: str, rows: Sequence[Row], counts: Counts, settings: Tables, profile: str) -> Page:
+def page(title: str, rows: Sequence[Row], counts: Counts, params: Params) -> Page:
     """The page of one phase's rows: means, benchmarks, differences to vanilla, seeds."""
-    index = Index(rows, settings.means)
+    index = Index(rows, params.tables.means)
     averages = [means(index), *(subset_mean(index, name) for name in index.means)]
     grids = [*averages, benchmarks(index), *differences(index), seeds(index)]
-    return Page(title, grids, [*notes(index, counts, settings, profile), paper_note(index)])
+    return Page(title, grids, [*notes(index, counts, params.tables, params.profile), paper_note(index, params)])
 
 
 def number(value: float | None) -> str:
@@ -182,18 +182,19 @@ def notes(index: Index, counts: Counts, settings: Tables, profile: str) -> list[
     return found
 
 
-def paper_note(index: Index) -> str:
+def paper_note(index: Index, params: Params) -> str:
     """The paper's pass@k with its sources."""
     shown = [
         f"{arm} {known.value:.4f} ({known.source})"
         for arm in index.arms
-        if (known := paper_values.lookup(index.phase, arm, MEAN, PAPER_K))
+        if (known := paper_values.lookup(params, index.phase, arm, MEAN, PAPER_K))
     ]
     text = f"Paper ({paper_values.SETTING}): pass@{PAPER_K} {', '.join(shown)}. {SOURCES}"
     best = [
         f"{name} {known.value:.4f}"
         for name in index.benchmarks
-        if index.phase == "after" and (known := paper_values.BEST_AFTER_RL.get((name, PAPER_K)))
+        if index.phase == "after"
+        and (known := paper_values.BEST_AFTER_RL.get((paper_values.source_of(params, name), PAPER_K)))
     ]
     return text + (f" Its best arm, which is not named, at pass@{PAPER_K} (R): {', '.join(best)}." if best else "")
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from polya_midtrain.params import Params
 from polya_midtrain.science.compare import slope
 from polya_midtrain.tables.parts import paper_values
 from polya_midtrain.tables.parts.study import Comparison, Study
@@ -23,7 +24,9 @@ TOO_NOISY = "none: a mean is too near 0 for a ratio"
 Pair = tuple[str, str]  # an arm, or several joined by "+", and what it is compared with, "" for nothing
 
 
-def build_rows(study: Study, reference: str = "", means: Mapping[str, Sequence[str]] | None = None) -> list[Row]:
+def build_rows(
+    study: Study, params: Params, reference: str = "", means: Mapping[str, Sequence[str]] | None = None
+) -> list[Row]:
     """All rows of one phase: arm x benchmark x metric x k x seeds, in that order, each arm compared with vanilla.
 
     Benchmarks are followed by the ``means`` over some of them and by their "mean"; each seed's row by the pooled one.
@@ -37,7 +40,7 @@ def build_rows(study: Study, reference: str = "", means: Mapping[str, Sequence[s
         row
         for arm in counts.arms
         for scope, members in scopes.items()
-        for row in _rows(study, arm, scope, members, compared[scope].get(arm), reference)
+        for row in _rows(study, params, arm, scope, members, compared[scope].get(arm), reference)
     ]
 
 
@@ -94,7 +97,13 @@ def counted(study: Study, arm: str, metric: str, unit: str, value: float, questi
 
 
 def _rows(
-    study: Study, arm: str, scope: str, members: Sequence[str], compared: Comparison | None, reference: str
+    study: Study,
+    params: Params,
+    arm: str,
+    scope: str,
+    members: Sequence[str],
+    compared: Comparison | None,
+    reference: str,
 ) -> Iterator[Row]:
     seeds, several = study.counts.seeds, study.several
     single = [(str(seed), study.scores(arm, members, place)) for place, seed in enumerate(seeds)] if several else []
@@ -120,7 +129,7 @@ def _rows(
                 method=OVER_BOTH if group is everything and several else OVER_QUESTIONS,
             )
             if group is everything and k is not None:
-                known = paper_values.lookup(study.phase, arm, scope, k)
+                known = paper_values.lookup(params, study.phase, arm, scope, k)
                 row = replace(row, paper=known.value if known else None)
                 if compared:
                     ends: dict[str, Any] = {end: tidy(getattr(compared, end)[column]) for end in DIFFERENCES}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from polya_midtrain.params import Arm, Params
 from polya_midtrain.tables.row import MEAN
 
 BEST = "best arm, not named"
@@ -21,7 +22,7 @@ class PaperValue(NamedTuple):
     source: str
 
 
-# Keys: phase, arm, benchmark and k; the paper's average is over six maths sets.
+# Keys: phase, arm (`arm_of`), source of the benchmark and k; the paper's average is over six maths sets.
 PASS_AT_K = {
     ("before", "vanilla", MEAN, 64): PaperValue(0.4630, "R"),  # "zero-shot": vanilla before RL is the base itself
     ("before", "star", MEAN, 64): PaperValue(0.4632, "R"),
@@ -35,7 +36,7 @@ PASS_AT_K = {
     ("after", "vanilla", "amc23", 64): PaperValue(0.7818, "R"),
 }
 
-# The review gives the best arm's value per benchmark without saying which arm it is; keys: benchmark and k.
+# The review gives the best arm's value per benchmark without saying which arm it is; keys: the set's source and k.
 BEST_AFTER_RL = {
     ("math500", 64): PaperValue(0.8627, "R"),
     ("aime25", 64): PaperValue(0.2334, "R"),
@@ -55,6 +56,19 @@ TRANSFER = {
 }
 
 
-def lookup(phase: str, arm: str, benchmark: str, k: int) -> PaperValue | None:
-    """The paper's pass@k of an arm, or None where it is unknown."""
-    return PASS_AT_K.get((phase, arm, benchmark, k))
+def arm_of(arm: Arm) -> str:
+    """Which of the paper's arms this is, by what it learns from and whatever its name; "" for none."""
+    if arm.match is not None:
+        return ""
+    return {"none": "vanilla", "unprompted": "star", "heuristics": f"n{arm.n}"}.get(arm.traces, "")
+
+
+def lookup(params: Params, phase: str, arm: str, scope: str, k: int) -> PaperValue | None:
+    """The paper's pass@k of an arm of ours on a benchmark of ours, or MEAN; None where it is unknown."""
+    return PASS_AT_K.get((phase, arm_of(params.arms[arm]), source_of(params, scope), k))
+
+
+def source_of(params: Params, scope: str) -> str:
+    """Where a benchmark's questions come from, which says what it is; its name does not. MEAN is itself."""
+    chosen = params.questions.benchmarks.get(scope)
+    return chosen.source if chosen else MEAN if scope == MEAN else ""
