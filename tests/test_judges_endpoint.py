@@ -146,9 +146,9 @@ def test_the_limit_of_a_reply_goes_by_the_name_that_the_settings_give(server: An
     judge(server, tmp_path, max_tokens=None, max_completion_tokens=99).labels(CHAINS[:1])
     assert server.requests[0]["max_completion_tokens"] == 99
     assert "max_tokens" not in server.requests[0]
-    for both in ({}, {"max_tokens": 20, "max_completion_tokens": 20}):
+    for both in ({"max_tokens": None}, {"max_completion_tokens": 20}):
         with pytest.raises(ValidationError, match="give max_tokens or, where the model wants that"):
-            Endpoint(url=server.url, model="m", **both)
+            settings(server.url, **both)
 
 
 def test_a_redirect_is_named_and_the_key_stays_here(
