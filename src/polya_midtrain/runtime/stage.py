@@ -14,7 +14,7 @@ from typing import Any
 from polya_midtrain import paths
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import Params
-from polya_midtrain.runtime import progress, scratch, tracking
+from polya_midtrain.runtime import progress, room, scratch, tracking
 
 PACKAGE = Path(__file__).resolve().parent.parent
 
@@ -49,18 +49,20 @@ def stage(
 ) -> Iterator[Stage]:
     """Run a stage's block; if it ends well, publish its outputs and its numbers, else leave everything as it was.
 
-    ``settings`` and ``inputs`` are what the result depends on: with the code they key the scratch folder. The numbers
+    ``settings`` and ``inputs`` are what the result depends on: with the code they key the scratch folder (but not how
+    much is worked on at a time, so that a run whose memory ran out goes on with less). The numbers
     (flat, for `dvc metrics show`) go to results/metrics/STAGE[@ARM].json and to the tracked run.
     """
     begun = time.monotonic()
-    key = scratch.hash_inputs(inputs, {"settings": settings, "code": code_hash()})
+    key = scratch.hash_inputs(inputs, {"settings": room.without(settings), "code": code_hash()})
     work = scratch.workdir(name if arm is None else f"{name}-{arm}", key)
     with (
         tracking.run(params, stage=name, arm=arm, inputs_hash=key) as log,
         progress.stage_line(name, arm=arm, seeds=seeds, unit=unit, tasks=tasks) as line,
     ):
         this = Stage(key, work, line, log, dict(outputs))
-        yield this
+        with room.enough(name):
+            yield this
         for source, place in this.outputs.items():
             scratch.publish(work / source, place)
             log.pointer(place)
