@@ -306,6 +306,17 @@ def test_rows_that_have_ended_leave_the_batch(engine: TransformersEngine, subjec
     assert needed / COMPACT_BELOW < 0.6 * sampling.n * sampling.max_tokens
 
 
+def test_no_more_rows_are_decoded_than_asked_for(engine: TransformersEngine, subject: Subject) -> None:
+    """Also where one prompt has more samples than rows; the samples are those of one batch."""
+    prompts = subject.prompts([1, 3])
+    sampling = replace(SAMPLING, n=11)
+    whole = engine.generate(prompts, sampling)
+    few = TransformersEngine(engine.model, engine.tokenizer, 4)
+    assert tokens(few.generate(prompts, sampling)) == tokens(whole)
+    decoded = [count for count in forwarded(few, prompts, sampling) if count not in {len(ids) for ids in prompts}]
+    assert max(decoded) <= 4
+
+
 def test_progress_counts_prompts(engine: TransformersEngine, subject: Subject) -> None:
     heard: list[tuple[int, int]] = []
     prompts = subject.prompts([1, 2, 3, 1, 2])

@@ -250,7 +250,13 @@ def test_a_missing_setting_is_named_at_its_block(tmp_path: Path) -> None:
             "both a benchmark and a transfer set",
         ),
         ("arms", "  vanilla: ", "  base: {traces: none}", "arms:", "an arm `vanilla: {traces: none}` is needed"),
-        ("arms", "  vanilla: ", "  vanilla: {traces: unprompted, n: 1}", "arms:", "every arm is compared with it; add it"),
+        (
+            "arms",
+            "  vanilla: ",
+            "  vanilla: {traces: unprompted, n: 1}",
+            "arms:",
+            "every arm is compared with it; add it",
+        ),
         (
             "base",
             "  hidden: ",

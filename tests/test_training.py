@@ -104,7 +104,8 @@ def rolled(loaded: tuple[Any, Any], seed: int, step: int, questions: list[str]) 
     roll = plan.function
     assert roll is not None
     turns = [[{"role": "user", "content": question}] for question in questions for _ in range(config.generations)]
-    trainer = SimpleNamespace(state=SimpleNamespace(global_step=step), is_fsdp_enabled=False)
+    arguments = GRPOConfig(use_cpu=True, bf16=False)
+    trainer = SimpleNamespace(state=SimpleNamespace(global_step=step), args=arguments, is_fsdp_enabled=False)
     return roll(turns, trainer)
 
 

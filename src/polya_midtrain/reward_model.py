@@ -46,7 +46,7 @@ class RewardModel:
     def load(cls, checkpoint: Path, machine: Machine, batch: int) -> RewardModel:
         """Open a checkpoint folder."""
         model, tokenizer = policy.load(
-            checkpoint, policy.device_of(machine.device), "AutoModelForSequenceClassification"
+            checkpoint, policy.device_of(machine.device), "AutoModelForSequenceClassification", "read"
         )
         return cls(model, tokenizer, batch)
 

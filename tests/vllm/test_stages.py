@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +77,7 @@ def test_stages_run_on_vllm_whatever_the_number_of_copies() -> None:
         generate.run(params)
         found.append(read_records(paths.GENERATED, Completion))
         assert vllm_processes() <= before
-    assert found[0] == found[1]
+    assert [replace(row, logprob=0.0) for row in found[0]] == [replace(row, logprob=0.0) for row in found[1]]
     asked = [question.id for question in read_records(paths.MID, Question)]
     assert len(found[0]) == len(asked) * (HEURISTICS + 1) * SAMPLES
     assert [row.question_id for row in found[0][::SAMPLES]] == asked * (HEURISTICS + 1)
@@ -84,3 +87,23 @@ def test_stages_run_on_vllm_whatever_the_number_of_copies() -> None:
     assert vllm_processes() <= before
     counts = json.loads((paths.COUNTS / "vanilla.json").read_text(encoding="utf-8"))
     assert [(row["phase"], row["n"]) for row in counts["rows"]] == [("before", 8)] * 5 + [("after", 8)] * 5
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("project")
+def test_the_command_starts_vllm_in_a_fresh_process() -> None:
+    """A stage asks torch for GPUs first, after which a forked process cannot use any: vLLM has to spawn its own."""
+    with_machine({"device": "auto", "engine": "vllm", "gpu_memory": 0.3})
+    Path("polya.py").write_text(
+        "import sys\n"
+        "from polya_midtrain.start import main\n"
+        "if __name__ == '__main__':\n"
+        "    code = main(['stage', 'evaluate', '--arm', 'vanilla'])\n"
+        "    import vllm.envs\n"
+        "    print('by', vllm.envs.VLLM_WORKER_MULTIPROC_METHOD)\n"
+        "    sys.exit(code)\n"
+    )
+    done = subprocess.run([sys.executable, "polya.py"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "by spawn" in done.stdout
+    assert (paths.COUNTS / "vanilla.json").exists()

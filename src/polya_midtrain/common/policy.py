@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from polya_midtrain.errors import UserError
 
 POINTER = "same-as.txt"
+Purpose = Literal["read", "train"]
+DRIVER = Path("/proc/driver/nvidia/version")
+DRIVERS = {"12": 525, "13": 580}  # the oldest driver that each CUDA runs on (NVIDIA, CUDA Compatibility)
 
 if TYPE_CHECKING:
     import torch
@@ -16,13 +20,30 @@ if TYPE_CHECKING:
 
 
 def device_of(wanted: str) -> str:
-    """ "cpu" or "cuda" for the setting auto, cpu or cuda; asking for a GPU that is not there is a one-line error."""
+    """ "cpu" or "cuda" for the setting auto, cpu or cuda. Asking for a GPU that is not there is a one-line error, and
+    so is one that would be left idle because its driver is too old."""
     import torch
 
     available = torch.cuda.is_available()
+    if wanted != "cpu" and not available:
+        check_driver(torch.version.cuda)
     if wanted == "cuda" and not available:
         raise UserError("params.yaml: machine.device is cuda but torch sees no GPU; set it to cpu or auto")
     return "cuda" if wanted != "cpu" and available else "cpu"
+
+
+def check_driver(cuda: str | None) -> None:
+    """Refuse a host whose NVIDIA driver is too old for torch's version of CUDA, in one line."""
+    needed = DRIVERS.get((cuda or "").partition(".")[0])
+    try:
+        found = re.search(r"Kernel Module.*?\s((\d+)\.[\d.]+)", DRIVER.read_text(encoding="utf-8"))
+    except OSError:  # no such driver
+        return
+    if needed and found and int(found[2]) < needed:
+        raise UserError(
+            f"the NVIDIA driver of this host is {found[1]}, and CUDA {cuda} of this torch needs {needed} or newer: "
+            "renew it, take torch (or an image) for an older CUDA, or set machine.device in params.yaml to cpu"
+        )
 
 
 def need_gpus(wanted: int, why: str) -> None:
@@ -47,14 +68,42 @@ def quiet() -> None:
     os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
 
 
-def load(path: Path, device: str, auto_class: str = "AutoModelForCausalLM", **kwargs: Any) -> tuple[Any, Any]:
-    """Model and tokenizer of a checkpoint folder, in float32 (weights are stored smaller, see `save`)."""
+def precision(path: Path, device: str, purpose: Purpose) -> torch.dtype:
+    """The number format that a checkpoint's weights are opened in: float32 to be trained, and for everything on a CPU.
+
+    A GPU reads and samples a model in the format that it is stored in, most often bfloat16. A gradient step needs
+    float32 there, too: bfloat16 has 8 binary digits, in which steps as small as ours are lost.
+    """
     import torch
+
+    return torch.float32 if purpose == "train" or device == "cpu" else stored_dtype(path)
+
+
+def load(
+    path: Path, device: str, auto_class: str = "AutoModelForCausalLM", purpose: Purpose = "train", **kwargs: Any
+) -> tuple[Any, Any]:
+    """Model and tokenizer of a checkpoint folder, in the `precision` of the purpose (read: to sample, score, embed)."""
     import transformers
 
     tokenizer = load_tokenizer(path)
-    model = getattr(transformers, auto_class).from_pretrained(path, dtype=torch.float32, **kwargs).to(device)
+    dtype = precision(path, device, purpose)
+    model = getattr(transformers, auto_class).from_pretrained(path, dtype=dtype, **kwargs).to(device)
     return model.eval(), tokenizer
+
+
+def empty_copy(model: PreTrainedModel, device: torch.device, dtype: torch.dtype) -> Any:
+    """A model of the same shape, to be sampled, whose weights have yet to be written."""
+    import copy
+
+    import torch
+    import transformers
+    from transformers.initialization import no_init_weights
+
+    with no_init_weights(), torch.device(device):
+        made = transformers.AutoModelForCausalLM.from_config(copy.deepcopy(model.config), dtype=dtype)
+    made.tie_weights()  # which initialising would have done
+    made.generation_config = model.generation_config
+    return made.eval()
 
 
 def load_tokenizer(path: Path) -> PreTrainedTokenizerBase:
@@ -87,11 +136,23 @@ def point(path: Path, target: Path) -> None:
 
 
 def save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, path: Path, dtype: torch.dtype) -> None:
-    """Write a checkpoint folder in ``dtype`` (the format that the base came in)."""
+    """Write a checkpoint folder in ``dtype`` (the format that the base came in).
+
+    Weights leave a GPU one by one, for a copy of the model beside Adam's state may not fit there.
+    """
     import copy
 
-    stored = model if model.dtype == dtype else copy.deepcopy(model).to(dtype)
-    stored.save_pretrained(path)
+    moved: dict[int, torch.Tensor] = {}  # by storage, so that tied weights stay one
+    weights = {}
+    for name, tensor in model.state_dict().items():
+        place = tensor.data_ptr()
+        if place not in moved:
+            moved[place] = tensor.cpu().to(dtype)
+        weights[name] = moved[place]
+    model.save_pretrained(path, state_dict=weights)
+    config = copy.deepcopy(model.config)
+    config.dtype = dtype  # not of the model in hand
+    config.save_pretrained(path)
     tokenizer.save_pretrained(path)
 
 

@@ -31,7 +31,7 @@ def embed(
     import torch
 
     hub.snapshot(settings.id, settings.revision, folder)
-    model, tokenizer = policy.load(folder, device, "AutoModel")
+    model, tokenizer = policy.load(folder, device, "AutoModel", "read")
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     limit = min(tokenizer.model_max_length, LONGEST)
@@ -50,7 +50,7 @@ def embed(
             ).to(device)
             states = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).last_hidden_state
             mask = batch["attention_mask"][..., None]
-            vectors[places] = ((states * mask).sum(1) / mask.sum(1)).double().cpu().numpy()
+            vectors[places] = ((states.float() * mask).sum(1) / mask.sum(1)).double().cpu().numpy()
             if progress:
                 progress(start + len(places), len(order))
     return {f"sentence embeddings of {settings.id}": vectors}

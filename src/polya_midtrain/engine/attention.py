@@ -1,8 +1,12 @@
-"""Attention for decoding on a CPU.
+"""Attention for decoding: two batched matrix products for one query token, torch's fused kernels for prompts.
 
-torch's fused CPU kernel pays a fixed cost per (row, head), which for one query token is most of the time. A batched
-matrix product does the same sum three to six times faster; query heads that share a key head go in one product, so
-that grouped keys are never copied. Prompts (many query tokens) keep the fused kernel.
+Query heads that share a key head go in one product, so that the cache is read once and never copied. On a CPU the
+fused kernel pays a fixed cost per (row, head), which for one query token is most of the time: products are three to six
+times faster. On a GPU transformers copies grouped keys for every query head at each token wherever there is a mask:
+three times the cache of SmolLM2. And in bfloat16, not in float32, torch prefers cuDNN on Hopper (its sdp_utils.cpp,
+check_prefer_cudnn_attention), which builds a plan for each new shape: here one a token, and others when rows leave the
+batch. This is read, not profiled; it fits that this engine was slower in bfloat16 than in float32 on an H100 (0.51 of
+`generate`, whose rows stay, so that a batch finds the plans of the one before). vLLM switches cuDNN off, too.
 """
 
 from __future__ import annotations
@@ -12,11 +16,13 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import AttentionInterface, PreTrainedModel
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
 NAME = "polya_decode"
+FUSED = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]  # without cuDNN
 
 
 def decode_attention(
@@ -34,7 +40,7 @@ def decode_attention(
     Returns (rows, tokens, heads, size), as transformers' attention functions do.
     """
     rows, heads, tokens, size = query.shape
-    if tokens > 1 or query.device.type != "cpu":
+    if tokens > 1:
         return sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs
         )
@@ -57,6 +63,7 @@ def decoding(model: PreTrainedModel) -> Iterator[None]:
     before = model.config._attn_implementation
     model.config._attn_implementation = NAME
     try:
-        yield
+        with sdpa_kernel(FUSED):
+            yield
     finally:
         model.config._attn_implementation = before

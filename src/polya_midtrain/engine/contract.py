@@ -15,7 +15,8 @@ class SamplingParams:
     """Decoding settings of one call.
 
     ``n`` completions per prompt; ``temperature`` 0 is greedy; ``stop`` strings end a completion and stay in its text;
-    ``seed`` and a prompt's tokens alone determine that prompt's completions, whatever else is in the call.
+    ``seed`` and a prompt's tokens alone determine that prompt's completions, whatever else is in the call. Without
+    ``texts`` or ``logprobs`` an engine may leave these out of its outputs, where they cost it something.
     """
 
     n: int
@@ -24,6 +25,8 @@ class SamplingParams:
     temperature: float = 1.0
     top_p: float = 1.0
     stop: tuple[str, ...] = ()
+    texts: bool = True
+    logprobs: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +41,8 @@ class Output:
 
     @property
     def logprob(self) -> float:
-        """Sum of the tokens' log-probabilities, nats."""
-        return float(sum(self.logprobs))
+        """Sum of the tokens' log-probabilities, nats; not a number where they were left out."""
+        return float(sum(self.logprobs)) if self.logprobs else float("nan")
 
 
 class Engine(Protocol):

@@ -37,18 +37,16 @@ def sample(
 
     policy.quiet()
     catalogue = None if all(job.bare for job in jobs) else heuristics.load(params.prompts.catalogue)
-    engines: dict[Path, Engine] = {}  # the last checkpoint that this process opened
+    opened: dict[Path, Engine] = {}  # the last checkpoint that this process opened
 
     def run(job: Job, report: workers.Report) -> list[Completion]:
         file = work / f"{job.name}.parquet"
         if file.exists():
             return read_records(file, Completion)
-        if job.checkpoint not in engines:
-            for old in engines.values():
-                old.close()
-            engines.clear()
-            engines[job.checkpoint] = build.open_engine(job.checkpoint, params.machine, decoding.rows)
-        engine = engines[job.checkpoint]
+        if job.checkpoint not in opened:
+            old = opened.popitem()[1] if opened else None
+            opened[job.checkpoint] = build.open_engine(job.checkpoint, params.machine, decoding.rows, old)
+        engine = opened[job.checkpoint]
 
         def ids(question: Question) -> list[int]:
             if job.bare or catalogue is None:
@@ -59,7 +57,9 @@ def sample(
 
         outputs = engine.generate(
             [ids(question) for question in job.questions],
-            SamplingParams(job.samples, decoding.max_tokens, job.seed, decoding.temperature, decoding.top_p),
+            SamplingParams(
+                job.samples, decoding.max_tokens, job.seed, decoding.temperature, decoding.top_p, logprobs=False
+            ),
             lambda done, total: report(done * job.samples, total * job.samples, job.name),
         )
         rows = [
@@ -77,10 +77,10 @@ def sample(
         else:
             processes = workers.worker_count(params.machine.workers, policy.device_of(params.machine.device))
             if len({job.checkpoint for job in jobs}) == 1:  # loaded once, before the workers fork
-                engines[jobs[0].checkpoint] = build.open_engine(jobs[0].checkpoint, params.machine, decoding.rows)
+                opened[jobs[0].checkpoint] = build.open_engine(jobs[0].checkpoint, params.machine, decoding.rows)
         return workers.run_tasks(run, jobs, processes, on_progress)
     finally:
-        for engine in engines.values():
+        for engine in opened.values():
             engine.close()
 
 

@@ -3,6 +3,10 @@
 Three things make it faster than `model.generate` on the study's work, none of which changes what is sampled: a prompt
 is prefilled once for its n samples, and the tokens that all prompts of a batch share (worked examples) once for the
 batch; the cache is written in place; rows that have ended leave the batch.
+
+Everything is computed in the number format of the model's weights. The decoder and the head are called by themselves,
+never the model's ``forward``: accelerate replaces that of a trained model by one under autocast, and two formats would
+meet in the cache (and autocast would convert every weight again at each token).
 """
 
 from __future__ import annotations
@@ -52,9 +56,15 @@ class TransformersEngine:
         was_training = self.model.training
         self.model.eval()
         try:
-            with model_call("generate"), decoding(self.model):
+            outside = torch.autocast(self.model.device.type, enabled=False)
+            with model_call("generate"), decoding(self.model), outside:
                 for chunk in _chunks(order, sampling.n, self.rows):
-                    done.update(zip(chunk, self._batch(chunk, sampling), strict=True))
+                    for start in range(
+                        0, sampling.n, self.rows
+                    ):  # several only where one prompt's samples are too many
+                        samples = range(start, min(start + self.rows, sampling.n))
+                        for prompt, group in zip(chunk, self._batch(chunk, sampling, samples), strict=True):
+                            done.setdefault(prompt, []).extend(group)
                     if progress:
                         progress(len(done), len(order))
         finally:
@@ -62,16 +72,18 @@ class TransformersEngine:
         return [done[tuple(prompt)] for prompt in prompts]
 
     def close(self) -> None:
-        """Nothing to free: the model is its owner's, and goes with it."""
+        """Let go of the model: it is its owner's."""
+        del self.model
 
     @torch.inference_mode()
-    def _batch(self, prompts: list[tuple[int, ...]], sampling: SamplingParams) -> list[list[Output]]:
+    def _batch(self, prompts: list[tuple[int, ...]], sampling: SamplingParams, samples: range) -> list[list[Output]]:
+        """Those of the ``samples`` of each prompt, side by side."""
         device = self.model.device
         longest = len(prompts[-1])
         cache = PreallocatedCache(self.model.config.num_hidden_layers, longest + sampling.max_tokens)
         logits = self._prefill(prompts, cache)
-        repeat = torch.arange(len(prompts), device=device).repeat_interleave(sampling.n)
-        if sampling.n > 1:
+        repeat = torch.arange(len(prompts), device=device).repeat_interleave(len(samples))
+        if len(samples) > 1:
             cache.select(repeat)
         logits = logits[repeat]
         lengths = torch.tensor([len(prompt) for prompt in prompts], device=device)[repeat]
@@ -80,7 +92,7 @@ class TransformersEngine:
         uneven = len(prompts[0]) != longest
         held = torch.arange(longest, device=device) < lengths[:, None] if uneven else None
 
-        noise = torch.from_numpy(_uniforms(prompts, sampling)).to(device)
+        noise = torch.from_numpy(_uniforms(prompts, sampling, samples)).to(device)
         total = len(repeat)
         tokens = torch.zeros(total, sampling.max_tokens, dtype=torch.long, device=device)
         logprobs = torch.zeros(total, sampling.max_tokens, device=device)
@@ -109,8 +121,9 @@ class TransformersEngine:
             mask = None
             if held is not None:
                 mask = torch.cat([held, held.new_ones(len(rows), step + 1)], dim=1)
-            logits = self._forward(chosen[:, None], lengths[:, None] + step, cache, mask)[:, -1]
-        return self._outputs(tokens, logprobs, counts, ended, sampling.n)
+            hidden = self._hidden(chosen[:, None], lengths[:, None] + step, cache, mask)
+            logits = self.model.lm_head(hidden)[:, -1].float()
+        return self._outputs(tokens, logprobs, counts, ended, len(samples))
 
     def _prefill(self, prompts: list[tuple[int, ...]], cache: PreallocatedCache) -> torch.Tensor:
         """Fill ``cache`` with the prompts, their common start once; logits after each prompt, (prompts, vocabulary)."""
@@ -118,7 +131,7 @@ class TransformersEngine:
         shared = min(_common_prefix(prompts), len(prompts[0]) - 1) if len(prompts) > 1 else 0
         if shared:
             head = torch.tensor([prompts[0][:shared]], device=device)
-            self._forward(head, torch.arange(shared, device=device)[None], cache, None)
+            self._hidden(head, torch.arange(shared, device=device)[None], cache, None)
             cache.select(torch.zeros(len(prompts), dtype=torch.long, device=device))
         longest = len(prompts[-1])
         tails = torch.zeros(len(prompts), longest - shared, dtype=torch.long, device=device)
@@ -127,21 +140,17 @@ class TransformersEngine:
         last = torch.tensor([len(prompt) - shared - 1 for prompt in prompts], device=device)
         # Causal attention: padding after a prompt's end cannot reach the logits read at its end.
         positions = torch.arange(shared, longest, device=device).expand(len(prompts), -1)
-        hidden = self.model.model(input_ids=tails, position_ids=positions, past_key_values=cache, use_cache=True)
-        return self.model.lm_head(hidden.last_hidden_state[torch.arange(len(prompts), device=device), last]).float()
+        hidden = self._hidden(tails, positions, cache, None)
+        return self.model.lm_head(hidden[torch.arange(len(prompts), device=device), last]).float()
 
-    def _forward(
+    def _hidden(
         self, ids: torch.Tensor, positions: torch.Tensor, cache: PreallocatedCache, mask: torch.Tensor | None
     ) -> torch.Tensor:
-        output: Any = self.model(
-            input_ids=ids,
-            position_ids=positions,
-            past_key_values=cache,
-            attention_mask=mask,
-            use_cache=True,
-            logits_to_keep=1,
+        output: Any = self.model.model(
+            input_ids=ids, position_ids=positions, past_key_values=cache, attention_mask=mask, use_cache=True
         )
-        return output.logits.float()
+        hidden: torch.Tensor = output.last_hidden_state
+        return hidden
 
     def _hit_stop(self, recent: torch.Tensor, stop: tuple[str, ...]) -> torch.Tensor:
         texts = self.tokenizer.batch_decode(recent)
@@ -185,12 +194,12 @@ def _nucleus(probabilities: torch.Tensor, top_p: float) -> torch.Tensor:
     return kept / kept.sum(-1, keepdim=True)
 
 
-def _uniforms(prompts: list[tuple[int, ...]], sampling: SamplingParams) -> np.ndarray:
-    """Uniform draws, (prompts x n, max_tokens), each prompt's from its own stream."""
+def _uniforms(prompts: list[tuple[int, ...]], sampling: SamplingParams, samples: range) -> np.ndarray:
+    """Uniform draws, (prompts x samples, max_tokens), each prompt's from its own stream."""
     draws = [
         np.random.Generator(np.random.Philox(derive(sampling.seed, *prompt))).random(
-            (sampling.n, sampling.max_tokens), dtype=np.float32
-        )
+            (samples.stop, sampling.max_tokens), dtype=np.float32
+        )[samples.start :]
         for prompt in prompts
     ]
     return np.concatenate(draws)
@@ -203,6 +212,6 @@ def _common_prefix(prompts: list[tuple[int, ...]]) -> int:
 
 
 def _chunks(order: list[tuple[int, ...]], n: int, rows: int) -> list[list[tuple[int, ...]]]:
-    """Split prompts, sorted by length, into batches of at most ``rows`` sequences (at least one prompt each)."""
+    """Split prompts, sorted by length, into batches of at most ``rows`` sequences, or of one prompt."""
     size = max(1, rows // n)
     return [order[start : start + size] for start in range(0, len(order), size)]

@@ -39,10 +39,14 @@ CPU_HEADS = (32, 64, 80, 96, 112, 128, 160, 192, 224, 256, 512)
 
 
 class VllmEngine:
-    """Samples a ``vllm.LLM`` whose log-probabilities are those that it drew from (``processed_logprobs``)."""
+    """Samples a ``vllm.LLM`` whose log-probabilities are those that it drew from (``processed_logprobs``).
 
-    def __init__(self, model: Any) -> None:
-        self._model = model
+    ``checkpoint``: the folder that it was opened on. ``cpu``: whether heads may have been made wider (`heads`).
+    """
+
+    def __init__(self, model: Any, checkpoint: Path | None = None, cpu: bool = False) -> None:
+        self._model, self._cpu = model, cpu
+        self._shape = None if checkpoint is None else _shape(checkpoint)
         self.tokenizer: PreTrainedTokenizerBase = model.get_tokenizer()
 
     def generate(
@@ -62,12 +66,23 @@ class VllmEngine:
                 use_tqdm=False,
             )
             for prompt, reply in zip(wave, replies, strict=True):
-                group = [self._output(one) for one in reply.outputs]
+                group = self._outputs(reply.outputs, sampling)
                 # Greedy decoding has one outcome, which vLLM refuses to give more than once.
                 done[prompt] = group * sampling.n if sampling.temperature == 0 else group
             if progress:
                 progress(len(done), len(distinct))
         return [done[tuple(prompt)] for prompt in prompts]
+
+    def swap(self, checkpoint: Path) -> bool:
+        """Take the weights of another checkpoint in place of the present ones, if it is of the same shape; whether."""
+        if self._shape is None or _shape(checkpoint) != self._shape:
+            return False
+        with TemporaryDirectory() as scratch:
+            folder = heads.fit(checkpoint, CPU_HEADS, Path(scratch)) if self._cpu else checkpoint
+            self._model.collective_rpc("reload_weights", kwargs={"weights_path": str(folder)})
+        self._model.reset_prefix_cache()  # keys and values of the old weights
+        self.tokenizer = policy.load_tokenizer(checkpoint)
+        return True
 
     def close(self) -> None:
         """Free the device: see vLLM's core and workers end, processes of their own that would keep its memory.
@@ -89,20 +104,38 @@ class VllmEngine:
             include_stop_str_in_output=True,
             # Sample i of a prompt is drawn with this plus i, so that more samples only add to fewer.
             seed=None if greedy else derive(sampling.seed, *prompt),
-            logprobs=0,  # of the drawn token alone
+            logprobs=0 if sampling.logprobs else None,  # of the drawn token alone
+            detokenize=bool(sampling.stop),
         )
 
-    def _output(self, completion: Any) -> Output:
-        ids = list(completion.token_ids)
-        logprobs = [float(place[token].logprob) for token, place in zip(ids, completion.logprobs, strict=True)]
-        text = self.tokenizer.decode(ids, skip_special_tokens=True)
-        return Output(str(text), ids, logprobs, "stop" if completion.finish_reason == "stop" else "length")
+    def _outputs(self, completions: Sequence[Any], sampling: SamplingParams) -> list[Output]:
+        ids = [list(one.token_ids) for one in completions]
+        texts = self.tokenizer.batch_decode(ids, skip_special_tokens=True) if sampling.texts else [""] * len(ids)
+        return [
+            Output(
+                text,
+                row,
+                [float(place[token].logprob) for token, place in zip(row, one.logprobs or [], strict=False)],
+                "stop" if one.finish_reason == "stop" else "length",
+            )
+            for one, row, text in zip(completions, ids, texts, strict=True)
+        ]
+
+
+def _shape(checkpoint: Path) -> dict[str, Any]:
+    """What the weights of two checkpoints must share to be swapped: all of their configuration but who wrote it."""
+    from transformers import AutoConfig
+
+    told = AutoConfig.from_pretrained(checkpoint).to_dict()
+    return {key: told[key] for key in told if key != "transformers_version" and not key.startswith("_")}
 
 
 def open_vllm(checkpoint: Path, machine: Machine, rows: int) -> VllmEngine:
     """The engine on a checkpoint folder, ``rows`` sequences side by side, in the number format it is stored in."""
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+    # A forked process cannot use CUDA once torch was asked whether there is a GPU, which every stage asks.
+    os.environ.setdefault("VLLM_WORKER_MULTIPROC_METHOD", "spawn")
     take_gpus(machine.device, machine.tensor_parallel, machine.data_parallel)
     try:
         import vllm
@@ -123,22 +156,30 @@ def open_vllm(checkpoint: Path, machine: Machine, rows: int) -> VllmEngine:
         signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     with TemporaryDirectory() as scratch:  # read into memory below
         folder = heads.fit(checkpoint, CPU_HEADS, Path(scratch)) if cpu else checkpoint
-        model = vllm.LLM(
-            model=str(folder),
-            dtype=policy.stored_dtype(folder),  # vLLM would make bfloat16 of float32
-            seed=0,  # every request brings its own
-            enforce_eager=cpu,
-            enable_prefix_caching=True,
-            # A prompt in pieces has the random numbers of its first ones wound back, which those of a CPU cannot be.
-            enable_chunked_prefill=not cpu,
-            tensor_parallel_size=machine.tensor_parallel,
-            gpu_memory_utilization=machine.gpu_memory,
-            max_num_seqs=rows,
-            logprobs_mode="processed_logprobs",
-            disable_log_stats=True,
-            use_tqdm_on_load=False,
-        )
-    engine = VllmEngine(model)
+        try:
+            model = vllm.LLM(
+                model=str(folder),
+                dtype=policy.stored_dtype(folder),  # vLLM would make bfloat16 of float32
+                seed=0,  # every request brings its own
+                enforce_eager=cpu,
+                enable_prefix_caching=True,
+                # The random numbers of a prompt in pieces are wound back, which those of a CPU cannot be.
+                enable_chunked_prefill=not cpu,
+                tensor_parallel_size=machine.tensor_parallel,
+                gpu_memory_utilization=machine.gpu_memory,
+                max_num_seqs=rows,
+                logprobs_mode="processed_logprobs",
+                disable_log_stats=True,
+                use_tqdm_on_load=False,
+            )
+        except Exception as error:  # of whatever kind: its own processes have said what it was
+            reason = str(error).strip().partition("\n")[0] or type(error).__name__
+            raise UserError(
+                f"params.yaml: machine.engine: vLLM did not start on {checkpoint} ({reason}; its own lines are above). "
+                'Nothing else may take or free memory of its GPUs meanwhile ("Error in memory profiling"): end what '
+                "does, or lower machine.gpu_memory; then run it again"
+            ) from error
+    engine = VllmEngine(model, checkpoint, cpu)
     Finalize(None, engine.close, exitpriority=1)  # not atexit: a worker process ends by os._exit
     return engine
 

@@ -183,7 +183,7 @@ class Params(Block):
         else:
             name, rows, units = "batch", block.batch, 1
         share = rows // processes * units
-        if rows % processes or share % min(share, block.micro_batch):
+        if rows % processes or (block.micro_batch != "auto" and share % min(share, block.micro_batch)):
             raise ValueError(
                 f"{info.field_name}.{name} {rows} cannot be shared by machine.processes {processes} in parts of "
                 f"micro_batch {block.micro_batch}; change one of them"

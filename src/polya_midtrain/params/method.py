@@ -15,7 +15,8 @@ class Machine(Block):
 
     With engine vllm ``data_parallel`` copies of a model answer side by side, each spread over ``tensor_parallel`` GPUs
     and taking the share ``gpu_memory`` of their memory. RL's rollouts then come from vLLM too: from a ``server`` (the
-    address of a running `vllm serve`), or beside the trainer, taking the share ``rollout_memory``.
+    address of a running `vllm serve`), or beside the trainer, taking the share ``rollout_memory`` (auto: what the
+    trainer's weights and optimiser leave) while it does not sleep.
     A training is spread over ``processes``, one a GPU, by `accelerate launch`; its configuration file ``accelerate``
     (one of machines/, or another) may add FSDP or further hosts, whose processes are counted too.
     """
@@ -28,7 +29,7 @@ class Machine(Block):
     tensor_parallel: int = Field(1, ge=1)
     data_parallel: int = Field(1, ge=1)
     gpu_memory: float = Field(0.85, gt=0, lt=1)
-    rollout_memory: float = Field(0.3, gt=0, lt=1)
+    rollout_memory: Annotated[float, Field(gt=0, lt=1)] | Literal["auto"] = "auto"
     server: Url | None = None
 
     @model_validator(mode="after")
@@ -89,12 +90,16 @@ class Select(Block):
     length_tolerance: float = Field(ge=0, le=1)
 
 
+MicroBatch = Annotated[int, Field(ge=1)] | Literal["auto"]
+"""Sequences in one backward pass; auto: as many as the GPU's memory takes (`polya plan` says how many)."""
+
+
 class Midtrain(Block):
     """Stage midtrain: trl's SFTTrainer, loss on the response only."""
 
     epochs: float = Field(gt=0)
     batch: int = Field(ge=1)
-    micro_batch: int = Field(ge=1)
+    micro_batch: MicroBatch
     learning_rate: float = Field(gt=0)
     warmup: float = Field(ge=0, lt=1)
     max_length: int = Field(ge=8)
@@ -102,7 +107,7 @@ class Midtrain(Block):
 
     @model_validator(mode="after")
     def _divisible(self) -> Midtrain:
-        if self.batch % min(self.batch, self.micro_batch):
+        if self.micro_batch != "auto" and self.batch % min(self.batch, self.micro_batch):
             raise ValueError(f"batch {self.batch} is no multiple of micro_batch {self.micro_batch}; change one of them")
         return self
 
@@ -120,13 +125,13 @@ class Rl(Block):
     max_prompt_tokens: int = Field(ge=1)
     max_tokens: int = Field(ge=1)
     rows: int = Field(ge=1)  # rollouts decoded side by side
-    micro_batch: int = Field(ge=1)  # rollouts in one backward pass
+    micro_batch: MicroBatch
     save_steps: int = Field(ge=1)
 
     @model_validator(mode="after")
     def _divisible(self) -> Rl:
         rows = self.prompts * self.generations
-        if rows % min(rows, self.micro_batch):
+        if self.micro_batch != "auto" and rows % min(rows, self.micro_batch):
             raise ValueError(
                 f"a step's {rows} completions (prompts x generations) are no multiple of micro_batch "
                 f"{self.micro_batch}; change one of them"

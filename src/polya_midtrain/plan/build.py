@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
+from polya_midtrain.common.shapes import Model
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import Params
 from polya_midtrain.plan import devices, layout, needs, work
@@ -14,7 +15,7 @@ from polya_midtrain.plan.devices import Device
 from polya_midtrain.plan.layout import Layout
 from polya_midtrain.plan.measured import Measured
 from polya_midtrain.plan.needs import Disk, Memory
-from polya_midtrain.plan.sizes import Model, models
+from polya_midtrain.plan.sizes import models
 from polya_midtrain.plan.work import Load, Place, Work
 
 # Stages whose answers are as long as those of the stage whose tokens a run records.

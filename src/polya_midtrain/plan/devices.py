@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
+from polya_midtrain.common.shapes import WEIGHT, Model
 from polya_midtrain.plan.layout import Layout
-from polya_midtrain.plan.sizes import HALF, Model
 from polya_midtrain.plan.work import Load
 
 ALONE = Layout()
@@ -46,16 +46,14 @@ class Device:
     source: str
 
 
-def _gpu(
-    name: str, title: str, training_peak: float, sampling_peak: float, bandwidth: float, memory: float, *, source: str
-) -> Device:
+def _gpu(name: str, title: str, peak: float, bandwidth: float, memory: float, *, source: str) -> Device:
     """A GPU by its maker's numbers; what is assumed of it is assumed of every GPU."""
     return Device(
         name,
         title,
         "cuda",
-        training_peak,
-        sampling_peak,
+        peak,
+        peak,
         bandwidth,
         memory,
         training_share=0.40,  # 0.34 at a width of 3,072, usual for fine-tuning without fused kernels
@@ -69,8 +67,7 @@ def _gpu(
     )
 
 
-# Training is bfloat16 with dense tensor cores, and so is sampling by vLLM; the package's own engine samples, and every
-# reading of a text is, in float32 (see `sizes.WEIGHT`), so without them.
+# On a GPU training, sampling and reading are in bfloat16, with dense tensor cores.
 DEVICES = MappingProxyType(
     {
         "cpu": Device(
@@ -95,7 +92,6 @@ DEVICES = MappingProxyType(
             "a100",
             "A100 80 GB SXM",
             312e12,
-            19.5e12,
             2.039e12,
             80e9,
             source="NVIDIA A100 Tensor Core GPU datasheet (2021)",
@@ -104,7 +100,6 @@ DEVICES = MappingProxyType(
             "h100",
             "H100 80 GB SXM",
             989e12,
-            67e12,
             3.35e12,
             80e9,
             source="NVIDIA H100 Tensor Core GPU datasheet (2023), without sparsity",
@@ -113,7 +108,6 @@ DEVICES = MappingProxyType(
             "rtx4090",
             "RTX 4090",
             165.2e12,
-            82.6e12,
             1.008e12,
             24e9,
             source="NVIDIA Ada GPU architecture whitepaper (2022), without sparsity",
@@ -171,10 +165,11 @@ def seconds(load: Load, model: Model, device: Device, side_by_side: int, layout:
     if streamed and not load.processes:
         side_by_side = layout.copies
     reading = device.sampling_peak * device.sampling_share * model.hidden / (model.hidden + device.sampling_half)
-    sampling = reading * (device.training_peak / device.sampling_peak if streamed else 1.0) * wide * together
+    sampling = reading * wide * together
     training = device.training_peak * device.training_share * model.hidden / (model.hidden + device.training_half)
     stream = device.bandwidth * device.stream_share
-    layer, small = (STREAMED_LAYER, HALF) if streamed else (device.layer_step, 1.0)
+    layer = STREAMED_LAYER if streamed else device.layer_step
+    small = model.stored / WEIGHT if cuda else 1.0
     forward = 2.0 * model.parameters
     busy = (
         forward * (load.prefilled + load.completion_tokens) / sampling

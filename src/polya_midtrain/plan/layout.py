@@ -28,9 +28,14 @@ class Layout:
         """That one arm takes."""
         return max(self.wide * self.copies, self.processes)
 
+    @property
+    def shards(self) -> int:
+        """Processes that hold a share each of a training's weights and state."""
+        return self.processes if self.shared else 1
+
     def state(self, weights: float) -> float:
         """Bytes of weights, gradients and Adam's two averages in one process; each of the four takes ``weights``."""
-        return 4.0 * weights / (self.processes if self.shared else 1)
+        return 4.0 * weights / self.shards
 
 
 def of(machine: Machine, kind: str) -> Layout:

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from polya_midtrain.common.shapes import HALF, TRAINING, USABLE, WEIGHT, Model
 from polya_midtrain.params import Params, RewardTraining, Sampling
 from polya_midtrain.plan.assume import Assumptions
 from polya_midtrain.plan.devices import Device, host_memory
 from polya_midtrain.plan.layout import Layout
-from polya_midtrain.plan.sizes import HALF, TRAINING, WEIGHT, Model
 from polya_midtrain.plan.work import Place, Work
 
 SPREAD = ", or share its state over processes: machine.accelerate: machines/fsdp.yaml"
@@ -91,20 +91,23 @@ def memory(
     """Every stage that loads a model, the hungriest first. On a CPU its processes add up; of GPUs it is that of one."""
     base, cpu = sizes["base"], device.kind == "cpu"
     here = _Place(room(device), side_by_side if cpu else 1, cpu, layout, params.machine.gpu_memory)
+    chosen = batches(params, base, device, layout)
     longest = max(asked.prompt for asked in assumed.bare.values())
     found = [
         _sampling("generate", "generate", params.generate, base, assumed.generate.prompt, here),
         _sampling("distil", "distil", params.distil, sizes["teacher"], assumed.distil.prompt, here),
         _sampling("evaluate", "evaluate", params.evaluate, base, longest, here, checkpoints=here.processes),
-        _training("midtrain", base, params.midtrain.micro_batch, params.midtrain.max_length, params, here),
-        *_rl(params, base, assumed.bare["rl"].prompt, here),
+        _training("midtrain", base, chosen["midtrain"], params.midtrain.max_length, params, here),
+        *_rl(params, base, assumed.bare["rl"].prompt, chosen["rl"], here),
     ]
-    scoring = sizes["reward"].weights + params.score.batch * sizes["reward"].read_row(assumed.generate.judged)
+    judge = sizes["reward"]
+    size = here.size(judge)
+    scoring = size * judge.parameters + params.score.batch * judge.read_row(assumed.generate.judged, size)
     found.append(Memory("score", scoring, "lower score.batch, or take a smaller model in block reward"))
     if isinstance(params.reward, RewardTraining):
         settings = params.reward
-        need = sizes["reward"].training(2 * settings.batch, settings.max_length, not cpu)
-        found.append(Memory("reward", need, "lower reward.batch"))
+        pairs = _training("reward", judge, Batch(2 * settings.batch, not cpu), settings.max_length, params, here)
+        found.append(Memory("reward", pairs.bytes, "lower reward.batch"))
         found.append(_sampling("reward", "reward.sampling", settings.sampling, base, assumed.reward.prompt, here))
     libraries = PROCESS + SHARED * (here.processes - 1)
     every = [Memory(one.stage, one.bytes + libraries, one.remedy) for one in found]
@@ -144,6 +147,40 @@ def human(count: float) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Batch:
+    """Sequences of a training's backward pass, and whether their activations are checkpointed."""
+
+    rows: int
+    checkpointed: bool
+
+
+def batches(params: Params, base: Model, device: Device, layout: Layout) -> dict[str, Batch]:
+    """What `training.fits` will choose for both trainings on a GPU; on a CPU what the settings say."""
+    found = {}
+    rl, learn = params.rl, params.midtrain
+    for stage, whole, wanted, length in (
+        ("midtrain", learn.batch, learn.micro_batch, float(learn.max_length)),
+        ("rl", rl.prompts * rl.generations, rl.micro_batch, float(rl.max_prompt_tokens + rl.max_tokens)),
+    ):
+        share = whole // layout.processes
+        if device.kind == "cpu":
+            found[stage] = Batch(base.alone(share, length, wanted), False)
+            continue
+        free = USABLE * device.memory - layout.state(base.weights)
+        if stage == "rl":
+            free -= beside(params, base, layout)
+        found[stage] = Batch(*base.batch(share, length, free, wanted, layout.shards))
+    return found
+
+
+def beside(params: Params, base: Model, layout: Layout) -> float:
+    """Bytes of a GPU that rollouts keep during the update: a copy in bfloat16, or what is left of vLLM asleep."""
+    if not layout.streaming:
+        return float(HALF * base.parameters)
+    return 0.0 if params.machine.server is not None else GRAPHS
+
+
+@dataclass(frozen=True, slots=True)
 class _Place:
     """Where a stage runs: bytes of memory, and processes that share them."""
 
@@ -152,6 +189,14 @@ class _Place:
     cpu: bool
     layout: Layout
     share: float  # of a GPU that vLLM may take
+
+    def size(self, model: Model) -> int:
+        """Bytes of a number of a model that is read or sampled (see `common.policy.precision`)."""
+        return WEIGHT if self.cpu else model.stored
+
+    def update(self, model: Model, rows: int, length: float) -> float:
+        """The least that an update takes beside the state."""
+        return min(model.update(rows, length, checkpointed, self.layout.shards) for checkpointed in (False, True))
 
     def fits(self, fixed: float, row: float) -> int:
         """How many rows fit beside what is needed anyway."""
@@ -174,13 +219,10 @@ def _sampling(
         length = prompt + settings.max_tokens
         remedy = "raise machine.tensor_parallel or machine.gpu_memory, or take a smaller model"
         return Memory(stage, _served(model, length, here.layout.wide) / here.share, remedy)
-    rows = max(settings.rows, settings.samples)  # a prompt's samples are never split
-    row = here.processes * model.sampled_row(prompt + settings.max_tokens)
-    weights = model.weights * checkpoints
-    most = here.fits(weights, row)
-    split = 0 < most < settings.samples
-    remedy = here.remedy(f"{block}.samples" if split else f"{block}.rows", most, settings.samples if split else rows)
-    return Memory(stage, weights + rows * row, remedy)
+    row = here.processes * model.sampled_row(prompt + settings.max_tokens, here.size(model))
+    weights = float(here.size(model) * model.parameters * checkpoints)
+    remedy = here.remedy(f"{block}.rows", here.fits(weights, row), settings.rows)
+    return Memory(stage, weights + settings.rows * row, remedy)
 
 
 def _served(model: Model, length: float, wide: int) -> float:
@@ -188,39 +230,56 @@ def _served(model: Model, length: float, wide: int) -> float:
 
     Rows that do not fit wait: they cost time and not memory.
     """
-    return HALF * (model.weights + length * model.key_values) / wide + GRAPHS
+    return model.stored * (model.parameters + length * model.key_values / WEIGHT) / wide + GRAPHS
 
 
-def _training(stage: str, model: Model, rows: int, length: float, params: Params, here: _Place) -> Memory:
+def _training(stage: str, model: Model, batch: Batch, length: float, params: Params, here: _Place) -> Memory:
     """A stage that trains the seeds, side by side on a CPU."""
     seeds = min(here.processes, len(params.seeds))
-    row = seeds * model.trained_row(length, not here.cpu)
     fixed = seeds * here.layout.state(model.weights)
-    remedy = here.remedy(f"{stage}.micro_batch", here.fits(fixed, row), rows)
-    return Memory(stage, fixed + rows * row, remedy + ("" if here.cpu or here.layout.shared else SPREAD))
+    if here.cpu:
+        row = seeds * model.trained_row(length)
+        remedy = here.remedy(f"{stage}.micro_batch", here.fits(fixed, row), batch.rows)
+        return Memory(stage, fixed + batch.rows * row, remedy)
+    if stage == "rl":
+        fixed += beside(params, model, here.layout)
+    most = max(
+        (rows for rows in range(1, batch.rows) if fixed + here.update(model, rows, length) <= here.bytes), default=0
+    )
+    remedy = here.remedy(f"{stage}.micro_batch", most, batch.rows)
+    need = fixed + model.update(batch.rows, length, batch.checkpointed, here.layout.shards)
+    return Memory(stage, need, remedy + ("" if here.layout.shared else SPREAD))
 
 
-def _rl(params: Params, model: Model, prompt: float, here: _Place) -> list[Memory]:
+def _rl(params: Params, model: Model, prompt: float, batch: Batch, here: _Place) -> list[Memory]:
     """Its updates, and its rollouts: Adam's averages stay, and the gradients are gone.
 
-    vLLM beside the trainer keeps its share of the GPU all the time; as a server it is elsewhere.
+    vLLM beside the trainer sleeps during the updates; as a server it is elsewhere.
     """
     settings = params.rl
-    seeds, length = min(here.processes, len(params.seeds)), prompt + settings.max_tokens
-    updates = _training("rl", model, settings.micro_batch, length, params, here)
+    seeds = min(here.processes, len(params.seeds))
+    length = (prompt if here.cpu else settings.max_prompt_tokens) + settings.max_tokens
+    updates = _training("rl", model, batch, length, params, here)
+    held = seeds * here.layout.state(model.weights) * (TRAINING - WEIGHT) / TRAINING
     if here.layout.streaming:
         if params.machine.server is not None:
             return [updates]
-        share = params.machine.rollout_memory
-        both = f"lower machine.rollout_memory, or {updates.remedy}"
+        share = rollout_memory(params, model, here.bytes, here.layout)
         alone = _served(model, settings.max_prompt_tokens + settings.max_tokens, 1)
         return [
-            Memory("rl", updates.bytes + share * here.bytes, both),
+            updates,
+            Memory("rl", held + share * here.bytes, "lower machine.rollout_memory" + SPREAD),
             Memory("rl", alone / share, "raise machine.rollout_memory"),
         ]
-    asked = settings.prompts // here.layout.processes
-    rows = max(min(settings.rows, asked * settings.generations), settings.generations)
-    held = seeds * here.layout.state(model.weights) * (TRAINING - WEIGHT) / TRAINING
-    row = seeds * model.sampled_row(length)
+    rows = min(settings.rows, settings.prompts // here.layout.processes * settings.generations)
+    if not here.cpu:
+        held += HALF * model.parameters
+    row = seeds * model.sampled_row(length, WEIGHT if here.cpu else HALF)
     rollouts = Memory("rl", held + rows * row, here.remedy("rl.rows", here.fits(held, row), rows))
     return [updates, rollouts]
+
+
+def rollout_memory(params: Params, model: Model, bytes: float, layout: Layout) -> float:
+    """The share of a GPU that vLLM takes beside the trainer."""
+    wanted = params.machine.rollout_memory
+    return model.rollout_memory(bytes, layout.shards) if wanted == "auto" else wanted

@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from polya_midtrain.common import heuristics, prompts
 from polya_midtrain.common.heuristics import Catalogue
+from polya_midtrain.common.shapes import Model
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import EasySet, HubSet, OwnFile, Params, QuestionSet, WorldSet
 from polya_midtrain.plan.assume import (
@@ -21,7 +22,7 @@ from polya_midtrain.plan.assume import (
     specs,
     training_sets,
 )
-from polya_midtrain.plan.sizes import Model, models
+from polya_midtrain.plan.sizes import models
 from polya_midtrain.sources import own
 
 

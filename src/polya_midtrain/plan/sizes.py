@@ -1,98 +1,15 @@
-"""The models of a study as shapes: parameters, bytes of a checkpoint, and bytes of memory."""
+"""The models of a study as shapes."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal
 
+from polya_midtrain.common.shapes import Model, of_config
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import FolderModel, HubBase, PackageBase, Params, RewardHub, RewardTraining, WorldBase
-
-# `common.policy.load` opens every checkpoint in float32, whatever it is stored in; vLLM opens it in half precision.
-WEIGHT = 4
-HALF = 0.5
-# Training holds the weights, their gradients and Adam's two averages, all in float32.
-TRAINING = 4 * WEIGHT
-# Values that a layer keeps for its backward pass, per token and hidden unit (Korthikanti et al. 2022, "Reducing
-# activation recomputation", with fused attention: 34 bytes of half precision).
-KEPT = 17
-LOGITS = 3  # float32 copies of the logits at once: the model's, the loss's or the sampler's, and a gradient or a sum
-
-
-@dataclass(frozen=True, slots=True)
-class Model:
-    """A model of Llama's layout. ``head``: output weights of its own, tied to the embedding, or one score.
-
-    ``stored``: bytes of a weight in its checkpoint. ``solves``: the share of grade-school questions that it answers
-    rightly, as published for GSM8K, for models of prose; ``easy``: the same of source `easy`, where that was measured.
-    ``wordy``: how many times longer its answers are than those of
-    a model that does not reason at length.
-    """
-
-    name: str
-    hidden: int
-    inner: int
-    layers: int
-    heads: int
-    key_heads: int
-    head_size: int
-    vocabulary: int
-    head: Literal["own", "tied", "score"] = "tied"
-    biased: bool = False
-    stored: int = 2
-    solves: float = 0.5
-    easy: float | None = None
-    wordy: float = 1.0
-
-    @property
-    def parameters(self) -> int:
-        """The number of weights."""
-        queries, keys = self.heads * self.head_size, self.key_heads * self.head_size
-        attention = 2 * self.hidden * (queries + keys) + self.biased * (queries + 2 * keys)
-        layer = attention + 3 * self.hidden * self.inner + 2 * self.hidden
-        head = {"own": self.vocabulary * self.hidden, "tied": 0, "score": self.hidden}[self.head]
-        return self.layers * layer + self.hidden + self.vocabulary * self.hidden + head
-
-    @property
-    def checkpoint(self) -> int:
-        """Bytes on disk."""
-        return self.parameters * self.stored
-
-    @property
-    def weights(self) -> int:
-        """Bytes in memory."""
-        return self.parameters * WEIGHT
-
-    @property
-    def key_values(self) -> int:
-        """Bytes of the cache for one token."""
-        return 2 * self.layers * self.key_heads * self.head_size * WEIGHT
-
-    def sampling(self, rows: int, length: float) -> float:
-        """Bytes of memory to decode ``rows`` sequences of ``length`` tokens side by side."""
-        return self.weights + rows * self.sampled_row(length)
-
-    def sampled_row(self, length: float) -> float:
-        """Bytes of one such sequence."""
-        return length * self.key_values + LOGITS * WEIGHT * self.vocabulary
-
-    def read_row(self, length: float) -> float:
-        """Bytes of one sequence that is read to be scored: a layer's values at a time."""
-        return length * WEIGHT * (KEPT * self.hidden + self.inner)
-
-    def training(self, rows: int, length: float, checkpointed: bool) -> float:
-        """Bytes of memory to train on ``rows`` sequences of ``length`` tokens at a time."""
-        return self.parameters * TRAINING + rows * self.trained_row(length, checkpointed)
-
-    def trained_row(self, length: float, checkpointed: bool) -> float:
-        """Bytes of one such sequence. ``checkpointed``: only layers' inputs are kept, and one layer worked again."""
-        layers = self.layers / KEPT + 1 if checkpointed else self.layers
-        outputs = 0 if self.head == "score" else LOGITS * self.vocabulary
-        return length * WEIGHT * (layers * KEPT * self.hidden + outputs)
-
 
 _LLAMA_3B = Model("meta-llama/Llama-3.2-3B-Instruct", 3072, 8192, 28, 24, 8, 128, 128256, solves=0.777)
 _SMOLLM2 = Model("HuggingFaceTB/SmolLM2-135M-Instruct", 576, 1536, 30, 9, 3, 64, 49152, solves=0.014, easy=0.13)
@@ -167,20 +84,7 @@ def _saved(path: Path, block: str) -> Model:
     where = f"params.yaml: {block}.path: {path / 'config.json'}"
     try:
         config = json.loads((path / "config.json").read_text(encoding="utf-8"))
-        heads = config["num_attention_heads"]
-        return Model(
-            path.name,
-            config["hidden_size"],
-            config["intermediate_size"],
-            config["num_hidden_layers"],
-            heads,
-            config.get("num_key_value_heads") or heads,
-            config.get("head_dim") or config["hidden_size"] // heads,
-            config["vocab_size"],
-            head="score" if block == "reward" else "tied" if config.get("tie_word_embeddings") else "own",
-            biased=bool(config.get("attention_bias")),
-            stored=4 if (config.get("dtype") or config.get("torch_dtype")) == "float32" else 2,
-        )
+        return of_config(path.name, config, score=block == "reward")
     except FileNotFoundError as error:
         raise UserError(f"{where}: no such file; correct path, which counts from the project's root") from error
     except (ValueError, TypeError, KeyError) as error:

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
 from polya_midtrain import studies
+from polya_midtrain.common.shapes import Model
 from polya_midtrain.params import Params, RewardTraining
 from polya_midtrain.plan.assume import Asked, Assumptions
-from polya_midtrain.plan.sizes import Model
 from polya_midtrain.stages import distil, reward, tables
 from polya_midtrain.stages import generate as traces
 
@@ -135,7 +135,7 @@ def sampled(
         for count in counts
         for job in ([count] if chunk is None else [chunk] * (count // chunk) + [count % chunk] * bool(count % chunk))
     ]
-    batches = sum(math.ceil(job / size) for job in jobs)
+    batches = sum(math.ceil(job / size) for job in jobs) * math.ceil(samples / rows)
     steps = batches * asked.longest
     if streamed:
         batches = len(jobs)

@@ -13,7 +13,7 @@ from typing import Any
 from polya_midtrain import paths
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import Params
-from polya_midtrain.runtime import finished, guard, progress, scratch, tracking
+from polya_midtrain.runtime import finished, guard, progress, room, scratch, tracking
 
 PATIENCE, PAUSE = 60.0, 0.1  # seconds to wait for the processes of an interrupted run, and between two looks
 
@@ -49,13 +49,15 @@ def stage(
     """Run a stage's block; if it ends well, publish its outputs and its numbers, else leave everything as it was.
 
     ``settings`` and ``inputs`` are what the result depends on: with the code that dvc.yaml lists they key the scratch
-    folder. The numbers (flat, for `dvc metrics show`) go to results/metrics/STAGE[@ARM].json and to the tracked run.
+    folder (but not how much is worked on at a time, so that a run whose memory ran out goes on with less). The numbers
+    (flat, for `dvc metrics show`) go to results/metrics/STAGE[@ARM].json and to the tracked run.
     Raises `finished.Again` instead where an interrupted run has left the result: it is published.
     """
     begun = time.monotonic()
     label = name if arm is None else f"{name}@{arm}"
     stage_name, _, item = label.partition("@")
-    key = scratch.hash_inputs(inputs, {"settings": settings, "code": guard.reads(stage_name, item)})
+    read = {"settings": settings, "code": guard.reads(stage_name, item)}
+    key = scratch.hash_inputs(inputs, room.without(read))
     folder = label.replace("@", "-")
     with _alone(folder):
         work = scratch.workdir(folder, key)
@@ -67,7 +69,8 @@ def stage(
             progress.stage_line(name, arm=arm, seeds=seeds, unit=unit, tasks=tasks) as line,
         ):
             this = Stage(key, work, line, log, dict(outputs))
-            yield this
+            with room.enough(name):
+                yield this
             this.numbers["seconds"] = round(time.monotonic() - begun)
             finished.note(work, label, this.outputs, this.numbers)
             finished.publish(work)

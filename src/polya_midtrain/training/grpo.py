@@ -42,14 +42,15 @@ def train(
     from datasets import Dataset
     from trl import GRPOConfig, GRPOTrainer
 
-    from polya_midtrain.training import hooks
+    from polya_midtrain.training import fits, hooks
 
-    micro, passes = hooks.shares(settings.prompts * settings.generations, settings.micro_batch)
+    length = settings.max_prompt_tokens + settings.max_tokens
+    batch = fits.arguments(
+        model, settings.prompts * settings.generations, length, settings.micro_batch, rollouts.beside
+    )
     config = GRPOConfig(
-        **arguments,
+        **arguments | batch,
         num_train_epochs=settings.epochs,
-        per_device_train_batch_size=micro,
-        gradient_accumulation_steps=passes,
         num_generations=settings.generations,
         learning_rate=settings.learning_rate,
         lr_scheduler_type="constant",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -56,7 +55,7 @@ def common(folder: Path, device: str, seed: int, save_steps: int) -> dict[str, A
         "data_seed": seed,
         "bf16": device == "cuda",
         "use_cpu": device == "cpu",
-        "gradient_checkpointing": device == "cuda",
+        "gradient_checkpointing": False,  # `training.fits` turns it on where activations would not fit
         "logging_steps": 1,
         "report_to": "none",
         "disable_tqdm": True,
@@ -66,14 +65,6 @@ def common(folder: Path, device: str, seed: int, save_steps: int) -> dict[str, A
         "dataloader_num_workers": 0,
         "dataloader_pin_memory": device == "cuda",
     }
-
-
-def shares(batch: int, micro: int) -> tuple[int, int]:
-    """Sequences of one backward pass in each process, and passes in an optimiser step of ``batch`` sequences."""
-    share = batch // int(
-        os.environ.get("WORLD_SIZE", "1")
-    )  # set by accelerate launch; params.yaml sees to divisibility
-    return min(share, micro), max(1, share // micro)
 
 
 def gathered(folder: Path) -> Path:

@@ -24,7 +24,7 @@ from polya_midtrain import stages
 from polya_midtrain.common import policy
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import Machine
-from polya_midtrain.runtime import parent, workers
+from polya_midtrain.runtime import parent, room, workers
 from polya_midtrain.training import hosts
 from polya_midtrain.training.seeds import Seed, train
 
@@ -121,7 +121,8 @@ def main(arguments: list[str]) -> int:
         device = policy.device_of(params.machine.device)
         training = importlib.import_module(f"{stages.__name__}.{stage}").training(params, arm)
         job = Seed(params, stage, arm, int(seed), Path(work), key)
-        train(job, training, f"cuda:{local}" if device == "cuda" else device, tell, main=place == 0)
+        with room.enough(stage):
+            train(job, training, f"cuda:{local}" if device == "cuda" else device, tell, main=place == 0)
     except UserError as error:
         leave(base, ".fault", str(error))
         return 2

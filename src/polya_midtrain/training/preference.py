@@ -47,10 +47,11 @@ def train(
     from datasets import Dataset
     from trl import RewardConfig, RewardTrainer
 
-    from polya_midtrain.training import hooks
+    from polya_midtrain.training import fits, hooks
 
+    rows = fits.arguments(model, 2 * batch, max_length, 2 * batch)
     config = RewardConfig(
-        **arguments,
+        **arguments | {"gradient_checkpointing": rows["gradient_checkpointing"]},
         num_train_epochs=epochs,
         per_device_train_batch_size=batch,
         learning_rate=learning_rate,

@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from polya_midtrain.common import policy
 from polya_midtrain.common.seeding import derive
 from polya_midtrain.engine import Engine, SamplingParams
 from polya_midtrain.params import Machine, Rl
+from polya_midtrain.training import fits
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -29,11 +31,12 @@ Encode = Callable[[Any], list[int]]
 @dataclass
 class Rollouts:
     """How GRPO gets its completions: settings for ``GRPOConfig``, and trl's ``rollout_func`` or, where trl itself asks
-    for them, what makes a callback of the trainer."""
+    for them, what makes a callback of the trainer. ``beside``: bytes of a GPU that they keep during an update."""
 
     config: dict[str, Any] = field(default_factory=dict)
     function: Callable[[list[Any], Any], dict[str, Any]] | None = None
     callback: Callable[[Any], TrainerCallback] | None = None
+    beside: float = 0.0
 
 
 def plan(
@@ -46,7 +49,8 @@ def plan(
 ) -> Rollouts:
     """The rollouts that a machine's settings ask for."""
     if machine.engine == "transformers":
-        return Rollouts(function=rollouts(by_the_model(model, tokenizer, settings.rows), encode, settings, seed))
+        roll = rollouts(by_the_model(model, tokenizer, settings.rows), encode, settings, seed)
+        return Rollouts(function=roll, beside=fits.beside(model, vllm=False))
     config = {
         "use_vllm": True,
         "vllm_max_model_length": settings.max_prompt_tokens + settings.max_tokens,
@@ -56,8 +60,10 @@ def plan(
     if machine.server is not None:
         config |= {"vllm_mode": "server", "vllm_server_base_url": machine.server}
         return Rollouts(config, callback=partial(SeedEveryStep, seed))
-    config |= {"vllm_mode": "colocate", "vllm_gpu_memory_utilization": machine.rollout_memory}
-    return Rollouts(config, rollouts(beside_the_trainer, encode, settings, seed))
+    share = fits.rollout_memory(model, machine.rollout_memory)
+    config |= {"vllm_mode": "colocate", "vllm_gpu_memory_utilization": share}
+    config |= {"vllm_enable_sleep_mode": True}  # its share of the GPU is the trainer's during the update
+    return Rollouts(config, rollouts(beside_the_trainer, encode, settings, seed), beside=fits.beside(model, vllm=True))
 
 
 def rollouts(
@@ -77,6 +83,7 @@ def rollouts(
             max_tokens=settings.max_tokens,
             temperature=settings.temperature,
             seed=derive(seed, "rollout", trainer.state.global_step),
+            texts=False,
         )
         outputs = engine_of(trainer).generate(encoded, sampling)
         return {
@@ -89,46 +96,63 @@ def rollouts(
 
 
 def by_the_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, rows: int) -> Callable[[Any], Engine]:
-    """The engine on the model that is trained, or, where processes hold a share of it each (FSDP), on a whole copy.
+    """The engine on the model that is trained, or on a whole copy of it whose weights are renewed at each step.
 
-    The shares' owners would have to meet at each token, and they sample different prompts for different times. So each
-    process gathers the whole weights once a step, and samples them alone.
+    A trainer in mixed precision keeps float32 weights: their copy is in bfloat16, the format that it computes in. Where
+    processes hold a share of the weights each (FSDP), they would have to meet at each token, and they sample different
+    prompts for different times. So each gathers the whole weights, and samples them alone.
     """
-    import transformers
+    import torch
 
     from polya_midtrain.engine.transformers_engine import TransformersEngine
 
     engines = {False: TransformersEngine(model, tokenizer, rows)}
 
     def engine_of(trainer: Any) -> Engine:
-        shared = bool(trainer.is_fsdp_enabled)
-        if shared:
-            if shared not in engines:
-                copy = transformers.AutoModelForCausalLM.from_config(model.config).to(trainer.accelerator.device)
-                copy.generation_config = model.generation_config
-                engines[shared] = TransformersEngine(copy.eval(), tokenizer, rows)
-            gather(trainer.model, engines[shared].model)
-        return engines[shared]
+        apart = bool(trainer.args.bf16 or trainer.is_fsdp_enabled)
+        if apart:
+            if apart not in engines:
+                dtype = torch.bfloat16 if trainer.args.bf16 else torch.float32
+                copy = policy.empty_copy(model, trainer.accelerator.device, dtype)
+                engines[apart] = TransformersEngine(copy, tokenizer, rows)
+            gather(trainer.model, engines[apart].model)
+        return engines[apart]
 
     return engine_of
 
 
-def gather(shares: Any, whole: Any) -> None:
-    """Copy weights that processes hold in shares into a whole model of each; all processes have to call this."""
+def gather(trained: Any, whole: Any) -> None:
+    """Copy weights into a whole model; where processes hold shares of them, all have to call this."""
     import torch
     from torch.distributed.tensor import DTensor
 
     places = dict(whole.named_parameters())
     with torch.no_grad():
-        for name, value in shares.named_parameters():
+        for name, value in trained.named_parameters():
             places[name].copy_(value.full_tensor() if isinstance(value, DTensor) else value)
 
 
 def beside_the_trainer(trainer: Any) -> Engine:
-    """The engine on the vLLM that trl runs in the trainer's process, to which it has just copied the weights."""
+    """The engine on the vLLM that trl runs in the trainer's process, to which it has just copied the weights.
+
+    It sleeps between rollouts: what trl does around its own sampling is done here around ours.
+    """
     from polya_midtrain.engine.vllm_engine import VllmEngine
 
-    return VllmEngine(trainer.vllm_generation.llm)
+    beside = trainer.vllm_generation
+
+    class Woken(VllmEngine):
+        def generate(self, *arguments: Any, **more: Any) -> Any:
+            if beside._llm_weights_sleeping:
+                beside.sync_weights()
+            beside.llm.wake_up(tags=["kv_cache"])
+            try:
+                return super().generate(*arguments, **more)
+            finally:
+                beside.llm.sleep(level=2)  # weights are forgotten: the next step brings its own
+                beside._llm_weights_sleeping = True
+
+    return Woken(beside.llm)
 
 
 class SeedEveryStep(TrainerCallback):

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from polya_midtrain.common.shapes import Wanted
+
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
 
@@ -35,7 +37,7 @@ def fine_tune(
     *,
     epochs: float,
     batch: int,
-    micro_batch: int,
+    micro_batch: Wanted,
     learning_rate: float,
     warmup: float,
     max_length: int,
@@ -45,23 +47,21 @@ def fine_tune(
 ) -> list[dict[str, Any]]:
     """Train ``model`` in place and return the log, one record a step.
 
-    ``batch`` sequences an optimiser step, ``micro_batch`` at a time. ``keep_order`` takes the examples as they come (a
-    curriculum); otherwise they are shuffled and batched by length.
+    ``batch`` sequences an optimiser step, ``micro_batch`` at a time (`training.fits`). ``keep_order``: the examples as
+    they come (a curriculum); otherwise they are shuffled and batched by length.
     """
     from datasets import Dataset
     from trl import SFTConfig, SFTTrainer
 
-    from polya_midtrain.training import hooks
+    from polya_midtrain.training import fits, hooks
 
     rows = [example.columns(max_length) for example in examples]
     for row in rows:
         row["length"] = len(row["input_ids"])  # type: ignore[assignment]
-    micro, passes = hooks.shares(batch, micro_batch)
+    longest = max(len(row["input_ids"]) for row in rows)
     config = SFTConfig(
-        **arguments,
+        **arguments | fits.arguments(model, batch, longest, micro_batch),
         num_train_epochs=epochs,
-        per_device_train_batch_size=micro,
-        gradient_accumulation_steps=passes,
         learning_rate=learning_rate,
         lr_scheduler_type="cosine",
         warmup_steps=warmup,
