@@ -20,12 +20,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 from attacks import SYSTEM
-from programs import BARE, SECRET
+from programs import SECRET
 
 from polya_midtrain.grading import landlock, sandbox
 from polya_midtrain.grading.code import Judge
 from polya_midtrain.grading.limits import Limits
 
+ONCE = json.dumps({"prefix": "", "tests": f"assert f(1) == {SECRET + 1}", "entry": "f"})
 LIMITS = replace(Limits(), cpu_seconds=2, wall_seconds=10.0)
 MARK = "987654"  # seconds that a surviving `sleep` would sleep: what it is known by
 BOTH = frozenset({sandbox.SECCOMP, sandbox.LANDLOCK})
@@ -61,6 +62,10 @@ class Arena:
             "    given = ctypes.CDLL(None, use_errno=True).syscall(*arguments)\n"
             "    if given == -1: raise OSError(ctypes.get_errno(), 'refused')\n"
             "    return given\n\n"
+            "def asked(*arguments):\n"
+            "    try: call(*arguments)\n"
+            "    except OSError as error:\n"
+            "        if error.errno in (None, 1, 38): raise\n\n"
             f"def f(x):\n{lines}    return {SECRET} + x\n"
         )
 
@@ -89,7 +94,7 @@ class Arena:
 
     def succeeds(self, text: str) -> str:
         """What an attack achieved; "" for nothing."""
-        done = ["the answer"] if self.judge.verdict(self.program(text), BARE).correct else []
+        done = ["the answer"] if self.judge.verdict(self.program(text), ONCE).correct else []
         return ", ".join(done + self.effects())
 
 
@@ -97,9 +102,14 @@ def state(process: int) -> tuple[object, ...]:
     """What of a process another one may change."""
     with contextlib.suppress(OSError):
         fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-        return fields[0] in "SR", os.getpriority(os.PRIO_PROCESS, process), frozenset(os.sched_getaffinity(process)), (
-            os.sched_getscheduler(process),
-            Path(f"/proc/{process}/limits").read_text(),
+        return (
+            fields[0] in "SR",
+            os.getpriority(os.PRIO_PROCESS, process),
+            frozenset(os.sched_getaffinity(process)),
+            (
+                os.sched_getscheduler(process),
+                Path(f"/proc/{process}/limits").read_text(),
+            ),
         )
     return ()
 

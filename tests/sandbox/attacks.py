@@ -1,8 +1,8 @@
 """Attack programs by kind: each is the body of a function that goes on to the right answer only where it got through.
 
 What it may use besides: ``VICTIM``, a process of the same user; ``OUTSIDE``, a folder that it must not touch, with a
-file ``kept`` in it; ``PORT``, where a server listens; ``call(number, ...)``, a system call that raises where it fails.
-One that ends in ``return 0`` counts by its effect alone. Numbers of system calls are those of x86_64.
+file ``kept`` in it; ``PORT``, where a server listens; ``call(number, ...)``, a system call that raises where it fails,
+and ``asked``, which raises only where it is not permitted. One that ends in ``return 0`` counts by its effect alone. Numbers of system calls are those of x86_64.
 """
 
 from __future__ import annotations
@@ -38,16 +38,16 @@ return 0""",
     "flock": "import fcntl; fcntl.flock(os.open(os.__file__, os.O_RDONLY), fcntl.LOCK_SH)",
 }
 ARGUMENTS = {
-    "futex: a lock that lends priority": "word = ctypes.c_int(VICTIM); call(202, ctypes.byref(word), 8, 0, 0, 0, 0)",
+    "futex: a lock that lends priority": "word = ctypes.c_int(VICTIM); asked(202, ctypes.byref(word), 8, 0, 0, 0, 0)",
     "futex: wake by operation": "word = ctypes.c_int(0); call(202, ctypes.byref(word), 5, 1, 1, ctypes.byref(word), 0)",
-    "madvise: poison memory": "import mmap; m = mmap.mmap(-1, 4096); m.madvise(100); m[0] = 1",
+    "madvise: poison memory": "import mmap; m = mmap.mmap(-1, 4096); m.madvise(100)",
     "madvise: take memory off line": "import mmap; m = mmap.mmap(-1, 4096); m[0] = 1; m.madvise(101)",
     "madvise: merge pages": "import mmap; m = mmap.mmap(-1, 4096); m.madvise(12)",
     "madvise: page out the library": "call(28, ctypes.pythonapi.Py_Initialize and id(int) & ~4095, 4096, 21)",
     "clock of another process": "import time; time.clock_gettime((~VICTIM << 3) | 2)",
     "membarrier on every core": "call(324, 1, 0, 0)",
     "mincore": "page = ctypes.create_string_buffer(8); call(27, ctypes.c_void_p(id(int) & ~4095), 4096, page)",
-    "renameat2: a device": "open('a', 'w').close(); call(316, -100, b'a', -100, b'b', 4)",
+    "renameat2: a device": "open('a', 'w').close(); asked(316, -100, b'a', -100, b'b', 4)",
     "ioctl FIOSETOWN": "call(16, os.pipe()[0], 0x8901, ctypes.byref(ctypes.c_int(VICTIM)))",
     "ioctl FIOASYNC": "call(16, os.pipe()[0], 0x5452, ctypes.byref(ctypes.c_int(1)))",
     "ioctl TIOCSTI": "call(16, 0, 0x5412, b'x')",
@@ -57,7 +57,7 @@ ARGUMENTS = {
     "prctl: dumpable": "call(157, 4, 0)",
     "prctl: a subreaper": "call(157, 36, 1)",
     "arch_prctl": "call(158, 0x1003, ctypes.byref(ctypes.c_long(0)))",
-    "pipe2: notifications": "call(293, ctypes.create_string_buffer(8), 0x80)",
+    "pipe2: notifications": "asked(293, ctypes.create_string_buffer(8), 0x80)",
     "open: an unnamed file": "os.open('.', os.O_RDWR | os.O_TMPFILE)",
     "open: truncating by a file opened to read": "os.open(f'{OUTSIDE}/kept', os.O_RDONLY | os.O_TRUNC); return 0",
     "set_robust_list": "call(273, ctypes.create_string_buffer(24), 24)",
@@ -70,9 +70,9 @@ PROCESSES = {
     "clone": "if call(56, 17, 0, 0, 0, 0) == 0: os._exit(0)",
     "clone with CLONE_PARENT": "if call(56, 17 | 0x8000, 0, 0, 0, 0) == 0: os._exit(0)",
     "clone3": "a = (ctypes.c_ulong * 8)(0, 0, 0, 0, 17)\nif call(435, a, 64) == 0: os._exit(0)",
-    "execve": "os.execv('/bin/true', ['true'])",
-    "fexecve": "os.execve(os.open('/bin/true', os.O_RDONLY), ['true'], {})",
-    "execveat": "call(322, -100, b'/bin/true', None, None, 0)",
+    "execve": "os.execv('/usr/bin/touch', ['touch', f'{OUTSIDE}/new'])",
+    "fexecve": "os.execve(os.open('/usr/bin/touch', os.O_PATH), ['touch', f'{OUTSIDE}/new'], {})",
+    "execveat": "call(322, -100, b'/usr/bin/touch', (ctypes.c_char_p * 3)(b'touch', f'{OUTSIDE}/new'.encode()), None, 0)",
     "subprocess": "import subprocess; subprocess.run(['/bin/true'], check=True)",
     "fork_exec": """
 import importlib
@@ -121,14 +121,14 @@ SIGNALS = {
     "killpg": "os.killpg(os.getpgid(VICTIM), 9)",
     "tkill": "call(200, VICTIM, 9)",
     "tgkill": "call(234, VICTIM, VICTIM, 9)",
-    "rt_sigqueueinfo": "call(129, VICTIM, 9, ctypes.create_string_buffer(128))",
+    "rt_sigqueueinfo": "call(129, VICTIM, 9, (ctypes.c_int * 32)(9, 0, -1))",
     "pidfd": "import signal; signal.pidfd_send_signal(os.pidfd_open(VICTIM), 9)",
     "pidfd below Python": "call(424, call(434, VICTIM, 0), 9, None, 0)",
     "process_madvise": "call(440, call(434, VICTIM, 0), None, 0, 4, 0)",
     "pidfd_getfd": "call(438, call(434, VICTIM, 0), 0, 0)",
     "timer_create": "call(222, 0, None, ctypes.byref(ctypes.c_int()))",
     "mq_open": "call(240, b'polya', 0o102, 0o600, None)",
-    "ptrace": "call(101, 16, VICTIM, 0, 0)",
+    "ptrace": "call(101, 0x4206, VICTIM, 0, 0)",
     "process_vm_readv": "b = ctypes.create_string_buffer(16); call(310, VICTIM, b, 1, b, 1, 0)",
     "process_vm_writev": "b = ctypes.create_string_buffer(16); call(311, VICTIM, b, 1, b, 1, 0)",
     "kcmp": "call(312, VICTIM, VICTIM, 0, 0, 0)",

@@ -26,7 +26,7 @@ from polya_midtrain.grading import plain, program
 from polya_midtrain.grading.extract import extract, stub
 from polya_midtrain.grading.launcher import Launcher
 from polya_midtrain.grading.limits import Limits
-from polya_midtrain.grading.sandbox import Walls, gaps, protections
+from polya_midtrain.grading.sandbox import Walls, admit, gaps, protections
 from polya_midtrain.grading.verdict import NO_ANSWER, RIGHT, TIMEOUT, WRONG, Verdict, answered
 
 _TRIAL = json.dumps({"prefix": "", "tests": "assert f(1) == 2", "entry": "f"})
@@ -164,6 +164,7 @@ def prepare(limits: Limits) -> list[str]:
     """Make this process judge programs: start its launcher, then lock itself in. Returns what is weaker than usual."""
     global _judge
     have = protections()
+    admit(have, limits.weak)
     _judge = Judge(limits, have)
     if have:
         Walls(have, None, judging=True).enter()
