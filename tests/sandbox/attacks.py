@@ -2,7 +2,8 @@
 
 What it may use besides: ``VICTIM``, a process of the same user; ``OUTSIDE``, a folder that it must not touch, with a
 file ``kept`` in it; ``PORT``, where a server listens; ``call(number, ...)``, a system call that raises where it fails,
-and ``asked``, which raises only where it is not permitted. One that ends in ``return 0`` counts by its effect alone. Numbers of system calls are those of x86_64.
+and ``asked``, which raises only where it is not permitted. One that ends in ``return 0`` counts by its effect alone.
+Numbers of system calls are those of x86_64.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ PROCESSES = {
     "clone3": "a = (ctypes.c_ulong * 8)(0, 0, 0, 0, 17)\nif call(435, a, 64) == 0: os._exit(0)",
     "execve": "os.execv('/usr/bin/touch', ['touch', f'{OUTSIDE}/new'])",
     "fexecve": "os.execve(os.open('/usr/bin/touch', os.O_PATH), ['touch', f'{OUTSIDE}/new'], {})",
-    "execveat": "call(322, -100, b'/usr/bin/touch', (ctypes.c_char_p * 3)(b'touch', f'{OUTSIDE}/new'.encode()), None, 0)",
+    "execveat": "call(322, -100, b'/bin/touch', (ctypes.c_char_p * 3)(b'touch', OUTSIDE.encode() + b'/x'), None, 0)",
     "subprocess": "import subprocess; subprocess.run(['/bin/true'], check=True)",
     "fork_exec": """
 import importlib

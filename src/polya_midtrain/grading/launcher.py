@@ -22,7 +22,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
-from polya_midtrain.grading import program
+from polya_midtrain.grading import channel, program
 from polya_midtrain.grading.limits import Limits
 from polya_midtrain.grading.sandbox import Walls, adopt, restrain
 
@@ -55,7 +55,7 @@ class Launcher:
     def stop(self) -> bool:
         """End the program; whether it had used up its time on the CPU."""
         self.control.sendall(b"-")
-        return bool(program.receive(self.control.fileno(), 1 << 10))
+        return bool(channel.receive(self.control.fileno(), 1 << 10))
 
     def close(self) -> None:
         """End the launcher and with it the scratch folder."""
@@ -111,17 +111,17 @@ def _run(ours: socket.socket, control: socket.socket, limits: Limits, have: froz
             os.close(channels[0])
             late = _watch(line, child, scratch, limits)
             _empty(scratch)
-            program.send(_CHANNEL, late)
+            channel.send(_CHANNEL, late)
     except (BrokenPipeError, ConnectionResetError):
         return  # the helper has ended in the middle of a program
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _program(channel: int, limits: Limits, walls: Walls) -> None:
+def _program(given: int, limits: Limits, walls: Walls) -> None:
     restrain(limits)
-    os.dup2(channel, _CHANNEL)  # and the launcher's own is gone
-    os.close(channel)
+    os.dup2(given, _CHANNEL)  # and the launcher's own is gone
+    os.close(given)
     os.set_blocking(_CHANNEL, True)
     walls.enter()
     program.serve(_CHANNEL)

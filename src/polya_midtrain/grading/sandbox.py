@@ -71,12 +71,17 @@ _REFUSED = (
     "os.setxattr",
     "os.removexattr",
 )
-_MODULES = """_posixsubprocess _socket _ctypes _multiprocessing _posixshmem _sqlite3 cffi _cffi_backend
-    posix _signal _thread""".split()  # and no second copy of the last three
+_MODULES = (
+    *("_posixsubprocess", "_socket", "_ctypes", "_multiprocessing", "_posixshmem", "_sqlite3", "cffi", "_cffi_backend"),
+    *("posix", "_signal", "_thread"),  # no second copy of these
+)
 # What raises no event is taken out of all modules.
-_UNSEEN = """fork_exec start_new_thread start_new _start_new_thread start_joinable_thread mkfifo mknod pidfd_open
-    pidfd_send_signal setuid setgid setgroups setsid nice setpriority sched_setaffinity sched_setscheduler umask
-    memfd_create splice sendfile copy_file_range posix_fallocate listxattr getxattr""".split()
+_UNSEEN = (
+    *("fork_exec", "start_new_thread", "start_new", "_start_new_thread", "start_joinable_thread", "setsid", "umask"),
+    *("mkfifo", "mknod", "memfd_create", "splice", "sendfile", "copy_file_range", "posix_fallocate", "listxattr"),
+    *("pidfd_open", "pidfd_send_signal", "sched_setaffinity", "sched_setscheduler", "setpriority", "nice"),
+    *("setuid", "setgid", "setgroups", "getxattr"),
+)
 
 
 def protections() -> frozenset[str]:
