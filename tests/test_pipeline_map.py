@@ -27,7 +27,8 @@ PIPELINE: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "dvc.yaml").read_te
 PARAMS: dict[str, Any] = yaml.safe_load((ROOT / "profiles/tiny.yaml").read_text())
 # What runs stages and says where things are: no result depends on it.
 PLUMBING = ("runtime/", "params/", "paths.py", "errors.py", "cli.py")
-MACHINE = "machine"  # where the work runs, not what comes out
+MACHINE = "machine"  # where the work runs, not what comes out, but for how programs are confined
+CONFINED = "machine.sandbox"
 HAND_WRITTEN = ("claims.yaml",)  # inputs that people write
 DATA = re.compile(r"[\w.]+\.j2|templates")
 
@@ -221,7 +222,7 @@ def settings_of(name: str, item: str) -> set[str]:
     for file in sorted(closure(stage_file(name), item)):
         if file.suffix == ".py":
             found.visit(ast.parse(file.read_text(encoding="utf-8")))
-    names = {one for one in found.names if one.split(".")[0] != MACHINE}
+    names = {one for one in found.names if one.split(".")[0] != MACHINE or one == CONFINED}
     return {one for one in names if not any(one.startswith(f"{other}.") for other in names)}
 
 

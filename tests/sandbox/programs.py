@@ -1,4 +1,4 @@
-"""What the tests of the sandbox share: a bare problem, programs that answer it, and limits of a second."""
+"""What the tests of the sandbox share: a bare problem, programs that answer it, and limits of a second (CPU)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from polya_midtrain.grading.limits import Limits
 
 SECRET = 4711  # what the tests of a bare program expect, on top of its argument
 BARE = json.dumps({"prefix": "", "tests": f"assert f(1) == {SECRET + 1}\nassert f(2) == {SECRET + 2}\n", "entry": "f"})
-QUICK = replace(Limits(), cpu_seconds=1, wall_seconds=1.5)
+QUICK = replace(Limits(), cpu_seconds=1, wall_seconds=120.0)  # of the processor; a busy machine takes its time
 HAVE = sandbox.protections()
 
 

@@ -10,6 +10,7 @@ import os
 import resource
 import signal
 import sys
+from collections import deque
 from dataclasses import asdict
 from typing import Any
 
@@ -164,15 +165,19 @@ def _in_text(source: str, index: int) -> bool:
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.integers(10**5000, 10**5001) | st.floats(allow_nan=False)
-    | st.text() | st.binary() | st.complex_numbers(allow_nan=False),
-    lambda inner: st.lists(inner) | st.tuples(inner, inner) | st.dictionaries(st.text() | st.integers(), inner)
+    | st.text() | st.binary() | st.binary().map(bytearray) | st.complex_numbers(allow_nan=False) | st.fractions()
+    | st.decimals(allow_nan=False) | st.datetimes() | st.dates() | st.times() | st.timedeltas()
+    | st.builds(range, st.integers(), st.integers(), st.integers(1, 9)),
+    lambda inner: st.lists(inner) | st.lists(inner).map(deque) | st.tuples(inner, inner)
+     | st.dictionaries(st.text() | st.integers(), inner)
     | st.sets(st.integers() | st.text()) | st.frozensets(st.tuples(st.integers(), st.text())),
     max_leaves=8,
 )  # fmt: skip
 
 
 def sent(value: Any) -> Any:
-    return plain.decode(json.loads(json.dumps(plain.encode(value))))
+    there = json.loads(json.dumps(plain.encode(value, lambda value: ["object"])))
+    return plain.decode(there, lambda *_: object())
 
 
 @given(VALUES)
@@ -195,14 +200,11 @@ def test_what_is_no_plain_data_arrives_as_what_it_extends_or_as_nothing() -> Non
     assert [sent(number(1)) for number in (np.int8, np.float32, np.bool_)] == [1, 1.0, True]
     assert sent(np.ones(2)) != [1.0, 1.0]
     assert math.isnan(sent(math.nan))
-    assert list(sent(x * x for x in range(3))) == [0, 1, 4]
-    assert len(sent({1: 2}.keys())) == 1
-    assert sent(range(3)) != [0, 1, 2]
     assert sent(object()) != sent(object())
     inside: list[Any] = []
     inside.append(inside)
     with pytest.raises(RecursionError):
-        plain.encode(inside)
+        plain.encode(inside, lambda value: ["object"])
 
 
 @settings(max_examples=50, deadline=None)
@@ -210,7 +212,7 @@ def test_what_is_no_plain_data_arrives_as_what_it_extends_or_as_nothing() -> Non
                     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))  # fmt: skip
 def test_nonsense_is_refused(value: Any) -> None:
     with contextlib.suppress(ValueError, TypeError, IndexError):
-        plain.decode(value)
+        plain.decode(value, lambda *_: object())
 
 
 @pytest.mark.parametrize(

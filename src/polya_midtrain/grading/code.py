@@ -5,28 +5,29 @@ and ``tests`` Python that raises where that function, called by its name, is wro
 HumanEval has, is called with the function.
 
 The tests run in the helper process, the program in one of its own (see `launcher`): each call of the function goes
-there and plain data come back. So a program cannot read what is expected of it, or say that it passed.
+there and plain data come back (see `peer`). So a program cannot read what is expected of it, or say that it passed.
 """
 
 from __future__ import annotations
 
-import builtins
 import functools
 import json
 import random
 import select
+import sys
 import time
 from dataclasses import dataclass
 from socket import socket
-from types import CodeType
+from types import CodeType, ModuleType
 from typing import Any
 
 from polya_midtrain.errors import UserError
-from polya_midtrain.grading import plain, program
+from polya_midtrain.grading import channel
 from polya_midtrain.grading.extract import extract, stub
 from polya_midtrain.grading.launcher import Launcher
 from polya_midtrain.grading.limits import Limits
-from polya_midtrain.grading.sandbox import Walls, gaps, protections
+from polya_midtrain.grading.peer import Peer
+from polya_midtrain.grading.sandbox import Walls, admit, gaps, protections
 from polya_midtrain.grading.verdict import NO_ANSWER, RIGHT, TIMEOUT, WRONG, Verdict, answered
 
 _TRIAL = json.dumps({"prefix": "", "tests": "assert f(1) == 2", "entry": "f"})
@@ -89,7 +90,7 @@ class Judge:
         try:
             reason = _test(wanted, calls, source)
         finally:
-            calls.channel.close()
+            calls.socket.close()
             late = self.launcher.stop()
         return TIMEOUT if (late or calls.late) and reason != RIGHT else reason
 
@@ -98,38 +99,27 @@ class _Lost(BaseException):
     """The program has ended, is late, or sends nonsense; not for a test to catch."""
 
 
-class _Calls:
-    """The program's function, for the tests: called here, run there. Arguments go by value."""
+class _Calls(Peer):
+    """The tests' side of the calls of a program's function."""
 
-    def __init__(self, channel: socket, limits: Limits) -> None:
-        self.channel = channel
-        self.limits = limits
+    def __init__(self, line: socket, limits: Limits) -> None:
+        super().__init__(line.fileno(), limits.reply_bytes, self.until)
+        self.socket = line
         self.deadline = time.monotonic() + limits.wall_seconds
         self.lost = self.late = False
 
-    def __call__(self, *arguments: Any, **named: Any) -> Any:
+    def exchange(self, request: list[Any]) -> list[Any]:
         if self.lost:
             raise _Lost
         try:
-            program.send(self.channel.fileno(), [plain.encode(arguments), plain.encode(named)], self.wait)
-            kind, *content = program.receive(self.channel.fileno(), self.limits.reply_bytes, self.wait)
-            if kind == "value":
-                return plain.decode(*content)
-            name, message = map(str, content)
+            return super().exchange(request)
         except Exception as error:  # whatever a program may send or do to the channel
             self.lost = True
             raise _Lost from error
-        raised: Any = getattr(builtins, name, None)
-        known = isinstance(raised, type) and issubclass(raised, Exception)
-        try:
-            failure = raised(message) if known else RuntimeError(f"{name}: {message}")
-        except TypeError:  # UnicodeDecodeError and its kin want more than a message
-            failure = RuntimeError(f"{name}: {message}")
-        raise failure
 
-    def wait(self, event: int) -> None:
+    def until(self, event: int) -> None:
         ready = select.poll()
-        ready.register(self.channel, event)
+        ready.register(self.socket, event)
         if not ready.poll(max(0.0, 1000 * (self.deadline - time.monotonic()))):
             self.late = True
             raise TimeoutError
@@ -137,16 +127,18 @@ class _Calls:
 
 def _test(wanted: Task, calls: _Calls, source: str) -> str:
     """`RIGHT` where the tests run to their end and nothing went wrong with the program on the way."""
-    space: dict[str, Any] = {"__name__": "tests"}
+    module = sys.modules["tests"] = ModuleType("tests")  # dataclasses look their module up
+    space = module.__dict__
     prefix, tests = _compiled(wanted)
     random.seed(0)  # HumanEval has tests that draw: the same ones each time
     try:
-        program.send(calls.channel.fileno(), [source, wanted.entry], calls.wait)
         exec(prefix, space)  # the helpers that it may hold
-        space[wanted.entry] = calls
+        calls.classes.update({k: v for k, v in space.items() if isinstance(v, type) and v.__module__ == "tests"})
+        channel.send(calls.line, [source, wanted.entry, list(calls.classes)], calls.wait)
+        space[wanted.entry] = function = calls.remote(0, "__call__")
         exec(tests, space)
         if callable(check := space.get("check")):
-            check(calls)
+            check(function)
     except BaseException:
         return WRONG
     return WRONG if calls.lost else RIGHT
@@ -154,7 +146,8 @@ def _test(wanted: Task, calls: _Calls, source: str) -> str:
 
 @functools.lru_cache(maxsize=256)
 def _compiled(wanted: Task) -> tuple[CodeType, CodeType]:
-    return compile(stub(wanted.prefix), "prefix", "exec"), compile(wanted.tests, "tests", "exec")
+    prefix = compile(stub(wanted.prefix), "prefix", "exec", dont_inherit=True)
+    return prefix, compile(wanted.tests, "tests", "exec", dont_inherit=True)
 
 
 _judge: Judge | None = None
@@ -164,6 +157,7 @@ def prepare(limits: Limits) -> list[str]:
     """Make this process judge programs: start its launcher, then lock itself in. Returns what is weaker than usual."""
     global _judge
     have = protections()
+    admit(have, limits.weak)
     _judge = Judge(limits, have)
     if have:
         Walls(have, None, judging=True).enter()

@@ -18,6 +18,7 @@ _PR_SET_NO_NEW_PRIVS = 38
 _WRITE_FILE, _READ_FILE, _READ_DIR, _REMOVE_FILE, _MAKE_REG, _TRUNCATE = (1 << bit for bit in (1, 2, 3, 5, 8, 14))
 READ = _READ_FILE | _READ_DIR
 CHANGE = READ | _WRITE_FILE | _REMOVE_FILE | _MAKE_REG | _TRUNCATE  # plain files, no folders in the folder
+WHOLE = 6  # the first version that also sees to signals and sockets
 _OF_FILES = _READ_FILE | _WRITE_FILE | _TRUNCATE  # the rights that mean something for what is no folder
 
 

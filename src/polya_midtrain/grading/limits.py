@@ -19,3 +19,4 @@ class Limits:
     open_files: int = 32
     reply_bytes: int = 4 << 20  # one returned value, as text
     program_chars: int = 1 << 16  # a longer program is not run
+    weak: bool = False  # whether programs are run where a protection of `sandbox` is missing

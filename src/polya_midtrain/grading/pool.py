@@ -18,13 +18,14 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from polya_midtrain.errors import UserError
 from polya_midtrain.grading.graders import grader
 from polya_midtrain.grading.limits import Limits
+from polya_midtrain.grading.timeouts import Timeouts
 from polya_midtrain.grading.verdict import TIMEOUT, Verdict
 
 CPU_SECONDS = 5.0  # per judgement; math-verify's own default. The slowest gold of the public sets takes 0.3
@@ -40,16 +41,22 @@ def verify(completion: str, gold: str, kind: str) -> Verdict:
     return grade_many([(completion, gold, kind)], workers=1)[0]
 
 
-def grade_many(items: Sequence[tuple[str, str, str]], workers: int) -> list[Verdict]:
+def grade_many(
+    items: Sequence[tuple[str, str, str]], workers: int, weak: bool = False, timeouts: Timeouts | None = None
+) -> list[Verdict]:
     """Verdicts on (completion, gold, kind), in order; at most ``workers`` helper processes.
 
     A verdict depends on its item only. Time is bounded for any input: a judgement that outlasts its limits gives
-    reason ``timeout`` and the others go on. An unknown kind is a `UserError`.
+    reason ``timeout`` and the others go on, until ``timeouts`` have taken too long together. An unknown kind is a
+    `UserError`, and so are programs on a machine that cannot confine them, but for ``weak``.
     """
+    timeouts = Timeouts() if timeouts is None else timeouts
     verdicts: list[Verdict | None] = []
     waiting: dict[tuple[str, str], dict[str, list[int]]] = {}  # (kind, gold) -> text -> positions
     for position, (completion, gold, kind) in enumerate(items):
         outcome = grader(kind).quick(completion, gold)
+        if not isinstance(outcome, Verdict) and (outcome, gold, kind) in timeouts:
+            outcome = Verdict(False, "", TIMEOUT)
         if isinstance(outcome, Verdict):
             verdicts.append(outcome)
         else:
@@ -57,14 +64,14 @@ def grade_many(items: Sequence[tuple[str, str, str]], workers: int) -> list[Verd
             waiting.setdefault((kind, gold), {}).setdefault(outcome, []).append(position)
     if waiting:
         jobs = [
-            _Job(kind, gold, texts[start : start + CHUNK])
+            _Job(kind, gold, texts[start : start + CHUNK], timeouts)
             for (kind, gold), found in waiting.items()
             for texts in [list(found)]
             for start in range(0, len(texts), CHUNK)
         ]
         with _LOCK:
             for kind in sorted({job.kind for job in jobs}):
-                _HELPERS.run(kind, [job for job in jobs if job.kind == kind], workers)
+                _HELPERS.run([job for job in jobs if job.kind == kind], workers, replace(LIMITS, weak=weak))
         for job in jobs:
             for text, verdict in zip(job.texts, job.verdicts, strict=True):
                 for position in waiting[job.kind, job.gold][text]:
@@ -83,7 +90,14 @@ class _Job:
     kind: str
     gold: str
     texts: list[str]
+    timeouts: Timeouts = field(default_factory=Timeouts)
     verdicts: list[Verdict] = field(default_factory=list)
+
+    def add(self, verdict: Verdict, seconds: float) -> None:
+        text = self.texts[len(self.verdicts)]
+        self.verdicts.append(verdict)
+        if verdict.reason == TIMEOUT:
+            self.timeouts.add((text, self.gold, self.kind), seconds)
 
     def line(self) -> bytes:
         return json.dumps([self.kind, self.gold, self.texts[len(self.verdicts) :]]).encode() + b"\n"
@@ -94,13 +108,14 @@ class _Helper:
 
     job: _Job  # set by `start`, before anything is read
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, limits: Limits) -> None:
         root = str(Path(__file__).resolve().parents[2])
         path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
         measured = [] if grader(kind).bare else [name for name in os.environ if name.startswith("COVERAGE_")]
         inherited = {name: os.environ[name] for name in [*_HARMLESS, *measured] if name in os.environ}
-        arguments = [kind, str(CPU_SECONDS), json.dumps(asdict(LIMITS))]
+        arguments = [kind, str(CPU_SECONDS), json.dumps(asdict(limits))]
         self.kind = kind
+        self.limits = limits
         self.process = subprocess.Popen(
             [sys.executable, "-P", "-m", "polya_midtrain.grading.worker", *arguments],
             stdin=subprocess.PIPE,
@@ -129,14 +144,16 @@ class _Helper:
         data = os.read(self.process.stdout.fileno(), 1 << 16)
         *lines, self.buffer = (self.buffer + data).split(b"\n")
         for line in lines:
-            self.seen = time.monotonic()
-            reply: list[Any] = json.loads(line)
+            before, self.seen = self.seen, time.monotonic()
+            reply: list[Any] | str = json.loads(line)
+            if isinstance(reply, str):
+                raise UserError(reply)
             if not self.ready:
                 self.ready = True
                 for gap in reply:
                     _warn(gap)
             else:
-                self.job.verdicts.append(Verdict(*reply))
+                self.job.add(Verdict(*reply), self.seen - before)
         return bool(data)
 
     def close(self) -> None:
@@ -160,19 +177,21 @@ class _Helpers:
     def __init__(self) -> None:
         self.all: list[_Helper] = []
 
-    def run(self, kind: str, jobs: Sequence[_Job], workers: int) -> None:
+    def run(self, jobs: Sequence[_Job], workers: int, limits: Limits) -> None:
         """Fill in the verdicts of ``jobs``, which are of one kind."""
+        kind = jobs[0].kind
         queue = deque(jobs)
         for helper in [helper for helper in self.all if helper.process.poll() is not None]:
             self._drop(helper)  # ended while idle, by no fault of the coming jobs
         wanted = min(max(workers, 1), len(jobs), 1 + sum(len(job.texts) for job in jobs) // PER_HELPER)
         try:
             with selectors.DefaultSelector() as selector:
-                for helper in [helper for helper in self.all if helper.kind == kind][:wanted]:
+                idle = [helper for helper in self.all if (helper.kind, helper.limits) == (kind, limits)]
+                for helper in idle[:wanted]:
                     self._give(helper, queue, selector)
                 while selector.get_map() or queue:
                     while queue and len(selector.get_map()) < wanted:
-                        self.all.append(_Helper(kind))
+                        self.all.append(_Helper(kind, limits))
                         self._give(self.all[-1], queue, selector)
                     for key, _ in selector.select(timeout=1.0):
                         self._advance(key.data, queue, selector)
@@ -207,7 +226,7 @@ class _Helpers:
                 "grading: the helper process did not start; "
                 f"run `python -m polya_midtrain.grading.worker {helper.kind} 5` to see why"
             )
-        job.verdicts.append(Verdict(False, "", TIMEOUT))
+        job.add(Verdict(False, "", TIMEOUT), time.monotonic() - helper.seen)
         if len(job.verdicts) < len(job.texts):
             queue.appendleft(job)
 

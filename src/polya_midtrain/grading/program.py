@@ -7,56 +7,19 @@ arguments of one call after the other and sends back what its function returns.
 from __future__ import annotations
 
 import ast
-import json
-import os
+import contextlib
 import random
-import select
-import struct
 import sys
-from collections.abc import Callable
 from types import ModuleType
-from typing import Any
 
-from polya_midtrain.grading import plain
+from polya_midtrain.grading.channel import receive
+from polya_midtrain.grading.peer import Peer
 
 MODULE = "program"  # its name, so that a block under `if __name__ == "__main__"` does not run
-Wait = Callable[[int], None]  # returns when a channel, a file descriptor, is ready for POLLIN or POLLOUT, or raises
-_HEAD = struct.Struct("=I")
 _KEPT = (
     *(ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom),
     *(ast.Assign, ast.AnnAssign, ast.AugAssign, ast.If, ast.Try),
 )
-
-
-def send(channel: int, value: Any, wait: Wait = lambda event: None) -> None:
-    """One JSON value, its length before it. ``wait`` is called where a non-blocking channel takes no more."""
-    data = json.dumps(value).encode()
-    rest = memoryview(_HEAD.pack(len(data)) + data)
-    while rest:
-        try:
-            rest = rest[os.write(channel, rest) :]
-        except BlockingIOError:
-            wait(select.POLLOUT)
-
-
-def receive(channel: int, most: int, wait: Wait = lambda event: None) -> Any:
-    """The next JSON value. ``wait`` is called before every read. EOFError where the other side has ended, ValueError
-    for more than ``most`` bytes and for what is no JSON."""
-    (length,) = _HEAD.unpack(_exactly(channel, _HEAD.size, wait))
-    if length > most:
-        raise ValueError(f"a value of {length} bytes, above {most}")
-    return json.loads(_exactly(channel, length, wait))
-
-
-def _exactly(channel: int, length: int, wait: Wait) -> bytes:
-    data = bytearray()
-    while len(data) < length:
-        wait(select.POLLIN)
-        part = os.read(channel, min(length - len(data), 1 << 20))
-        if not part:
-            raise EOFError
-        data += part
-    return bytes(data)
 
 
 def definitions(source: str) -> ast.Module:
@@ -71,23 +34,18 @@ def definitions(source: str) -> ast.Module:
 
 
 def serve(channel: int) -> None:
-    """Take the source and the function's name, then calls, and return when the other side ends.
+    """Take the source, the function's name and the classes that the tests know, then calls, until the other side ends.
 
     What fails while the source runs, or what ends the process, is seen by the other side as the end of the channel.
     """
-    source, entry = receive(channel, sys.maxsize)
+    peer = Peer(channel, sys.maxsize, open_=True)
+    source, entry, classes = receive(channel, sys.maxsize)
     module = ModuleType(MODULE)
     sys.modules[MODULE] = module  # dataclasses look their module up
     random.seed(0)  # the same verdict each time
-    exec(compile(definitions(source), MODULE, "exec"), module.__dict__)
-    while True:
-        try:
-            arguments, named = receive(channel, sys.maxsize)
-        except EOFError:
-            return
-        try:
-            function = module.__dict__[entry]
-            reply = ["value", plain.encode(function(*plain.decode(arguments), **plain.decode(named)))]
-        except BaseException as error:
-            reply = ["error", type(error).__name__, str(error)[:200]]
-        send(channel, reply)
+    exec(compile(definitions(source), MODULE, "exec", dont_inherit=True), module.__dict__)
+    found = {name: module.__dict__.get(name) for name in classes}
+    peer.classes.update({name: kind for name, kind in found.items() if isinstance(kind, type)})
+    peer.keep(module.__dict__.get(entry))
+    with contextlib.suppress(EOFError):
+        peer.serve()

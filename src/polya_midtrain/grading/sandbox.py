@@ -2,7 +2,8 @@
 
 Two features of Linux do it, without privileges and for root alike: a filter on system calls (`seccomp`: no network, no
 other processes, nothing privileged) and Landlock (files: the Python library to read, the scratch folder to change).
-Limits on memory and time come on top. Where a kernel lacks one of the two, `gaps` names what that leaves open.
+Limits on memory and time come on top. Where a kernel lacks one of the two, no program is run unless the settings allow
+it; `gaps` names what that leaves open.
 """
 
 from __future__ import annotations
@@ -14,13 +15,15 @@ import sys
 import sysconfig
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+from polya_midtrain.errors import UserError
 from polya_midtrain.grading import landlock, seccomp
 from polya_midtrain.grading.limits import Limits
 
 SECCOMP, LANDLOCK = "seccomp", "Landlock"
-_PR_SET_PDEATHSIG = 1
+_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 
 _SYSTEM = (
     "/usr/lib",
@@ -41,7 +44,7 @@ _REFUSED = (
     "pty.",
     "resource.",
     "signal.pthread_kill",
-    "fcntl.ioctl",
+    "fcntl.",
     "_thread.start_new_thread",
     "_thread.start_joinable_thread",
     "os.fork",
@@ -68,7 +71,17 @@ _REFUSED = (
     "os.setxattr",
     "os.removexattr",
 )
-_MODULES = ("_posixsubprocess", "_socket", "_ctypes", "_multiprocessing", "_posixshmem", "cffi", "_cffi_backend")
+_MODULES = (
+    *("_posixsubprocess", "_socket", "_ctypes", "_multiprocessing", "_posixshmem", "_sqlite3", "cffi", "_cffi_backend"),
+    *("posix", "_signal", "_thread"),  # no second copy of these
+)
+# What raises no event is taken out of all modules.
+_UNSEEN = (
+    *("fork_exec", "start_new_thread", "start_new", "_start_new_thread", "start_joinable_thread", "setsid", "umask"),
+    *("mkfifo", "mknod", "memfd_create", "splice", "sendfile", "copy_file_range", "posix_fallocate", "listxattr"),
+    *("pidfd_open", "pidfd_send_signal", "sched_setaffinity", "sched_setscheduler", "setpriority", "nice"),
+    *("setuid", "setgid", "setgroups", "getxattr"),
+)
 
 
 def protections() -> frozenset[str]:
@@ -79,7 +92,7 @@ def protections() -> frozenset[str]:
 
 
 def gaps(have: frozenset[str]) -> list[str]:
-    """What is weaker where one of the two is missing; one sentence each."""
+    """What is weaker than usual: where one of the two is missing, or Landlock is old; one sentence each."""
     found = []
     if SECCOMP not in have:
         found.append(
@@ -91,7 +104,23 @@ def gaps(have: frozenset[str]) -> list[str]:
             f"{LANDLOCK} is missing here (Linux 5.13 or later has it): graded programs can write no file, not even in "
             "their scratch folder, but they can read what this user can read"
         )
+    elif (version := landlock.version()) < landlock.WHOLE:
+        found.append(
+            f"{LANDLOCK} has version {version} here (Linux 6.12 or later has {landlock.WHOLE}): that graded programs "
+            f"send no signal and reach no socket rests on {SECCOMP} alone"
+        )
     return found
+
+
+def admit(have: frozenset[str], weak: bool) -> None:
+    """Refuse to run programs where a protection is missing; ``weak``: the settings allow it."""
+    missing = [name for name in (SECCOMP, LANDLOCK) if name not in have]
+    if missing and not weak:
+        raise UserError(
+            f"grading: this machine has no {' and no '.join(missing)} to confine graded programs with, so none is run; "
+            "grade on Linux 5.13 or later (a container's profile must allow both), or set machine.sandbox to weak in "
+            "params.yaml, and every table will say so"
+        )
 
 
 class Walls:
@@ -114,7 +143,16 @@ class Walls:
             seccomp.install(self.filter)
         elif not self.judging:
             seccomp.library.cache_clear()
+            for module in [module for module in sys.modules.values() if isinstance(module, ModuleType)]:
+                for name in _UNSEEN:
+                    vars(module).pop(name, None)
             sys.addaudithook(_hook(writable=self.rules is not None))
+
+
+def adopt() -> None:
+    """Make what this process's children leave behind when they end its own children."""
+    if sys.platform == "linux":
+        seccomp.library().prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def restrain(limits: Limits) -> None:

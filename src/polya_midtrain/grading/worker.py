@@ -1,10 +1,11 @@
 """A helper process that judges answers under limits: ``python -m polya_midtrain.grading.worker KIND SECONDS [LIMITS]``.
 
 It reads one JSON job a line, ``[kind, gold, [text, ...]]``, and writes one JSON line per text, ``[correct, extracted,
-reason]``, after a first list that says it is ready (and names, if anything, what `sandbox.gaps` found). A judgement
-that outlasts SECONDS of CPU time kills the process: the default action of SIGPROF also ends a long call inside a C
-library, where no Python signal handler would run. CPU time rather than wall time, so that a busy machine gives the same
-verdicts as a quiet one. LIMITS is JSON, the fields of `limits.Limits`, for the programs that answers are.
+reason]``, after a first list that says it is ready (and names, if anything, what `sandbox.gaps` found), or a text that
+says why it will not be. A judgement that outlasts SECONDS of CPU time kills the process: the default action of SIGPROF
+also ends a long call inside a C library, where no Python signal handler would run. CPU time rather than wall time, so
+that a busy machine gives the same verdicts as a quiet one. LIMITS is JSON, the fields of `limits.Limits`, for the
+programs that answers are.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from collections.abc import Sequence
 from dataclasses import astuple
 from typing import TextIO
 
+from polya_midtrain.errors import UserError
 from polya_midtrain.grading.graders import grader
 from polya_midtrain.grading.limits import Limits
 
@@ -52,7 +54,12 @@ def main() -> None:
     replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # whatever a library prints must not end up among the replies
     kind, seconds, *limits = sys.argv[1:]
-    gaps = grader(kind).prepare(Limits(**json.loads(*limits or ["{}"])))
+    try:
+        gaps = grader(kind).prepare(Limits(**json.loads(*limits or ["{}"])))
+    except UserError as error:
+        replies.write(json.dumps(str(error)) + "\n")
+        replies.flush()
+        return
     serve(sys.stdin, replies, float(seconds), gaps)
 
 

@@ -19,6 +19,7 @@ class Machine(Block):
     trainer's weights and optimiser leave) while it does not sleep.
     A training is spread over ``processes``, one a GPU, by `accelerate launch`; its configuration file ``accelerate``
     (one of machines/, or another) may add FSDP or further hosts, whose processes are counted too.
+    ``sandbox`` weak: programs are graded also where the machine lacks seccomp or Landlock, and every table says so.
     """
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -31,6 +32,7 @@ class Machine(Block):
     gpu_memory: float = Field(0.85, gt=0, lt=1)
     rollout_memory: Annotated[float, Field(gt=0, lt=1)] | Literal["auto"] = "auto"
     server: Url | None = None
+    sandbox: Literal["required", "weak"] = "required"
 
     @model_validator(mode="after")
     def _parallel(self) -> Machine:

@@ -9,7 +9,6 @@ from polya_midtrain.common.seeding import derive
 from polya_midtrain.engine.sampling import Job, sample, split
 from polya_midtrain.grading.rows import grade_rows
 from polya_midtrain.params import Params
-from polya_midtrain.runtime import workers
 from polya_midtrain.runtime.stage import stage
 
 CHUNK = 64  # questions of one job
@@ -31,13 +30,17 @@ def run(params: Params) -> None:
         params,
         "distil",
         inputs=[source, paths.MID_PROMPTS, paths.TEACHER, params.prompts.catalogue],
-        settings={"distil": settings.model_dump(mode="json"), "prompts": params.prompts.model_dump(mode="json")},
+        settings={
+            "distil": settings.model_dump(mode="json"),
+            "prompts": params.prompts.model_dump(mode="json"),
+            "sandbox": params.machine.sandbox,
+        },
         outputs={"distilled.parquet": paths.DISTILLED},
         unit="completions",
         tasks=len(jobs),
     ) as this:
         rows = [row for part in sample(params, jobs, settings, this.work, this.line.update) for row in part]
-        graded = grade_rows(rows, by_id(asked), workers.worker_count(params.machine.workers, "cpu"))
+        graded = grade_rows(rows, by_id(asked), params, this.work)
         this.numbers["completions"] = write_records(this.work / "distilled.parquet", Graded, graded)
         this.numbers["tokens"] = sum(row.tokens for row in graded)
         this.numbers["correct"] = sum(row.correct for row in graded)

@@ -13,7 +13,6 @@ from polya_midtrain.common.seeding import derive
 from polya_midtrain.engine.sampling import Job, sample
 from polya_midtrain.grading.rows import grade_rows
 from polya_midtrain.params import Params
-from polya_midtrain.runtime import workers
 from polya_midtrain.runtime.stage import stage
 
 PHASES = {"before": paths.MIDTRAIN, "after": paths.RL}
@@ -38,6 +37,7 @@ def run(params: Params, arm: str) -> None:
             "evaluate": settings.model_dump(),
             "prompts": params.prompts.model_dump(mode="json"),
             "seeds": params.seeds,
+            "sandbox": params.machine.sandbox,
             "benchmarks": list(files),
             "phases": phases,
         },
@@ -64,9 +64,8 @@ def run(params: Params, arm: str) -> None:
             for phase, seed, name in cells
         ]
         golds = by_id([question for rows in asked.values() for question in rows])
-        cores = workers.worker_count(params.machine.workers, "cpu")
         found = sample(params, jobs, settings, this.work, this.line.update)
-        graded = grade_rows([row for rows in found for row in rows], golds, cores)
+        graded = grade_rows([row for rows in found for row in rows], golds, params, this.work)
         rows: list[dict[str, Any]] = []
         position = 0
         for (phase, seed, name), group in zip(cells, found, strict=True):

@@ -16,6 +16,7 @@ from polya_midtrain.common import heuristics, policy
 from polya_midtrain.common.heuristics import Catalogue
 from polya_midtrain.common.records import Question, read_records
 from polya_midtrain.errors import UserError
+from polya_midtrain.grading import sandbox
 from polya_midtrain.params import Machine, Params
 from polya_midtrain.prompt_lengths import Budget, Longest, check, context, longest
 from polya_midtrain.runtime.stage import stage
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
 def run(params: Params) -> None:
     """Write data/prompts/SET.json: of mid and reward the longest prompt in each condition, of the rest the bare one.
 
-    Raises `UserError` for the first that does not fit, and where the machine has fewer GPUs than params.yaml asks for.
+    Raises `UserError` for the first that does not fit, and where the machine has fewer GPUs than params.yaml asks for,
+    or cannot confine the programs that will be graded.
     """
     check_gpus(params.machine)
     with stage(
@@ -47,6 +49,8 @@ def run(params: Params) -> None:
             file.relative_to(paths.QUESTIONS).with_suffix("").as_posix(): read_records(file, Question)
             for file in sorted(paths.QUESTIONS.rglob("*.parquet"))
         }
+        if any(row.kind == "code" for rows in sets.values() for row in rows):
+            sandbox.admit(sandbox.protections(), params.machine.sandbox == "weak")
         catalogue = heuristics.load(params.prompts.catalogue)
         found = measured(sets, policy.load_tokenizer(paths.BASE), params, catalogue)
         check_base(found, context(paths.BASE), params)

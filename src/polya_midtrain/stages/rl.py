@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 from polya_midtrain import grading, paths
 from polya_midtrain.common import policy, prompts
 from polya_midtrain.common.records import Question, read_records
 from polya_midtrain.errors import UserError
+from polya_midtrain.grading.timeouts import Timeouts
 from polya_midtrain.params import Params
 from polya_midtrain.runtime import workers
 from polya_midtrain.runtime.stage import stage
@@ -31,6 +33,7 @@ def run(params: Params, arm: str) -> None:
             "rl": settings.model_dump(),
             "prompts": params.prompts.model_dump(mode="json"),
             "seeds": params.seeds,
+            "sandbox": params.machine.sandbox,
         },
         outputs={"seeds": paths.RL / arm, "curves.json": paths.CURVES / f"{arm}.json"},
         unit="steps",
@@ -69,13 +72,16 @@ def training(params: Params, arm: str) -> Training:
             def encode(turns: list[dict[str, str]]) -> list[int]:
                 return prompts.encode(tokenizer, turns)
 
+            weak = params.machine.sandbox == "weak"
+            timeouts = Timeouts(Path(arguments["output_dir"]) / "timeouts")
+
             return grpo.train(
                 model,
                 tokenizer,
                 rollouts.plan(params.machine, settings, seed, model, tokenizer, encode),
                 asked,
                 lambda question: prompts.bare(question.question, params.prompts, question.kind),
-                lambda items: [verdict.correct for verdict in grading.grade_many(items, 1)],
+                lambda items: [verdict.correct for verdict in grading.grade_many(items, 1, weak, timeouts)],
                 settings,
                 arguments=arguments,
                 callbacks=callbacks,

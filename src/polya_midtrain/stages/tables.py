@@ -30,6 +30,7 @@ INPUTS = {
 }
 TABLES = tuple(INPUTS)
 RATES = ("truncated", "no_answer")
+WEAK = "weak sandbox: programs may have been graded without seccomp or Landlock"
 
 
 def run(params: Params, table: str) -> None:
@@ -52,6 +53,8 @@ def run(params: Params, table: str) -> None:
     ) as this:
         module = importlib.import_module(f"polya_midtrain.tables.{table}")
         rows, page = module.build(params)
+        if params.machine.sandbox == "weak":
+            rows, page = render.stamped(rows, page, WEAK)
         for suffix, text in (
             ("csv", render.csv_text(rows)),
             ("md", render.markdown(page)),

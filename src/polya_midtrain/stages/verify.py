@@ -6,7 +6,6 @@ from polya_midtrain import grading, paths
 from polya_midtrain.common.records import Completion, Graded, Question, by_id, read_records, write_records
 from polya_midtrain.grading.rows import grade_rows
 from polya_midtrain.params import Params
-from polya_midtrain.runtime import workers
 from polya_midtrain.runtime.stage import stage
 
 
@@ -14,11 +13,15 @@ def run(params: Params) -> None:
     """Write data/traces/verified.parquet (records.Graded)."""
     source = paths.MID
     with stage(
-        params, "verify", inputs=[source, paths.GENERATED], settings={}, outputs={"verified.parquet": paths.VERIFIED}
+        params,
+        "verify",
+        inputs=[source, paths.GENERATED],
+        settings={"sandbox": params.machine.sandbox},
+        outputs={"verified.parquet": paths.VERIFIED},
     ) as this:
         rows = read_records(paths.GENERATED, Completion)
         golds = by_id(read_records(source, Question))
-        graded = grade_rows(rows, golds, workers.worker_count(params.machine.workers, "cpu"))
+        graded = grade_rows(rows, golds, params, this.work)
         write_records(this.work / "verified.parquet", Graded, graded)
         this.numbers["completions"] = len(graded)
         this.numbers["correct"] = sum(row.correct for row in graded)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from polya_midtrain.tables.parts.long import DECIMALS
@@ -56,6 +56,16 @@ def _field(value: str | int | float | None) -> str:
     if value is None:
         return ""
     return f"{value:.{DECIMALS}f}" if isinstance(value, float) else str(value)
+
+
+def stamped(rows: Iterable[Row], page: Page, mark: str) -> tuple[list[Row], Page]:
+    """A table with a mark on the whole of it: in each row's method, and as the first note."""
+
+    def method(text: str) -> str:
+        first, *rest = text.split("; ")
+        return "; ".join([first, mark, *rest])
+
+    return [replace(row, method=method(row.method)) for row in rows], replace(page, notes=[mark, *page.notes])
 
 
 def markdown(page: Page) -> str:
