@@ -6,8 +6,8 @@ CONSTRAINTS ?= constraints/cpu.txt
 EXTRAS ?= dev
 PROFILE ?=
 ARM ?=
-# nproc would count OMP_NUM_THREADS, which says something else here.
-JOBS ?= $(shell env -u OMP_NUM_THREADS nproc 2>/dev/null || echo 1)
+# As the stages count them; nproc knows no quota of a container.
+JOBS ?= $(shell '$(BIN)/python' -c 'from polya_midtrain.runtime import cores; print(cores.available())' 2>/dev/null || echo 1)
 
 BIN := $(abspath $(VENV))/bin
 INSTALLED := $(VENV)/.installed
