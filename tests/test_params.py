@@ -98,6 +98,8 @@ def refusal(path: Path, text: str) -> tuple[int, str]:
         ("rl", "  epochs: ", "  epochs: ten", "rl.epochs: Input should be a valid number"),
         ("base", "  kind: ", "  kind: wrld", "base: Input tag 'wrld'"),
         ("base", "  hidden: ", "  width: 64", "base.width: no such setting"),
+        ("base", "  heads: ", "  heads: 5", "base.heads: hidden 64 divided by 5 heads is no even whole number; change"),
+        ("base", "  heads: ", "  heads: 64", "base.heads: hidden 64 divided by 64 heads is no even whole number"),
         ("tables", "  ks: ", "  ks: [0, 1]", "tables.ks.0: Input should be greater than or equal to 1"),
         ("tables", "  confidence: ", "  confidence: 95", "tables.confidence: Input should be less than 1"),
         (

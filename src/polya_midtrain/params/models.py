@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from polya_midtrain.params.block import Block
 
@@ -32,6 +32,14 @@ class WorldBase(Block):
     batch: int = Field(ge=1)
     learning_rate: float = Field(gt=0)
     seed: int
+
+    @field_validator("heads")
+    @classmethod
+    def _even(cls, heads: int, info: ValidationInfo) -> int:
+        hidden = info.data.get("hidden", 2 * heads)
+        if hidden % (2 * heads):
+            raise ValueError(f"hidden {hidden} divided by {heads} heads is no even whole number; change one of the two")
+        return heads
 
 
 class PackageBase(Block):
