@@ -17,8 +17,9 @@ CONSTRAINTS ?= constraints/cpu.txt
 EXTRAS ?= dev
 PROFILE ?=
 ARM ?=
-# nproc would count OMP_NUM_THREADS, which says something else here.
-override JOBS := $(or $(filter $(shell seq 0 999),$(JOBS)),$(shell env -u OMP_NUM_THREADS nproc 2>/dev/null || echo 1))
+ASKED := $(JOBS)
+# As the stages count them (nproc knows no quota of a container), once the environment is there.
+override JOBS = $(or $(filter $(shell seq 0 999),$(ASKED)),$(shell '$(BIN)/python' -c 'from polya_midtrain.runtime import cores; print(cores.available())' 2>/dev/null || echo 1))
 
 MARKS := $(strip $(foreach mark,' " ` ; : & | < > ( ) * ? % \# $$ \,$(findstring $(mark),$(VENV)$(VLLM_VENV))))
 $(if $(MARKS),$(error VENV: a folder with $(MARKS) in its name cannot be an environment; take another))

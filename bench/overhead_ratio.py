@@ -12,12 +12,14 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from polya_midtrain.runtime import cores
+
 COPIED = ("src", "profiles", "data/heuristics", "claims.yaml", "dvc.yaml", "pyproject.toml", "README.md", ".dvcignore")
 
 
 def measure(root: Path, profile: str) -> dict[str, Any]:
     """Run the study of ``profile`` in an empty folder with an empty cache, and account for its time."""
-    cores = len(os.sched_getaffinity(0))
+    count = cores.available()
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         for name in COPIED:
@@ -44,10 +46,10 @@ def measure(root: Path, profile: str) -> dict[str, Any]:
         }
     inside = sum(seconds.values())
     return {
-        "overhead_ratio": round(wall * cores / inside, 3),
+        "overhead_ratio": round(wall * count / inside, 3),
         "profile": profile,
         "wall_seconds": round(wall, 1),
-        "cores": cores,
+        "cores": count,
         "model_cpu_seconds": round(inside, 1),
         **{f"cpu_seconds_{kind}": round(value, 1) for kind, value in sorted(seconds.items())},
         "tables_sha256": tables,  # two runs on one machine must agree

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 import yaml
 
 from polya_midtrain import __version__, cli, preflight, stages, start
+from polya_midtrain import params as settings
 from polya_midtrain.errors import UserError
 from polya_midtrain.pretrained import hub
 from polya_midtrain.runtime import mlflow_store
@@ -285,7 +287,74 @@ def test_sync_says_what_it_posted(capsys: pytest.CaptureFixture[str], monkeypatc
     monkeypatch.setattr(mlflow_store, "_warned", False)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")  # nothing listens on the discard port
     mlflow_store.keep(mlflow_store.Record("generate", {}, {}, 1, status="FINISHED"))
-    assert start.main(["sync"]) == 0
+    assert start.main(["sync"]) == 1
     captured = capsys.readouterr()
     assert captured.out == "0 runs posted, 1 still wait\n"
     assert "the study goes on" in captured.err
+
+
+WRITES = {
+    "a full disk": "pathlib.Path('/dev/full').write_text('x')",
+    "a folder that takes nothing": "from polya_midtrain.runtime import scratch; "
+    "scratch.publish(pathlib.Path('ran'), pathlib.Path('reports/main.csv'))",
+}
+
+
+@pytest.mark.parametrize("fault", WRITES)
+def test_a_disk_that_takes_nothing_is_one_line(
+    fault: str, project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (project / "reports").symlink_to("/sys/kernel")  # where not even root may make a file
+    name = f"fill{list(WRITES).index(fault)}"
+    add_stage(monkeypatch, project / "more", name, WRITES[fault])
+    said = refused(capsys, "stage", name)
+    expected = {
+        "a full disk": "the disk: No space left on device; make room",
+        "a folder that takes nothing": r"reports/\S*: [A-Z][a-z -]+; (make it writable|let this user .*)",
+    }
+    assert re.fullmatch(f"{expected[fault]}, then run the same command again", said), said
+
+
+def test_nothing_that_an_error_quotes_reaches_the_terminal_as_more_than_text(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_planted")
+    text = "\\x1b[2Jgone\\nhf_planted \\u202e http://me:pass-word@host/a?sig_token=planted"
+    add_stage(
+        monkeypatch, project / "more", "quote", f"from polya_midtrain import errors; raise errors.UserError('{text}')"
+    )
+    said = refused(capsys, "stage", "quote")
+    assert said.isprintable()
+    assert said.split() == ["[2Jgone", "[HF_TOKEN]", "http://host/a?sig_token=..."]
+
+
+def test_a_fault_of_a_profile_is_said_of_its_file(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    study = project / "profiles/study.yaml"
+    usual = study.read_text()
+    study.write_text(usual.replace("  heuristics: 16", "  heuristics: 99"))
+    assert start.main(["check"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("polya: profiles/study.yaml: 99 heuristics are asked for, but the catalogue has 16; lower")
+    assert start.main(["plan", "study"]) == 2
+    assert capsys.readouterr().err.startswith("polya: profiles/study.yaml: 99 heuristics are asked for")
+    content = yaml.safe_load(usual)
+    folder = {"kind": "folder", "path": "models/mine", "sha256": "0" * 64}
+    study.write_text(yaml.safe_dump(content | {"teacher": folder}))
+    assert start.main(["check"]) == 2
+    assert capsys.readouterr().err.startswith("polya: profiles/study.yaml: teacher.path: models/mine")
+    endpoint = {"url": "http://127.0.0.1:9/v1", "model": "m", "max_tokens": 256, "tries": 1}
+    judged = content["compose"] | {"judge": "endpoint", "endpoint": endpoint}
+    study.write_text(
+        yaml.safe_dump(content | {"compose": judged, "prompts": {"catalogue": "data/heuristics/polya.yaml"}})
+    )
+    assert start.main(["judge", "--profile", "study", "--labelled", str(ROOT / "data/judges/labelled.yaml")]) == 2
+    assert capsys.readouterr().err.startswith(
+        "polya: profiles/study.yaml: compose.endpoint: http://127.0.0.1:9/v1: no reply"
+    )
+
+
+def test_only_the_settings_file_itself_is_renamed_in_an_error() -> None:
+    said = "params.yaml: x; set y in params.yaml. a/params.yaml, my-params.yaml: no"
+    with pytest.raises(UserError) as caught, settings.named(Path("profiles/p.yaml")):
+        raise UserError(said)
+    assert str(caught.value) == "profiles/p.yaml: x; set y in profiles/p.yaml. a/params.yaml, my-params.yaml: no"

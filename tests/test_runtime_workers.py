@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from polya_midtrain.errors import UserError
+from polya_midtrain.runtime import cores
 from polya_midtrain.runtime import workers as module
 from polya_midtrain.runtime.workers import Report, run_tasks, worker_count
 
@@ -174,9 +175,41 @@ def test_workers_end_when_the_parent_is_killed(tmp_path: Path) -> None:
 
 
 def test_worker_count() -> None:
-    assert worker_count(0, "cpu") == len(os.sched_getaffinity(0))
+    assert 1 <= worker_count(0, "cpu") == cores.available() <= len(os.sched_getaffinity(0))
     assert worker_count(3, "cpu") == 3
     assert worker_count(0, "cuda") == worker_count(4, "cuda") == 1
+
+
+GROUPS = {
+    "version 2": ("0::/user/job", {"user/job/cpu.max": "150000 100000", "user/cpu.max": "max 100000"}, 2),
+    "an outer group": ("0::/user/job", {"user/job/cpu.max": "max 100000", "user/cpu.max": "50000 100000"}, 1),
+    "a container's root": ("0::/", {"cpu.max": "100000 100000"}, 1),
+    "version 1": (
+        "4:memory:/a\n1:cpu,cpuacct:/job",
+        {"cpu,cpuacct/job/cpu.cfs_quota_us": "300000", "cpu,cpuacct/job/cpu.cfs_period_us": "100000"},
+        3,
+    ),
+    "version 1 in a container": (
+        "2:cpu:/docker/0f\n0::/",
+        {"cpu/cpu.cfs_quota_us": "20000", "cpu/cpu.cfs_period_us": "10000"},
+        2,
+    ),
+    "none": ("1:cpu:/job\n0::/", {"cpu/job/cpu.cfs_quota_us": "-1", "cpu/job/cpu.cfs_period_us": "100000"}, 64),
+    "of another kind": ("3:cpuset:/", {"cpuset/cpu.cfs_quota_us": "1", "cpuset/cpu.cfs_period_us": "1"}, 64),
+    "unreadable": ("0::/", {"cpu.max": "what"}, 64),
+    "no groups": (None, {}, 64),
+}
+
+
+@pytest.mark.parametrize("name", GROUPS)
+def test_a_quota_of_the_control_groups_is_kept(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(64)))
+    groups, files, expected = GROUPS[name]
+    written = {f"sys/fs/cgroup/{path}": content for path, content in files.items()}
+    for path, content in (written | ({"proc/self/cgroup": groups} if groups else {})).items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(f"{content}\n")
+    assert cores.available(tmp_path) == expected
 
 
 def alive(process: int) -> bool:

@@ -21,11 +21,12 @@ def files(paths: Sequence[Path]) -> None:
     """Read settings and the catalogues that they name as a stage would; a line for each."""
     for path in paths:
         params = settings.load(path)
-        catalogue = heuristics.load(params.prompts.catalogue)
-        catalogue.first(params.generate.heuristics)
-        for name in ("base", "teacher", "reward"):
-            if isinstance(model := getattr(params, name), FolderModel):
-                folder.checked(model, name)
+        with settings.named(path):
+            catalogue = heuristics.load(params.prompts.catalogue)
+            catalogue.first(params.generate.heuristics)
+            for name in ("base", "teacher", "reward"):
+                if isinstance(model := getattr(params, name), FolderModel):
+                    folder.checked(model, name)
         typer.echo(f"{path}: profile {params.profile}, {len(params.arms)} arms, {len(catalogue.heuristics)} heuristics")
 
 

@@ -40,8 +40,9 @@ def judge(source: Path, chains: Path, each: bool) -> None:
             f"{source}: prompts.catalogue: {params.prompts.catalogue} has none of the heuristics in {chains}; set it "
             "to the one that this file names, or label chains by yours (--labelled)"
         )
-    reader = open_judge(params.compose, catalogue, params.prompts.catalogue)
-    found = validate.measure(reader, kept, names)
+    with settings.named(source):
+        reader = open_judge(params.compose, catalogue, params.prompts.catalogue)
+        found = validate.measure(reader, kept, names)
     left_out = sum(len(item.used) for item in known) - sum(len(item.used) for item in kept)
     print(f"Judge {reader} on {len(kept)} chains of {chains}, {len(names)} heuristics of {params.prompts.catalogue}")
     if left_out:

@@ -6,11 +6,15 @@ in values only. `docs` of a field say its unit; a value's source stands beside i
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, ValidationInfo, field_validator
 
+from polya_midtrain.errors import UserError
 from polya_midtrain.params.analysis import (
     Compose,
     Diversity,
@@ -96,6 +100,7 @@ __all__ = [
     "WorldTeacher",
     "flat",
     "load",
+    "named",
 ]
 
 PARAMS_FILE = Path("params.yaml")
@@ -241,8 +246,6 @@ class Params(Block):
 
     def arm(self, name: str) -> Arm:
         """The settings of one arm; an unknown name is a one-line error that lists the known ones."""
-        from polya_midtrain.errors import UserError
-
         if name not in self.arms:
             raise UserError(f"{PARAMS_FILE}: no arm {name!r}; the arms are {', '.join(self.arms)}")
         return self.arms[name]
@@ -251,6 +254,16 @@ class Params(Block):
 def load(path: Path = PARAMS_FILE) -> Params:
     """Read and check params.yaml (or a profile)."""
     return yamlfile.load(path, Params)
+
+
+@contextmanager
+def named(path: Path) -> Iterator[None]:
+    """Whatever an error in this block says of params.yaml is said of ``path``, from which its settings are."""
+    try:
+        yield
+    except UserError as error:
+        said = re.sub(rf"(?<![\w/.-]){re.escape(str(PARAMS_FILE))}", lambda _: str(path), str(error))
+        raise UserError(said) from error
 
 
 def flat(block: BaseModel) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from polya_midtrain.plan.measured import Measured
 from polya_midtrain.plan.needs import Disk, Memory
 from polya_midtrain.plan.sizes import models
 from polya_midtrain.plan.work import Load, Place, Work
+from polya_midtrain.runtime import cores
 
 # Stages whose answers are as long as those of the stage whose tokens a run records.
 ALIKE = MappingProxyType({"evaluate": "rl", "reward": "generate", "score": "generate", "modes": "rl"})
@@ -98,7 +99,7 @@ def plan(params: Params, device: Device, gpus: int | None = None, corrections: C
             f"plan is for {gpus}; raise --gpus, or lower what it asks for"
         )
     assumed, sizes = assumptions(params), models(params)
-    side_by_side = (params.machine.workers or devices.cores()) if device.kind == "cpu" else 1
+    side_by_side = (params.machine.workers or cores.available()) if device.kind == "cpu" else 1
     found = [
         replace(one, load=one.load.longer(corrections.tokens.get(one.stage, 1.0)))
         for one in work.works(params, assumed, sizes, dict(devices.GRADING))

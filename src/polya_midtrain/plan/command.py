@@ -24,13 +24,14 @@ def show(path: Path, source: Path | None, name: str | None, gpus: int | None, ar
     run = measured.read(source) if source else own(params)
     same = run is not None and run.params == params
     corrected = build.corrections(run, device, params) if run is not None and not same else None
-    plan = build.plan(params, device, gpus, corrected or build.NONE)
     longer = build.Corrections(corrected.tokens) if corrected else build.NONE
-    others = [
-        build.plan(params, other, gpus if other.kind == "cuda" else None, longer)
-        for other in DEVICES.values()
-        if other is not device
-    ]
+    with settings.named(path):
+        plan = build.plan(params, device, gpus, corrected or build.NONE)
+        others = [
+            build.plan(params, other, gpus if other.kind == "cuda" else None, longer)
+            for other in DEVICES.values()
+            if other is not device
+        ]
     report.show(plan, others, run if same else None, corrected, arms)
     faults = needs.shortfalls(plan.disk, plan.memory, device, Path())
     if faults:

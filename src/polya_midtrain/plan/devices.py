@@ -14,6 +14,7 @@ from typing import Literal
 from polya_midtrain.common.shapes import WEIGHT, Model
 from polya_midtrain.plan.layout import Layout
 from polya_midtrain.plan.work import Load
+from polya_midtrain.runtime import cores
 
 ALONE = Layout()
 
@@ -142,11 +143,6 @@ DOWNLOAD_RATE = 1e8  # bytes/s from the hub
 GRADING = MappingProxyType({"plain": 1.2e-4, "maths": 7e-4, "code": 3e-3})
 
 
-def cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0))
-
-
 def host_memory() -> float:
     """Bytes of memory of this machine."""
     return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
@@ -181,7 +177,7 @@ def seconds(load: Load, model: Model, device: Device, side_by_side: int, layout:
         + load.checkpoints * model.checkpoint / CHECKPOINT_RATE
     )
     rounds = -(-load.tasks // side_by_side) / load.tasks
-    return busy * rounds + load.checking / cores() + load.downloads / DOWNLOAD_RATE
+    return busy * rounds + load.checking / cores.available() + load.downloads / DOWNLOAD_RATE
 
 
 def _joint(count: int) -> float:

@@ -19,7 +19,7 @@ from multiprocessing.context import ForkProcess
 from typing import Any, Protocol, TypeVar
 
 from polya_midtrain.errors import UserError
-from polya_midtrain.runtime import parent
+from polya_midtrain.runtime import cores, parent
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -42,7 +42,7 @@ def worker_count(requested: int, device: str) -> int:
     """Processes to use: ``requested``, or for 0 every core that this process may use; one on a GPU."""
     if device != "cpu":
         return 1
-    return requested or len(os.sched_getaffinity(0))
+    return requested or cores.available()
 
 
 def rank() -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import os
 import platform
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
@@ -14,6 +13,7 @@ import numpy as np
 from polya_midtrain import __version__
 from polya_midtrain.ledger import report
 from polya_midtrain.ledger.schema import Claims
+from polya_midtrain.runtime import cores
 from polya_midtrain.tables.parts.long import DECIMALS
 from polya_midtrain.tables.row import MEAN, PASS, Row
 from polya_midtrain.verify import compare, ranges
@@ -77,9 +77,9 @@ def machine() -> str:
     """The machine that this runs on, as far as results may depend on it."""
     info = Path("/proc/cpuinfo")
     models = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
-    cores = f"{len(os.sched_getaffinity(0))} cores"
+    count = f"{cores.available()} cores"
     return ", ".join(
-        [*models[:1], cores, platform.machine(), f"Python {platform.python_version()}", f"torch {version('torch')}"]
+        [*models[:1], count, platform.machine(), f"Python {platform.python_version()}", f"torch {version('torch')}"]
     )
 
 
