@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+from polya_midtrain.errors import UserError
 from polya_midtrain.sources import easy
 
 # What a reader does with the numbers of each wording, in the order in which it gives them.
@@ -55,3 +56,12 @@ def test_sets_differ_from_each_other_and_are_drawn_by_seed() -> None:
     other = list(easy.distinct(random.Random(1), [1, 2], 300, taken))
     assert one == again
     assert len({problem.question for problem in one + other}) == 600 == len(taken)
+
+
+def test_more_than_there_are_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(easy, "PATIENCE", 50)
+    monkeypatch.setattr(easy, "TEMPLATES", {1: (easy.Template("What is {a} and {b}?", easy._sum),)})
+    taken: set[easy.Problem] = set()
+    with pytest.raises(UserError, match="there are not 500 more easy problems; lower count"):
+        list(easy.distinct(random.Random(1), [1], 500, taken))
+    assert 60 < len(taken) <= 81

@@ -224,7 +224,8 @@ def check(
 ) -> None:
     """Check params.yaml, the profiles and catalogues.
 
-    Every profile and the catalogue of heuristics that it names are read as a stage would read them. Nothing is run.
+    Every profile and the catalogue of heuristics that it names are read as a stage would read them, the catalogue's
+    examples are graded, and question files and models of one's own are read. Nothing is run.
     With --hub, configuration and tokenizer of every hub model of params.yaml are fetched, so that a wrong revision or
     a licence that nobody accepted is known before the run; then the questions are read, and the prompts of all sets
     are held against the context of a base or teacher of the hub and against the limits of both trainings.

@@ -1,19 +1,24 @@
-"""What `polya check` does: settings, catalogues, models of the hub and lengths of prompts, before anything runs."""
+"""What `polya check` does, before anything runs: settings, catalogues, one's own questions and models, and with the hub
+its models and the lengths of prompts."""
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import typer
 
+from polya_midtrain import grading, prompt_lengths
 from polya_midtrain import params as settings
-from polya_midtrain import prompt_lengths
 from polya_midtrain.common import heuristics, policy
-from polya_midtrain.params import FolderModel, Params
+from polya_midtrain.common.heuristics import Catalogue, Exemplar
+from polya_midtrain.params import FileSet, FolderModel, HubSet, Params, QuestionSet
 from polya_midtrain.pretrained import folder
 from polya_midtrain.pretrained import hub as models
+from polya_midtrain.runtime import yamlfile
+from polya_midtrain.sources import filters, own
 from polya_midtrain.stages import prompts, questions
 
 
@@ -24,10 +29,34 @@ def files(paths: Sequence[Path]) -> None:
         with settings.named(path):
             catalogue = heuristics.load(params.prompts.catalogue)
             catalogue.first(params.generate.heuristics)
+            exemplars(params.prompts.catalogue, catalogue)
+            own_questions(params)
             for name in ("base", "teacher", "reward"):
                 if isinstance(model := getattr(params, name), FolderModel):
                     folder.checked(model, name)
         typer.echo(f"{path}: profile {params.profile}, {len(params.arms)} arms, {len(catalogue.heuristics)} heuristics")
+
+
+def exemplars(path: Path, catalogue: Catalogue) -> None:
+    """Refuse a catalogue with a worked example whose response does not reach its answer."""
+    places: list[tuple[list[Any], Exemplar]] = [(["plain", i], one) for i, one in enumerate(catalogue.plain)]
+    for index, entry in enumerate(catalogue.heuristics):
+        places += [(["heuristics", index, "exemplars", i], one) for i, one in enumerate(entry.exemplars)]
+    verdicts = grading.grade_many([(one.response, one.answer, own.KIND) for _, one in places], 1)
+    for (place, one), verdict in zip(places, verdicts, strict=True):
+        if not verdict.correct:
+            what = f"its response does not reach {one.answer!r} ({verdict.reason}); correct one of the two"
+            raise yamlfile.refusal(path, path.read_text(encoding="utf-8"), [*place, "answer"], what)
+
+
+def own_questions(params: Params) -> None:
+    """Make or read the sets that need no public data; say where a question has several answers."""
+    specs = questions.sets_of(params.questions)
+    made: dict[str, QuestionSet] = {n: spec for n, spec in specs.items() if not isinstance(spec, FileSet | HubSet)}
+    _, dropped = questions.build(made, params.questions.seed)
+    for name, reasons in dropped.items():
+        if several := reasons.get(filters.CONFLICT):
+            typer.echo(f"questions.{name}: {several} rows are left out: the same question with different answers")
 
 
 def hub(params: Params) -> None:

@@ -38,7 +38,7 @@ class EasySet(Block):
 
     source: Literal["easy"]
     steps: list[Literal[1, 2]] = Field(min_length=1)
-    count: int = Field(ge=1)
+    count: int = Field(ge=1, le=100_000)  # the templates have so many
 
 
 class Slice(Block):
