@@ -343,9 +343,10 @@ def test_a_fault_of_a_profile_is_said_of_its_file(project: Path, capsys: pytest.
     assert start.main(["check"]) == 2
     assert capsys.readouterr().err.startswith("polya: profiles/study.yaml: teacher.path: models/mine")
     endpoint = {"url": "http://127.0.0.1:9/v1", "model": "m", "max_tokens": 256, "tries": 1}
+    endpoint |= {"temperature": 0.0, "timeout": 60.0, "parallel": 8}
     judged = content["compose"] | {"judge": "endpoint", "endpoint": endpoint}
     study.write_text(
-        yaml.safe_dump(content | {"compose": judged, "prompts": {"catalogue": "data/heuristics/polya.yaml"}})
+        yaml.safe_dump(content | {"compose": judged, "prompts": content["prompts"] | {"catalogue": "data/heuristics/polya.yaml"}})
     )
     assert start.main(["judge", "--profile", "study", "--labelled", str(ROOT / "data/judges/labelled.yaml")]) == 2
     assert capsys.readouterr().err.startswith(
