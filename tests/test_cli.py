@@ -346,7 +346,9 @@ def test_a_fault_of_a_profile_is_said_of_its_file(project: Path, capsys: pytest.
     endpoint |= {"temperature": 0.0, "timeout": 60.0, "parallel": 8}
     judged = content["compose"] | {"judge": "endpoint", "endpoint": endpoint}
     study.write_text(
-        yaml.safe_dump(content | {"compose": judged, "prompts": content["prompts"] | {"catalogue": "data/heuristics/polya.yaml"}})
+        yaml.safe_dump(
+            content | {"compose": judged, "prompts": content["prompts"] | {"catalogue": "data/heuristics/polya.yaml"}}
+        )
     )
     assert start.main(["judge", "--profile", "study", "--labelled", str(ROOT / "data/judges/labelled.yaml")]) == 2
     assert capsys.readouterr().err.startswith(

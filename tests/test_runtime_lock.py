@@ -25,7 +25,7 @@ ENTRY = """  {name}:
 """
 
 
-def written(names: str, digest: str = "0" * 32) -> str:
+def written(names: str, digest: str = "ab" * 16) -> str:
     return "schema: '2.0'\nstages:\n" + "".join(ENTRY.format(name=name, digest=digest) for name in names)
 
 
@@ -40,7 +40,7 @@ def test_a_lock_cut_anywhere_is_restored_as_it_was_when_the_stage_began() -> Non
     cuts = {0, 1, *random.Random(1).sample(range(last), 60), *(i + 1 for i in range(last) if after[i] == "\n")}
     for cut in cuts - {len(before)}:
         lock.LOCK.write_text(before)
-        assert list(lock.keep()) == list("abcdef")
+        lock.keep()
         lock.LOCK.write_text(after[:cut])
         whole = cut in range(after.index("  f:") + 1, last)  # cut at the end of a line of what was its last stage
         said = lock.mend()
@@ -58,18 +58,21 @@ def test_a_stage_refuses_to_work_without_the_record() -> None:
         with pytest.raises(UserError, match=r"^dvc\.lock: cut short .*; `make repro` restores it and goes on$"):
             lock.keep()
     assert "restored" in lock.mend()
-    assert list(lock.keep()) == list("abc")
+    lock.keep()
+    assert lock.outs("b") == {"data/b": "ab" * 16}
+    assert lock.outs("x") == {}
 
 
 def test_the_first_lock_of_a_project_leaves_nothing_to_restore() -> None:
-    assert lock.keep() == {}
+    lock.keep()
+    assert lock.outs("a") == {}
     lock.LOCK.write_text("schema: '2.0'\nsta")
     assert "removed" in lock.mend()
     assert not lock.LOCK.exists()
     assert lock.mend() == ""
 
 
-@pytest.mark.parametrize("text", [written("xy"), written("abc", "1" * 32), written("b"), "<<<<<<< HEAD\nstages:\n"])
+@pytest.mark.parametrize("text", [written("xy"), written("abc", "cd" * 16), written("b"), "<<<<<<< HEAD\nstages:\n"])
 def test_what_a_person_has_put_there_stays(text: str) -> None:
     lock.LOCK.write_text(written("abc"))
     lock.keep()
@@ -83,7 +86,7 @@ def test_a_deleted_lock_stays_deleted() -> None:
     lock.keep()
     lock.LOCK.unlink()
     assert lock.mend() == ""
-    assert lock.keep() == {}
+    lock.keep()
     lock.LOCK.write_text("")  # the first stage of the new run is killed, and the old record is not what it began with
     lock.mend()
     assert not lock.LOCK.exists()

@@ -63,10 +63,10 @@ def there(work: Path) -> bool:
 
 def sweep() -> None:
     """Keep a copy of dvc.lock, and remove the results that it names."""
-    entries = lock.keep()
+    lock.keep()
     for path in scratch.ROOT.glob(f"*/*/{NOTE}"):
         content = _read(path.parent)
-        made = {out["path"]: out["md5"] for out in entries.get(content["stage"], {}).get("outs", [])}
+        made = lock.outs(content["stage"])
         if all(made.get(place) == content["hashes"][source] for source, place in content["outputs"].items()):
             scratch.discard(path.parent)
 

@@ -7,6 +7,7 @@ and the record of the whole study would be gone. So each stage copies it first, 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -52,19 +53,25 @@ def changed(entry: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def keep() -> dict[str, Any]:
-    """Copy dvc.lock, which is whole while a stage runs; its stages, none where there is no such file yet.
+def keep() -> None:
+    """Copy dvc.lock, which is whole while a stage runs.
 
     Raises `UserError` where it has been cut short: this run does without the record, and would do all of it again.
     """
     if not LOCK.exists():
         COPY.unlink(missing_ok=True)
-        return {}
+        return
     if _cut():
         raise UserError(f"{LOCK}: cut short when a run was killed; `make repro` restores it and goes on")
     COPY.parent.mkdir(exist_ok=True)
     scratch.write(COPY, LOCK.read_text(encoding="utf-8"))
-    return stages(LOCK)
+
+
+def outs(name: str) -> dict[str, str]:
+    """What dvc.lock says that a stage has made, path -> md5; only that part of it is read, for it may be large."""
+    text = LOCK.read_text(encoding="utf-8") if LOCK.exists() else ""
+    found = re.search(rf"^  {re.escape(name)}:\n((?:    .*\n|\n)+)", text, re.MULTILINE)
+    return {out["path"]: out["md5"] for out in yamlfile.parse(found[1]).get("outs", [])} if found else {}
 
 
 def mend() -> str:
@@ -86,13 +93,8 @@ def mend() -> str:
 
 def _cut() -> bool:
     """Whether dvc.lock is the beginning of one: it ends within a line, or where its copy goes on to further stages."""
-    text = LOCK.read_text(encoding="utf-8")
+    text, copied = (path.read_text(encoding="utf-8") if path.exists() else "" for path in (LOCK, COPY))
     if not text.endswith("\n"):
         return True
-    try:
-        names, copied = (
-            list(yamlfile.parse(path.read_text(encoding="utf-8")).get("stages") or {}) for path in (LOCK, COPY)
-        )
-    except (yaml.YAMLError, AttributeError, FileNotFoundError):
-        return False  # no copy, or somebody's edit
-    return len(names) < len(copied) and names == copied[: len(names)]
+    names, known = (re.findall(r"^  (\S+):$", content, re.MULTILINE) for content in (text, copied))
+    return text.startswith("schema:") and len(names) < len(known) and names == known[: len(names)]
