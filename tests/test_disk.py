@@ -107,7 +107,9 @@ def test_another_fault_is_none_of_the_disk_s(tmp_path: Path, monkeypatch: pytest
 
 def test_sharing_onto_a_full_disk_says_that_it_is_full(full: Callable[[int], None]) -> None:
     subprocess.run(["dvc", "init", "-q", "--no-scm"], check=True)
-    Path("dvc.yaml").write_text("stages:\n  one:\n    cmd: cp given out\n    deps: [given]\n    outs: [out]\n")
+    Path("dvc.yaml").write_text(
+        "stages:\n  one:\n    cmd: cp given out\n    deps: [given]\n    outs: [{out: {cache: false}}]\n"
+    )
     Path("given").write_text("some")
     subprocess.run(["dvc", "repro", "-q"], check=True)
     full(0)
