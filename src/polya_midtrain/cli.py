@@ -322,11 +322,9 @@ def execute(arguments: list[str]) -> int:
     memory.keep_freed()
     try:
         app(arguments, prog_name="polya")
-    except UserError as error:
-        print(f"polya: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        if (fault := of_disk(error)) is None:
+    except Exception as error:
+        fault = error if isinstance(error, UserError) else of_disk(error)
+        if fault is None:
             raise
         print(f"polya: {fault}", file=sys.stderr)
         return 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import shutil
 
 _SECRET = re.compile(r"(KEY|TOKEN|SECRET|PASSWORD|CREDENTIALS?)$")  # how the environment's variables with one are named
 _SHORTEST = 6  # characters of a secret: a shorter value is a switch, or stands in every other word
@@ -19,6 +20,8 @@ _REMEDIES = {
     errno.EPERM: "make it writable",
     errno.EACCES: "let this user read and write it",
 }
+_FULL = re.compile(r"No space left on device|disk is full|Disk quota exceeded", re.IGNORECASE)
+_LEAST = 1 << 20  # bytes free on a disk that is not full
 
 
 class UserError(Exception):
@@ -31,12 +34,16 @@ class UserError(Exception):
         super().__init__(shown(message))
 
 
-def of_disk(error: OSError) -> UserError | None:
+def of_disk(error: Exception) -> UserError | None:
     """The one line for a disk that is full or a place that may not be written; None for any other fault."""
-    if error.errno not in _REMEDIES:
-        return None
-    place = error.filename2 or error.filename or "the disk"
-    return UserError(f"{place}: {error.strerror}; {_REMEDIES[error.errno]}, then run the same command again")
+    if isinstance(error, OSError) and error.errno in _REMEDIES:
+        place = error.filename2 or error.filename or "the disk"
+        return UserError(f"{place}: {error.strerror}; {_REMEDIES[error.errno]}, then run the same command again")
+    # What is written in Rust, C++ or SQL has errors of its own for it, and torch.save one that does not say so.
+    if _FULL.search(str(error)) or shutil.disk_usage(".").free < _LEAST:
+        said = f"{type(error).__name__}: {error}"
+        return UserError(f"the disk is full ({said}); make room, then run the same command again")
+    return None
 
 
 def shown(text: str) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from polya_midtrain.errors import UserError
+from polya_midtrain.errors import UserError, of_disk
 
 if TYPE_CHECKING:
     from dvc.repo import Repo
@@ -31,7 +31,8 @@ def share() -> tuple[int, int | None]:
             return finished, push(repo) if repo.config["core"].get("remote") else None
     except (DvcException, OSError) as error:
         reason = " ".join(str(error).split())
-        raise UserError(f"DVC: {reason}; correct it (`dvc remote list`), then run `polya share`") from error
+        other = UserError(f"DVC: {reason}; correct it (`dvc remote list`), then run `polya share`")
+        raise of_disk(error) or other from error
 
 
 def record(repo: Repo) -> int:
