@@ -165,31 +165,42 @@ def hub(tiny_policy: Path) -> Iterator[str]:
     server.server_close()
 
 
-def stage_base(endpoint: str, name: str) -> subprocess.CompletedProcess[str]:
-    """`polya stage base` in a process of its own, for the client reads the hub's address when it is imported."""
+def with_base(endpoint: str, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """`polya` in a process of its own, for the client reads the hub's address when it is imported."""
     content = yaml.safe_load(Path("params.yaml").read_text())
     content["base"] = {"kind": "hub", "id": name, "revision": COMMIT}
     Path("params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
     environment = {**os.environ, "HF_ENDPOINT": endpoint, "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1"}
-    line = "import sys; from polya_midtrain import cli; sys.exit(cli.execute(['stage', 'base']))"
-    return subprocess.run([sys.executable, "-c", line], env=environment, capture_output=True, text=True, check=False)
+    line = "import sys; from polya_midtrain import cli; sys.exit(cli.execute(sys.argv[1:]))"
+    command = [sys.executable, "-c", line, *arguments]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
 def test_another_model_of_the_hub(hub: str, tiny_policy: Path) -> None:
-    done = stage_base(hub, "someone/small")
+    done = with_base(hub, "someone/small", "stage", "base")
     assert done.returncode == 0, done.stderr
     for file in ("config.json", "model.safetensors", "tokenizer.json"):
         assert (paths.BASE / file).read_bytes() == (tiny_policy / file).read_bytes()
     model, tokenizer = policy.load(paths.BASE, "cpu")
     assert model.config.max_position_embeddings == 160
     assert tokenizer.chat_template
-    unknown = stage_base(hub, "someone/nobody")
+    unknown = with_base(hub, "someone/nobody", "stage", "base")
     assert unknown.returncode == 2
     assert unknown.stderr.splitlines()[-1].startswith("polya: params.yaml: the hub has no model 'someone/nobody'")
-    gone = stage_base("http://127.0.0.1:9", "someone/small")  # nothing listens on the discard port
+    gone = with_base("http://127.0.0.1:9", "someone/small", "stage", "base")  # nothing listens on the discard port
     assert gone.returncode == 2
     assert gone.stderr.splitlines()[-1].startswith("polya: params.yaml: cannot reach the hub for someone/small@")
     assert (paths.BASE / "model.safetensors").exists(), "what was there stays"
+
+
+def test_the_plan_of_another_model_of_the_hub(hub: str) -> None:
+    done = with_base(hub, "someone/small", "plan")
+    assert done.returncode == 0, done.stderr
+    assert "someone/small: its weights from its config.json; its speed is not known" in " ".join(done.stdout.split())
+    gone = with_base("http://127.0.0.1:9", "someone/small", "plan")
+    assert gone.returncode == 2
+    assert gone.stderr.startswith("polya: params.yaml: cannot reach the hub for someone/small@")
+    assert gone.stderr.count("\n") == 1
 
 
 # Benchmarks

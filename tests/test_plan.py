@@ -199,9 +199,9 @@ def test_published_models_and_public_sets_can_be_planned() -> None:
 
 
 def test_what_the_plan_cannot_know_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    strange = published(base={"kind": "hub", "id": "some/model", "revision": COMMIT})
+    strange = published(base={"kind": "package", "package": "some-model", "version": "1", "file": "x.gguf"})
     with pytest.raises(
-        UserError, match=r"base: the plan does not know the size of 'some/model'; add its line to MODELS"
+        UserError, match=r"base: the plan does not know the size of 'some-model'; add its line to MODELS"
     ):
         build.plan(strange, DEVICES["h100"])
     questions = TINY["questions"] | {"rl": {"source": "gsm8k", "split": "train"}}

@@ -31,7 +31,7 @@ class Model:
     ``stored``: bytes of a weight in its checkpoint. ``solves``: the share of grade-school questions that it answers
     rightly, as published for GSM8K, for models of prose; ``easy``: the same of source `easy`, where that was measured.
     ``wordy``: how many times longer its answers are than those of
-    a model that does not reason at length.
+    a model that does not reason at length. ``counted``: the weights of a model that is known by its configuration alone.
     """
 
     name: str
@@ -48,10 +48,13 @@ class Model:
     solves: float = 0.5
     easy: float | None = None
     wordy: float = 1.0
+    counted: int = 0
 
     @property
     def parameters(self) -> int:
         """The number of weights."""
+        if self.counted:
+            return self.counted
         queries, keys = self.heads * self.head_size, self.key_heads * self.head_size
         attention = 2 * self.hidden * (queries + keys) + self.biased * (queries + 2 * keys)
         layer = attention + 3 * self.hidden * self.inner + 2 * self.hidden

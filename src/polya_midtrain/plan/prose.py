@@ -102,6 +102,12 @@ def assumptions(params: Params) -> Assumptions:
             f"rough values of ours: {CHARACTERS} characters a token, answers of each public set's usual length or "
             f"{CUT:.0%} of max_tokens (plan/prose.py)",
             "right answers: as many as the model's card gives for GSM8K, or we measured on easy ones (plan/sizes.py)",
+            *(
+                f"{model.name}: its weights from its config.json; its speed is not known and taken for that of a Llama "
+                f"of this shape, its right answers for {model.solves:.0%}"
+                for model in dict.fromkeys(sizes.values())
+                if model.counted
+            ),
         ),
     )
 

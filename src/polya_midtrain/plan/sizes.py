@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import json
+import functools
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
-from polya_midtrain.common.shapes import Model, of_config
+from polya_midtrain.common.shapes import Model
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import FolderModel, HubBase, PackageBase, Params, RewardHub, RewardTraining, WorldBase
+from polya_midtrain.pretrained import hub
 
 _LLAMA_3B = Model("meta-llama/Llama-3.2-3B-Instruct", 3072, 8192, 28, 24, 8, 128, 128256, solves=0.777)
 _SMOLLM2 = Model("HuggingFaceTB/SmolLM2-135M-Instruct", 576, 1536, 30, 9, 3, 64, 49152, solves=0.014, easy=0.13)
@@ -39,7 +41,7 @@ def models(params: Params) -> dict[str, Model]:
     base = _base(params)
     teacher = base if params.teacher.kind == "world" else _published(params.teacher, "teacher")
     if isinstance(params.reward, RewardTraining):
-        reward = replace(base, head="score")  # trained from the base
+        reward = replace(base, head="score", counted=0)  # trained from the base
     else:
         reward = _published(params.reward, "reward")
     return {"base": base, "teacher": teacher, "reward": reward}
@@ -69,23 +71,54 @@ def _base(params: Params) -> Model:
 
 def _published(settings: HubBase | PackageBase | RewardHub | FolderModel, block: str) -> Model:
     if isinstance(settings, FolderModel):
-        return _saved(settings.path, block)
+        return _described(settings.path, settings.path.name, block, f"{block}.path: {settings.path}")
     name = settings.package if isinstance(settings, PackageBase) else settings.id
-    if name not in MODELS:
+    if name in MODELS:
+        return MODELS[name]
+    if isinstance(settings, PackageBase):
         raise UserError(
             f"params.yaml: {block}: the plan does not know the size of {name!r}; add its line to MODELS in "
             "src/polya_midtrain/plan/sizes.py (hidden, inner, layers, heads, key_heads, head_size, vocabulary)"
         )
-    return MODELS[name]
+    return _fetched(name, settings.revision, block)
 
 
-def _saved(path: Path, block: str) -> Model:
-    """The model of a folder, as its config.json describes it; its scores are those of a model that is not known."""
-    where = f"params.yaml: {block}.path: {path / 'config.json'}"
+@functools.cache
+def _fetched(name: str, revision: str, block: str) -> Model:
+    with tempfile.TemporaryDirectory() as folder:
+        hub.configuration(name, revision, Path(folder))
+        return _described(Path(folder), name, block, f"{block}: {name}")
+
+
+def _described(path: Path, name: str, block: str, where: str) -> Model:
+    """The model of a config.json, its weights counted as transformers lays them out; `solves` is that of no model."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification
+
+    if not (path / "config.json").is_file():
+        raise UserError(f"params.yaml: {where} has no config.json; correct path, which counts from the project's root")
     try:
-        config = json.loads((path / "config.json").read_text(encoding="utf-8"))
-        return of_config(path.name, config, score=block == "reward")
-    except FileNotFoundError as error:
-        raise UserError(f"{where}: no such file; correct path, which counts from the project's root") from error
-    except (ValueError, TypeError, KeyError) as error:
-        raise UserError(f"{where} describes no model of Llama's layout ({error}); correct path") from error
+        config = AutoConfig.from_pretrained(path)
+        with torch.device("meta"):
+            kind = AutoModelForSequenceClassification if block == "reward" else AutoModelForCausalLM
+            counted = kind.from_config(config).num_parameters()
+        text = config.get_text_config()
+        heads = text.num_attention_heads
+        return Model(
+            name,
+            text.hidden_size,
+            getattr(text, "intermediate_size", None) or 4 * text.hidden_size,
+            text.num_hidden_layers,
+            heads,
+            getattr(text, "num_key_value_heads", None) or heads,
+            getattr(text, "head_dim", None) or text.hidden_size // heads,
+            text.vocab_size,
+            head="score" if block == "reward" else "tied" if text.tie_word_embeddings else "own",
+            stored=4 if str(text.dtype).endswith("float32") else 2,
+            counted=counted,
+        )
+    except Exception as error:  # of every model's own code
+        said = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise UserError(
+            f"params.yaml: {where}: transformers makes no model of its config.json ({said}); take another"
+        ) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from polya_midtrain.errors import UserError
@@ -35,14 +36,19 @@ def describe(name: str, revision: str, folder: Path, *, chat: bool) -> None:
 
     They need the same permission as the weights: where this ends well, `snapshot` (``chat``: `chat_model`) may begin.
     """
-    _download(name, revision, folder, SMALL)
-    if not (folder / "config.json").exists():
-        raise UserError(
-            f"params.yaml: {name}@{revision} has no config.json, so it is no model of transformers; correct id"
-        )
+    configuration(name, revision, folder, SMALL)
     if chat and not has_chat_template(folder):
         raise UserError(
             f"params.yaml: {name}@{revision}: its tokenizer has no chat template; take an instruction-tuned model"
+        )
+
+
+def configuration(name: str, revision: str, folder: Path, more: Sequence[str] = ()) -> None:
+    """Download a model's configuration, and what else matches ``more``."""
+    _download(name, revision, folder, ["config.json", *more])
+    if not (folder / "config.json").exists():
+        raise UserError(
+            f"params.yaml: {name}@{revision} has no config.json, so it is no model of transformers; correct id"
         )
 
 
