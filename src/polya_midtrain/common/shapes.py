@@ -30,8 +30,8 @@ class Model:
 
     ``stored``: bytes of a weight in its checkpoint. ``solves``: the share of grade-school questions that it answers
     rightly, as published for GSM8K, for models of prose; ``easy``: the same of source `easy`, where that was measured.
-    ``wordy``: how many times longer its answers are than those of
-    a model that does not reason at length. ``counted``: the weights of a model that is known by its configuration alone.
+    ``wordy``: how many times longer its answers are than those of a model that does not reason at length. ``counted``:
+    the weights of a model that is known by its configuration alone.
     """
 
     name: str
