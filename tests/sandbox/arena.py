@@ -25,9 +25,11 @@ from programs import SECRET
 from polya_midtrain.grading import landlock, sandbox
 from polya_midtrain.grading.code import Judge
 from polya_midtrain.grading.limits import Limits
+from polya_midtrain.grading.verdict import RIGHT, TIMEOUT
 
 ONCE = json.dumps({"prefix": "", "tests": f"assert f(1) == {SECRET + 1}", "entry": "f"})
-LIMITS = replace(Limits(), cpu_seconds=2, wall_seconds=10.0)
+LIMITS = replace(Limits(), cpu_seconds=20, wall_seconds=15.0)
+WAIT = 600
 MARK = "987654"  # seconds that a surviving `sleep` would sleep: what it is known by
 BOTH = frozenset({sandbox.SECCOMP, sandbox.LANDLOCK})
 # Landlock as kernels have it that know fewer rights: 5.13, 5.19, 6.2, 6.7, 6.10 and 6.12.
@@ -56,7 +58,7 @@ class Arena:
         lines = "".join(f"    {line}\n" for line in text.strip("\n").split("\n"))
         return (
             f"import os, sys\nVICTIM, OUTSIDE, MARK = {self.victim.pid}, {str(self.outside)!r}, {MARK!r}\n"
-            f"PORT = {self.server.getsockname()[1]}\n"
+            f"PORT, WAIT = {self.server.getsockname()[1]}, {WAIT}\n"
             "try: import ctypes\nexcept BaseException: ctypes = None\n"
             "def call(*arguments):\n"
             "    given = ctypes.CDLL(None, use_errno=True).syscall(*arguments)\n"
@@ -94,7 +96,8 @@ class Arena:
 
     def succeeds(self, text: str) -> str:
         """What an attack achieved; "" for nothing."""
-        done = ["the answer"] if self.judge.verdict(self.program(text), ONCE).correct else []
+        reason = self.judge.verdict(self.program(text), ONCE).reason
+        done = ["the answer"] if reason == RIGHT or (reason == TIMEOUT and "WAIT" in text) else []
         return ", ".join(done + self.effects())
 
 
@@ -103,7 +106,7 @@ def state(process: int) -> tuple[object, ...]:
     with contextlib.suppress(OSError):
         fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
         return (
-            fields[0] in "SR",
+            fields[0] not in "TtZX",
             os.getpriority(os.PRIO_PROCESS, process),
             frozenset(os.sched_getaffinity(process)),
             (
@@ -178,14 +181,16 @@ def arena(mode: str) -> Iterator[Arena]:
             judge.close()
 
 
-def attack(mode: str) -> dict[str, dict[str, str]]:
-    """For each kind and attack what it achieved."""
+def through(mode: str) -> dict[str, dict[str, str]]:
+    """For each kind the attacks that got through, with what they achieved."""
+    found = {}
     with arena(mode) as place:
-        return {kind: {name: place.succeeds(text) for name, text in table.items()} for kind, table in SYSTEM.items()}
+        for kind, table in SYSTEM.items():
+            outcome = {name: place.succeeds(text) for name, text in table.items()}
+            found[kind] = {name: what for name, what in outcome.items() if what}
+    return found
 
 
 if __name__ == "__main__":
-    for mode in sys.argv[1:] or MODES:
-        for kind, outcome in attack(mode).items():
-            through = {name: what for name, what in outcome.items() if what}
-            print(json.dumps([mode, kind, len(outcome), len(through), through]), flush=True)
+    for chosen in sys.argv[1:] or STRONG:
+        print(json.dumps([chosen, through(chosen)]), flush=True)

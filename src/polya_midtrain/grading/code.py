@@ -105,7 +105,7 @@ class _Calls(Peer):
     def __init__(self, line: socket, limits: Limits) -> None:
         super().__init__(line.fileno(), limits.reply_bytes, self.until)
         self.socket = line
-        self.deadline = time.monotonic() + limits.wall_seconds
+        self.left = limits.wall_seconds  # to wait for the program
         self.lost = self.late = False
 
     def exchange(self, request: list[Any]) -> list[Any]:
@@ -120,8 +120,10 @@ class _Calls(Peer):
     def until(self, event: int) -> None:
         ready = select.poll()
         ready.register(self.socket, event)
-        if not ready.poll(max(0.0, 1000 * (self.deadline - time.monotonic()))):
-            self.late = True
+        begun = time.monotonic()
+        self.late = not ready.poll(max(0.0, 1000 * self.left))
+        self.left -= time.monotonic() - begun
+        if self.late:
             raise TimeoutError
 
 
