@@ -7,23 +7,112 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 from pydantic import ValidationError
 
 from polya_midtrain.common import policy
-from polya_midtrain.engine import heads, vllm_engine
+from polya_midtrain.engine import SamplingParams, heads, vllm_engine
 from polya_midtrain.engine.build import open_engine
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import Machine
 from polya_midtrain.runtime import workers
+from polya_midtrain.training import rollouts
 
 
 def test_vllm_that_is_not_installed_is_one_line(tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "vllm", None)
     with pytest.raises(UserError, match=r"^params\.yaml: machine\.engine is vllm, which is not installed; .*\S$"):
         open_engine(tiny_checkpoint, Machine(device="cpu", engine="vllm"), 8)
+
+
+def a_vllm(folder: Path, start: str) -> None:
+    """A package by the name of vllm that can be imported, and no more: its ``LLM`` does ``start``."""
+    (folder / "vllm.py").write_text(
+        "import os\n"
+        "METHOD = os.environ.get('VLLM_WORKER_MULTIPROC_METHOD')\n"
+        f"class LLM:\n    def __init__(self, **given):\n        {start}\n"
+    )
+
+
+@pytest.fixture
+def imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "vllm", raising=False)
+    monkeypatch.delenv("VLLM_WORKER_MULTIPROC_METHOD", raising=False)
+    return tmp_path
+
+
+def test_vllm_is_told_to_spawn_before_it_is_imported(imported: Path, tiny_checkpoint: Path) -> None:
+    """A stage has asked torch for GPUs by then, after which a forked process cannot use one."""
+    a_vllm(imported, "raise RuntimeError(METHOD)")
+    with pytest.raises(UserError, match=r"\(spawn; its own lines are above\)"):
+        open_engine(tiny_checkpoint, Machine(device="cpu", engine="vllm"), 8)
+
+
+def test_a_gpu_that_others_use_is_one_line(imported: Path, tiny_checkpoint: Path) -> None:
+    a_vllm(imported, "raise RuntimeError('Engine core initialization failed. See root cause above.\\nmore')")
+    with pytest.raises(UserError) as said:
+        open_engine(tiny_checkpoint, Machine(device="cpu", engine="vllm"), 8)
+    assert str(said.value) == (
+        f"params.yaml: machine.engine: vLLM did not start on {tiny_checkpoint} (Engine core initialization failed. See "
+        "root cause above.; its own lines are above). Nothing else may take or free memory of its GPUs meanwhile "
+        '("Error in memory profiling"): end what does, or lower machine.gpu_memory; then run it again'
+    )
+
+
+class Llm:
+    """What our engine asks of a vLLM, written down in order."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self.tokenizer, self.heard = tokenizer, []  # type: ignore[var-annotated]
+
+    def get_tokenizer(self) -> Any:
+        return self.tokenizer
+
+    def collective_rpc(self, name: str, kwargs: dict[str, str]) -> None:
+        self.heard.append((name, kwargs["weights_path"]))
+
+    def reset_prefix_cache(self) -> None:
+        self.heard.append("cache")
+
+    def wake_up(self, tags: list[str]) -> None:
+        self.heard.append(("wake", *tags))
+
+    def sleep(self, level: int) -> None:
+        self.heard.append(("sleep", level))
+
+    def generate(self, prompts: list[Any], requests: list[Any], use_tqdm: bool) -> list[Any]:
+        self.heard.append("generate")
+        return [SimpleNamespace(outputs=[]) for _ in prompts]
+
+
+def test_weights_of_one_shape_are_swapped_and_the_old_ones_forgotten(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    model, tokenizer = policy.load(tiny_checkpoint, "cpu")
+    policy.save(model, tokenizer, tmp_path / "trained", torch.float32)
+    policy.save(model, tokenizer, tmp_path / "half", torch.bfloat16)
+    llm = Llm(tokenizer)
+    engine = vllm_engine.VllmEngine(llm, tiny_checkpoint)
+    machine = Machine(device="cpu", engine="vllm")
+    assert open_engine(tmp_path / "trained", machine, 8, engine) is engine
+    assert llm.heard == [("reload_weights", str(tmp_path / "trained")), "cache"]
+    assert not engine.swap(tmp_path / "half")
+    assert not vllm_engine.VllmEngine(llm).swap(tiny_checkpoint), "trl's, whose weights are the trainer's"
+
+
+def test_vllm_beside_the_trainer_sleeps_but_for_the_rollouts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "vllm", SimpleNamespace(SamplingParams=lambda **given: given))
+    llm = Llm(None)
+    beside = SimpleNamespace(llm=llm, _llm_weights_sleeping=False)
+    beside.sync_weights = lambda: llm.heard.append("sync")
+    engine = rollouts.beside_the_trainer(SimpleNamespace(vllm_generation=beside))
+    for _ in range(2):  # the second time trl has not brought the weights, which the sleep has forgotten
+        engine.generate([[1, 2]], SamplingParams(n=2, max_tokens=3, seed=1, texts=False))
+    once = [("wake", "kv_cache"), "generate", ("sleep", 2)]
+    assert llm.heard == [*once, "sync", *once]
 
 
 def test_a_folder_without_a_checkpoint_is_one_line_on_either_engine(tmp_path: Path) -> None:

@@ -136,7 +136,7 @@ def test_a_training_asks_the_gpu_that_it_is_on(monkeypatch: pytest.MonkeyPatch) 
         (140e9, 512, 16, False),
     ]:
         monkeypatch.setattr(fits, "memory", lambda _, there=memory: there)
-        assert fits.arguments(model, 64, length, "auto", fits.beside(model, vllm=True)) == {
+        assert fits.arguments(model, 64, length, "auto", "vllm") == {
             "per_device_train_batch_size": micro,
             "gradient_accumulation_steps": 64 // micro,
             "gradient_checkpointing": checkpointed,

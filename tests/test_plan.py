@@ -116,7 +116,7 @@ def test_sampling_by_hand() -> None:
     )
     jobs = sampled([10, 3], 4, 8, asked, chunk=4)  # 4 + 4 + 2 and 3 questions
     assert (jobs.tasks, jobs.decode_steps) == (4, (2 + 2 + 1 + 2) * 40)
-    assert sampled([3], 4, 2, asked).decode_steps == 3 * 40, "a prompt's samples are never split"
+    assert sampled([3], 4, 2, asked).decode_steps == 3 * 2 * 40, "two rows at a time, whatever the samples"
     assert sampled([3], 4, 2, asked).times(2).prompts == 6
     assert load.longer(1.5).completion_tokens == 1200
     assert load.longer(1.5).prompts == 10

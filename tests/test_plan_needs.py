@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from polya_midtrain import cli
+from polya_midtrain.common import shapes
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import Machine, Params
 from polya_midtrain.plan import build, command, devices, layout, needs, report, sizes
@@ -22,7 +23,7 @@ from polya_midtrain.plan.work import Load, sampled
 ROOT = Path(__file__).resolve().parents[1]
 TINY: dict[str, Any] = yaml.safe_load((ROOT / "profiles/tiny.yaml").read_text())
 PAPER: dict[str, Any] = yaml.safe_load((ROOT / "profiles/paper.yaml").read_text())
-SMALL = sizes.Model("small", 4, 8, 2, 2, 1, 2, 10)
+SMALL = shapes.Model("small", 4, 8, 2, 2, 1, 2, 10)
 HAND = Device("hand", "hand", "cuda", 2e6, 1e6, 1e4, 1e9, 0.25, 0.5, 1.0, 4.0, 0.5, 0.01, 0.1, "a test")
 ALONE = {"device": "cuda"}  # one GPU, and the package's own engine
 
@@ -81,9 +82,12 @@ def test_memory_by_hand() -> None:
     # Per layer 2 x 4 x (4 + 2) of attention, 3 x 4 x 8 of the perceptron, 8 of norms; a norm and an embedding of 40.
     assert SMALL.parameters == 2 * (48 + 96 + 8) + 4 + 40
     assert SMALL.key_values == 2 * 2 * 1 * 2 * 4
-    assert SMALL.sampling(3, 5.0) == 4 * 348 + 3 * (5 * 32 + 3 * 4 * 10)
-    assert SMALL.training(2, 5.0, checkpointed=False) == 16 * 348 + 2 * 5 * 4 * (2 * 17 * 4 + 30)
-    assert SMALL.training(2, 5.0, checkpointed=True) == pytest.approx(16 * 348 + 2 * 5 * 4 * (2 * 4 + 17 * 4 + 30))
+    assert SMALL.sampled_row(5.0) == 5 * 32 + 3 * 4 * 10
+    assert SMALL.sampled_row(5.0, size=2) == 5 * 16 + 3 * 4 * 10
+    assert SMALL.trained_row(5.0) == 5 * 4 * (2 * 17 * 4 + 30)
+    layer, casts, head = 30 * 4 + 4 * 2 + 8 * 8, 2 * (348 - 40), 4 * 40
+    assert SMALL.update(2, 5.0, checkpointed=False) == 10 * 2 * layer + casts + 2 * 10 * layer + head
+    assert SMALL.update(2, 5.0, checkpointed=True) == 10 * 2 * 4 * 4 + max(casts, 2 * 10 * layer + head)
 
 
 # Time, disk and memory
@@ -100,8 +104,8 @@ class Hand(NamedTuple):
         Hand(Load(scored_tokens=1000), 2 * 348 * 1000 / (1e6 * 0.5 * 0.5)),
         Hand(Load(trained_tokens=1000), 6 * 348 * 1000 / (2e6 * 0.25 * 0.8)),
         Hand(Load(train_steps=3), 3 * 0.1),
-        Hand(Load(decode_steps=10), 10 * (2 * 0.01 + 4 * 348 / (1e4 * 0.5))),
-        Hand(Load(looked_back=50), 50 * 32 / (1e4 * 0.5)),
+        Hand(Load(decode_steps=10), 10 * (2 * 0.01 + 2 * 348 / (1e4 * 0.5))),  # in bfloat16
+        Hand(Load(looked_back=50), 50 * 16 / (1e4 * 0.5)),
         Hand(Load(train_steps=3, tasks=3), 3 * 0.1 * 2 / 3),
         Hand(Load(downloads=2e8), 2.0),
     ],
@@ -165,8 +169,11 @@ def test_too_little_memory_is_refused_with_what_would_fit() -> None:
     small = own(generate={"max_tokens": 3000, "rows": 512})
     planned = build.plan(small, DEVICES["h100"])
     faults = needs.shortfalls(planned.disk, planned.memory, planned.device, Path())
-    weights = next(fault for fault in faults if "stage distil" in fault)
-    assert "H100 80 GB SXM has 80 GB; take a device with more memory" in weights, "QwQ-32B alone is 131 GB"
+    assert any("stage distil needs" in fault and "lower distil.rows from 64 to " in fault for fault in faults)
+    card = build.plan(small, DEVICES["rtx4090"])
+    more = needs.shortfalls(card.disk, card.memory, card.device, Path())
+    weights = next(fault for fault in more if "stage distil" in fault)
+    assert "RTX 4090 has 24 GB; take a device with more memory" in weights, "QwQ-32B alone is 66 GB"
     rows = next(fault for fault in faults if "stage generate" in fault)
     most = int(rows.split("lower generate.rows from 512 to ")[1].split()[0])
     fits = build.plan(own(generate={"max_tokens": 3000, "rows": most}), DEVICES["h100"]).memory
@@ -189,14 +196,14 @@ def test_a_machine_with_too_little_memory_is_named(
 @pytest.mark.parametrize(
     "case",
     [
-        # bfloat16 on tensor cores (2e6), twice as many on two GPUs less what they talk, and half the bytes
-        Hand(Load(completion_tokens=1000, streamed=True), 2 * 348 * 1000 / (2e6 * 0.5 * 0.5 * 1.7)),
+        # twice as many on two GPUs, less what they talk
+        Hand(Load(completion_tokens=1000, streamed=True), 2 * 348 * 1000 / (1e6 * 0.5 * 0.5 * 1.7)),
         Hand(Load(decode_steps=10, streamed=True), 10 * (2 * 4e-5 + 2 * 348 / (1e4 * 0.5 * 1.7))),
         Hand(Load(looked_back=50, streamed=True), 50 * 16 / (1e4 * 0.5 * 1.7)),
         Hand(Load(train_steps=4, streamed=True, tasks=4), 4 * 0.1 / 2),  # a copy of the model for every other task
-        Hand(Load(scored_tokens=1000), 2 * 348 * 1000 / (1e6 * 0.5 * 0.5)),  # what is read is read in float32 on one
+        Hand(Load(scored_tokens=1000), 2 * 348 * 1000 / (1e6 * 0.5 * 0.5)),  # what is read is read on one
         Hand(Load(trained_tokens=1000, processes=4), 6 * 348 * 1000 / (2e6 * 0.25 * 0.8 * 3.4)),
-        Hand(Load(completion_tokens=1000, streamed=True, processes=4), 2 * 348 * 1000 / (2e6 * 0.5 * 0.5 * 3.4)),
+        Hand(Load(completion_tokens=1000, streamed=True, processes=4), 2 * 348 * 1000 / (1e6 * 0.5 * 0.5 * 3.4)),
     ],
 )
 def test_seconds_of_several_gpus_by_hand(case: Hand) -> None:
@@ -204,7 +211,8 @@ def test_seconds_of_several_gpus_by_hand(case: Hand) -> None:
     assert devices.seconds(case.load, SMALL, HAND, 1, spread) == pytest.approx(case.seconds)
     cpu = replace(HAND, kind="cpu")
     plain = replace(case.load, streamed=False, processes=0)
-    assert devices.seconds(case.load, SMALL, cpu, 1) == devices.seconds(plain, SMALL, HAND, 1)
+    whole = replace(SMALL, stored=4)  # everything on a CPU is in float32
+    assert devices.seconds(case.load, SMALL, cpu, 1) == devices.seconds(plain, whole, HAND, 1)
 
 
 def test_where_an_answer_ends_the_next_begins() -> None:
@@ -243,19 +251,39 @@ def test_the_teacher_of_the_paper_fits_two_gpus_under_vllm_and_not_one() -> None
     assert one.remedy.startswith("raise machine.tensor_parallel")
 
 
-def test_grpo_beside_vllm_needs_its_state_spread() -> None:
-    def faults(**machine: Any) -> list[str]:
-        planned = build.plan(paper(machine=machine), DEVICES["h100"])
-        return [one for one in needs.shortfalls(planned.disk, planned.memory, planned.device, Path()) if "stage" in one]
+def faults(gpu: Device = DEVICES["h100"], **machine: Any) -> list[str]:
+    """What does not fit of profile paper on its GPUs, or on one."""
+    planned = build.plan(paper(machine=machine), gpu)
+    return [one for one in needs.shortfalls(planned.disk, planned.memory, planned.device, Path()) if "stage" in one]
 
-    (fault,) = faults(accelerate=None)
+
+ONE = {"processes": 1, "accelerate": None, "tensor_parallel": 1, "data_parallel": 1, "gpu_memory": 0.95}
+
+
+def test_the_paper_s_study_fits_one_gpu_of_80_gb_and_four() -> None:
+    """By `auto`; and with 0.3, on which an H100 ran out of memory while vLLM did not yet sleep."""
+    assert faults() == faults(**ONE) == faults(accelerate=None) == []
+    assert faults(**ONE, rollout_memory=0.3) == []
+    assert faults(server="http://localhost:8000") == [], "vLLM is then on other GPUs"
+
+
+def test_too_much_and_too_little_for_vllm_are_refused() -> None:
+    (fault,) = faults(**ONE, rollout_memory=0.6)
     assert fault.startswith("stage rl needs ")
-    assert "machine.rollout_memory" in fault
-    assert "machine.accelerate: machines/fsdp.yaml" in fault
-    assert faults() == []
-    assert faults(accelerate=None, server="http://localhost:8000") == [], "vLLM is then on other GPUs"
+    assert "lower machine.rollout_memory, or share its state" in fault
     (low,) = faults(rollout_memory=0.1)
     assert low.endswith("raise machine.rollout_memory")
+    small = faults(DEVICES["rtx4090"], **ONE)
+    assert any(one.startswith("stage midtrain needs ") and "machines/fsdp.yaml" in one for one in small)
+
+
+def test_what_auto_comes_to_is_shown(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(1, 1, 3 * 10**12))
+    assert cli.execute(["plan", "paper"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    found = needs.batches(paper(), sizes.models(paper())["base"], DEVICES["h100"], layout.of(paper().machine, "cuda"))
+    assert f"Sequences in a backward pass: midtrain {found['midtrain'].rows}" in shown
+    assert "vLLM takes 0.75 of a GPU for rollouts (machine.rollout_memory)." in shown
 
 
 def test_arms_share_the_gpus_that_there_are(

@@ -146,6 +146,7 @@ def test_rollouts_of_vllm_pin_the_mode_and_seed_every_step() -> None:
     assert beside.function is not None
     assert beside.config["vllm_mode"] == "colocate"
     assert beside.config["vllm_gpu_memory_utilization"] == 0.4
+    assert beside.config["vllm_enable_sleep_mode"] is True
     assert (server.function, server.config["vllm_server_base_url"]) == (None, "http://localhost:8000")
     for plan in (beside, server):
         config = GRPOConfig(**plan.config, use_cpu=True, bf16=False)
@@ -167,7 +168,7 @@ class Stop(Exception):
 
 
 def orders(loaded: tuple[Any, Any], folder: Path, crash: int = -1) -> list[list[str]]:
-    """The questions of each step of three epochs of two steps over seven questions, or of those after the last crash."""
+    """The questions of each step of three epochs of two steps over seven questions, or after the last crash."""
     model, tokenizer = loaded
     config = rl_settings(epochs=3, micro_batch=12, max_tokens=4)
     plan = rollouts.plan(
@@ -316,6 +317,32 @@ def test_the_number_format_is_read_in_its_older_spelling_too(tmp_path: Path) -> 
 def test_a_folder_without_a_checkpoint_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"nothing: no checkpoint here; run `dvc repro`"):
         policy.load(tmp_path / "nothing", "cpu")
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("NVRM version: NVIDIA UNIX x86_64 Kernel Module  535.104.05  Sat Aug 19 01:15:15 UTC 2023", "535.104.05"),
+        (
+            "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  570.86.10  Release Build  (dvs-builder)",
+            "570.86.10",
+        ),
+    ],
+)
+@pytest.mark.parametrize("wanted", ["auto", "cuda"])
+def test_a_driver_that_is_too_old_is_one_line(
+    line: str, found: str, wanted: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    monkeypatch.setattr(policy, "DRIVER", tmp_path / "version")
+    (tmp_path / "version").write_text(f"{line}\nGCC version: 12\n")
+    with pytest.raises(UserError, match=rf"driver of this host is {found}, and CUDA 13\.0 .* needs 580 or newer: "):
+        policy.device_of(wanted)
+    assert policy.device_of("cpu") == "cpu"
+    monkeypatch.setattr(torch.version, "cuda", "12.8")
+    policy.check_driver(torch.version.cuda)
+    policy.check_driver(None)  # a build of torch for CPUs
 
 
 def test_a_gpu_that_is_not_there_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,6 +20,7 @@ TRAINING = 4 * WEIGHT
 KEPT = 17
 LOGITS = 3  # float32 copies of the logits at once: the model's, the loss's or the sampler's, and a gradient or a sum
 USABLE = 0.92  # of a GPU: the rest is CUDA's own, and lost between blocks
+ASLEEP = 3e9  # bytes that vLLM keeps of a GPU while it sleeps: its graphs, and what CUDA keeps for it
 CPU_ROOM = 1e9  # bytes of activations that a training on a CPU takes by itself
 ENOUGH = 4  # rows at a time with all activations kept are better than more rows with layers worked twice
 
@@ -120,6 +121,10 @@ class Model:
         if most >= min(ENOUGH, parts[-1]):
             return most, False
         return max(fitting[True], default=parts[0]), True
+
+    def beside(self, vllm: bool) -> float:
+        """Bytes that GRPO's rollouts keep of a GPU during an update: a copy in bfloat16, or vLLM asleep."""
+        return ASLEEP if vllm else float(HALF * self.parameters)
 
     def alone(self, share: int, length: float, wanted: Wanted) -> int:
         """Sequences of a backward pass on a CPU; ``auto`` asks no machine, so that the same settings round alike."""

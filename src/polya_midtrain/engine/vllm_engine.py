@@ -12,7 +12,8 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from multiprocessing.util import Finalize
 from pathlib import Path
@@ -130,6 +131,22 @@ def _shape(checkpoint: Path) -> dict[str, Any]:
     return {key: told[key] for key in told if key != "transformers_version" and not key.startswith("_")}
 
 
+@contextmanager
+def starting(what: str, setting: str, named: str = "") -> Iterator[None]:
+    """A start of vLLM that fails, as one line; of those only whose reason has the word ``named``."""
+    try:
+        yield
+    except Exception as error:  # of whatever kind: vLLM's own processes have said what it was
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        if isinstance(error, UserError) or named not in reason.lower():
+            raise
+        raise UserError(
+            f"params.yaml: machine.engine: vLLM did not start {what} ({reason}; its own lines are above). Nothing else "
+            'may take or free memory of its GPUs meanwhile ("Error in memory profiling"): end what does, or lower '
+            f"{setting}; then run it again"
+        ) from error
+
+
 def open_vllm(checkpoint: Path, machine: Machine, rows: int) -> VllmEngine:
     """The engine on a checkpoint folder, ``rows`` sequences side by side, in the number format it is stored in."""
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
@@ -156,7 +173,7 @@ def open_vllm(checkpoint: Path, machine: Machine, rows: int) -> VllmEngine:
         signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     with TemporaryDirectory() as scratch:  # read into memory below
         folder = heads.fit(checkpoint, CPU_HEADS, Path(scratch)) if cpu else checkpoint
-        try:
+        with starting(f"on {checkpoint}", "machine.gpu_memory"):
             model = vllm.LLM(
                 model=str(folder),
                 dtype=policy.stored_dtype(folder),  # vLLM would make bfloat16 of float32
@@ -172,13 +189,6 @@ def open_vllm(checkpoint: Path, machine: Machine, rows: int) -> VllmEngine:
                 disable_log_stats=True,
                 use_tqdm_on_load=False,
             )
-        except Exception as error:  # of whatever kind: its own processes have said what it was
-            reason = str(error).strip().partition("\n")[0] or type(error).__name__
-            raise UserError(
-                f"params.yaml: machine.engine: vLLM did not start on {checkpoint} ({reason}; its own lines are above). "
-                'Nothing else may take or free memory of its GPUs meanwhile ("Error in memory profiling"): end what '
-                "does, or lower machine.gpu_memory; then run it again"
-            ) from error
     engine = VllmEngine(model, checkpoint, cpu)
     Finalize(None, engine.close, exitpriority=1)  # not atexit: a worker process ends by os._exit
     return engine

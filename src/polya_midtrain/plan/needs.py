@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from polya_midtrain.common.shapes import HALF, TRAINING, USABLE, WEIGHT, Model
+from polya_midtrain.common.shapes import ASLEEP, HALF, TRAINING, USABLE, WEIGHT, Model
 from polya_midtrain.params import Params, RewardTraining, Sampling
 from polya_midtrain.plan.assume import Assumptions
 from polya_midtrain.plan.devices import Device, host_memory
@@ -20,7 +20,6 @@ COPIES = 2  # of every output: in the project, and in DVC's cache
 ROW, TOKEN = 12.0, 0.7
 PROCESS = 0.7e9  # of memory, with the libraries loaded; processes of a stage share most of it
 SHARED = 0.2e9  # ... and what every further one adds
-GRAPHS = 3e9  # of a GPU, beside weights and cache, for vLLM: its activations at a full batch, and its graphs
 
 
 @dataclass(frozen=True)
@@ -167,17 +166,10 @@ def batches(params: Params, base: Model, device: Device, layout: Layout) -> dict
             found[stage] = Batch(base.alone(share, length, wanted), False)
             continue
         free = USABLE * device.memory - layout.state(base.weights)
-        if stage == "rl":
-            free -= beside(params, base, layout)
+        if stage == "rl" and params.machine.server is None:
+            free -= base.beside(layout.streaming)
         found[stage] = Batch(*base.batch(share, length, free, wanted, layout.shards))
     return found
-
-
-def beside(params: Params, base: Model, layout: Layout) -> float:
-    """Bytes of a GPU that rollouts keep during the update: a copy in bfloat16, or what is left of vLLM asleep."""
-    if not layout.streaming:
-        return float(HALF * base.parameters)
-    return 0.0 if params.machine.server is not None else GRAPHS
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +222,7 @@ def _served(model: Model, length: float, wide: int) -> float:
 
     Rows that do not fit wait: they cost time and not memory.
     """
-    return model.stored * (model.parameters + length * model.key_values / WEIGHT) / wide + GRAPHS
+    return model.stored * (model.parameters + length * model.key_values / WEIGHT) / wide + ASLEEP
 
 
 def _training(stage: str, model: Model, batch: Batch, length: float, params: Params, here: _Place) -> Memory:
@@ -241,8 +233,8 @@ def _training(stage: str, model: Model, batch: Batch, length: float, params: Par
         row = seeds * model.trained_row(length)
         remedy = here.remedy(f"{stage}.micro_batch", here.fits(fixed, row), batch.rows)
         return Memory(stage, fixed + batch.rows * row, remedy)
-    if stage == "rl":
-        fixed += beside(params, model, here.layout)
+    if stage == "rl" and params.machine.server is None:
+        fixed += model.beside(here.layout.streaming)
     most = max(
         (rows for rows in range(1, batch.rows) if fixed + here.update(model, rows, length) <= here.bytes), default=0
     )

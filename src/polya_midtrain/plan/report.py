@@ -37,6 +37,8 @@ def show(plan: Plan, others: Sequence[Plan], run: Measured | None, corrected: Co
             f"vLLM answers in bfloat16: {plan.layout.copies} copies of a model, each on {plan.layout.wide} GPUs; "
             f"{plan.layout.processes} processes share a training."
         )
+    if plan.device.kind == "cuda":
+        console.print(_at_a_time(plan))
     disk, hungriest = plan.disk, plan.memory[0]
     console.print(
         f"Disk: {human(disk.total)}: {human(disk.models)} of checkpoints and {human(disk.data)} of data, "
@@ -57,6 +59,18 @@ def show(plan: Plan, others: Sequence[Plan], run: Measured | None, corrected: Co
     )
     for line in (*plan.assumed.sources, rates):
         console.print(f"- {line}")
+
+
+def _at_a_time(plan: Plan) -> str:
+    """What the trainings work on at a time, and how much of a GPU vLLM takes beside them."""
+    base, machine = plan.sizes["base"], plan.params.machine
+    chosen = needs.batches(plan.params, base, plan.device, plan.layout)
+    parts = [f"{stage} {one.rows}" + (", checkpointed" if one.checkpointed else "") for stage, one in chosen.items()]
+    text = f"Sequences in a backward pass: {'; '.join(parts)}."
+    if plan.layout.streaming and machine.server is None:
+        share = needs.rollout_memory(plan.params, base, plan.device.memory, plan.layout)
+        text += f" vLLM takes {share:.2f} of a GPU for rollouts (machine.rollout_memory)."
+    return text
 
 
 def _where(plan: Plan) -> str:

@@ -6,21 +6,25 @@ The sums are those of `polya plan` (`common.shapes`), with the memory that the G
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from polya_midtrain.common.shapes import HALF, TRAINING, USABLE, Model, Wanted, of_config
+from polya_midtrain.common.shapes import TRAINING, USABLE, Wanted, of_config
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-ASLEEP = 3e9  # bytes that vLLM keeps while it sleeps: its graphs, and what CUDA keeps for it
+Rollouts = Literal["none", "engine", "vllm"]
+"""What samples on the GPU of a trainer: nothing (also where a server does), the package's own engine, or vLLM."""
 
 
-def arguments(model: PreTrainedModel, batch: int, length: float, wanted: Wanted, beside: float = 0.0) -> dict[str, Any]:
-    """Trainer arguments for ``batch`` sequences an optimiser step, of ``length`` tokens at most; ``beside``: bytes of a
-    GPU that something else keeps."""
+def arguments(
+    model: PreTrainedModel, batch: int, length: float, wanted: Wanted, rollouts: Rollouts = "none"
+) -> dict[str, Any]:
+    """Trainer arguments for ``batch`` sequences an optimiser step, of ``length`` tokens at most, beside ``rollouts`` of
+    GRPO, which keep some of a GPU."""
     share = batch // processes()  # params.yaml sees to divisibility
     shape = of_config(type(model).__name__, model.config.to_dict(), score=hasattr(model, "score"))
+    beside = 0.0 if rollouts == "none" else shape.beside(vllm=rollouts == "vllm")
     if model.device.type == "cpu":
         micro, checkpointed = shape.alone(share, length, wanted), False
     else:
@@ -33,16 +37,11 @@ def arguments(model: PreTrainedModel, batch: int, length: float, wanted: Wanted,
     }
 
 
-def beside(model: PreTrainedModel, vllm: bool) -> float:
-    """Bytes that GRPO's rollouts keep during an update: a copy in bfloat16, or vLLM asleep."""
-    return ASLEEP if vllm else float(HALF * model.num_parameters())
-
-
 def rollout_memory(model: PreTrainedModel, wanted: Wanted | float) -> float:
     """The share of the GPU that vLLM takes beside the trainer."""
     if wanted != "auto":
         return float(wanted)
-    shape: Model = of_config(type(model).__name__, model.config.to_dict())
+    shape = of_config(type(model).__name__, model.config.to_dict())
     return shape.rollout_memory(memory(model), shards())
 
 

@@ -42,6 +42,7 @@ def train(
     from datasets import Dataset
     from trl import GRPOConfig, GRPOTrainer
 
+    from polya_midtrain.engine.vllm_engine import starting
     from polya_midtrain.training import fits, hooks
 
     length = settings.max_prompt_tokens + settings.max_tokens
@@ -65,15 +66,16 @@ def train(
     data = [
         {"prompt": conversation(question), "answer": question.answer, "kind": question.kind} for question in questions
     ]
-    trainer = capped(GRPOTrainer)(
-        model=model,
-        args=config,
-        reward_funcs=reward(verify),
-        train_dataset=Dataset.from_list(data),
-        processing_class=tokenizer,
-        callbacks=callbacks,
-        rollout_func=rollouts.function,
-    )
+    with starting("beside the trainer", "machine.rollout_memory", named="memory"):
+        trainer = capped(GRPOTrainer)(
+            model=model,
+            args=config,
+            reward_funcs=reward(verify),
+            train_dataset=Dataset.from_list(data),
+            processing_class=tokenizer,
+            callbacks=callbacks,
+            rollout_func=rollouts.function,
+        )
     if rollouts.callback is not None:
         trainer.add_callback(rollouts.callback(trainer))
     return hooks.run_trainer(trainer, Path(config.output_dir or ""))

@@ -32,12 +32,12 @@ Encode = Callable[[Any], list[int]]
 @dataclass
 class Rollouts:
     """How GRPO gets its completions: settings for ``GRPOConfig``, and trl's ``rollout_func`` or, where trl itself asks
-    for them, what makes a callback of the trainer. ``beside``: bytes of a GPU that they keep during an update."""
+    for them, what makes a callback of the trainer. ``beside``: what of them is on the trainer's GPU."""
 
     config: dict[str, Any] = field(default_factory=dict)
     function: Callable[[list[Any], Any], dict[str, Any]] | None = None
     callback: Callable[[Any], TrainerCallback] | None = None
-    beside: float = 0.0
+    beside: fits.Rollouts = "none"
 
 
 def plan(
@@ -51,7 +51,7 @@ def plan(
     """The rollouts that a machine's settings ask for."""
     if machine.engine == "transformers":
         roll = rollouts(by_the_model(model, tokenizer, settings.rows), encode, settings, seed)
-        return Rollouts(function=roll, beside=fits.beside(model, vllm=False))
+        return Rollouts(function=roll, beside="engine")
     config = {
         "use_vllm": True,
         "vllm_max_model_length": settings.max_prompt_tokens + settings.max_tokens,
@@ -64,7 +64,7 @@ def plan(
     share = fits.rollout_memory(model, machine.rollout_memory)
     config |= {"vllm_mode": "colocate", "vllm_gpu_memory_utilization": share}
     config |= {"vllm_enable_sleep_mode": True}  # its share of the GPU is the trainer's during the update
-    return Rollouts(config, rollouts(beside_the_trainer, encode, settings, seed), beside=fits.beside(model, vllm=True))
+    return Rollouts(config, rollouts(beside_the_trainer, encode, settings, seed), beside="vllm")
 
 
 def rollouts(
