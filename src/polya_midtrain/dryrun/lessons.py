@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from polya_midtrain.common import prompts
 from polya_midtrain.common.heuristics import Catalogue, Heuristic
 from polya_midtrain.common.records import Question
-from polya_midtrain.grading.choice import LETTERS
+from polya_midtrain.grading.options import LETTERS
 from polya_midtrain.params import Prompts
 
 if TYPE_CHECKING:

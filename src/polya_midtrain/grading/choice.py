@@ -1,9 +1,10 @@
 """Multiple choice.
 
 The gold is JSON: ``{"answer": "B", "choices": ["text of A", "text of B", ...]}``. A completion answers with a choice's
-letter, its number (counted from 1) or its text, in the last box, else in the last line like ``ANSWER: X``, else in its
-last line. Capitals, punctuation, blanks and LaTeX around text do not count. What names more than one choice is no
-answer; what is boxed and is no choice is a wrong one.
+letter, its number (counted from 1) or its text. What it says last counts: in a box, in words ("the answer is B because
+...", "I would pick B", "B is correct", "no, wait, C"), or as a line of its own at the start or the end. Where it says
+nothing in these forms, its last line counts if that ends with a choice. What names more than one choice is no answer;
+what is boxed and is no choice is a wrong one. docs/grading.md says why.
 """
 
 from __future__ import annotations
@@ -11,22 +12,57 @@ from __future__ import annotations
 import functools
 import json
 import re
-from collections.abc import Sequence
 
 from polya_midtrain.errors import UserError
-from polya_midtrain.grading.maths import last_boxed
+from polya_midtrain.grading.options import (
+    BLANK,
+    BOX,
+    END,
+    GROUP,
+    LETTERS,
+    NAMED,
+    SIGN,
+    begins,
+    boxes,
+    goes_on,
+    key,
+    mark,
+    mentioned,
+)
+from polya_midtrain.grading.reasoning import spoken
 from polya_midtrain.grading.verdict import NO_ANSWER, Verdict, answered
 
-LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-_LINE = 2000  # characters looked at of a line: an answer stands at one of its ends
-_WORD = re.compile(r"[^\W_]+")
-_DRESS = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mbox)\b|[${}*_`~]")
-_STATED = re.compile(r"\b(?:answer|choice|option)\b[ \t]*(?:is\b|:|=)[ \t]*:?[ \t]*(?P<said>[^\n]*)", re.IGNORECASE)
-_EDGES = re.compile(r"^[\W_]+|[\W_]+$")
-_SIGN = r"(?P<sign>[A-Z]|[0-9]{1,2})"
-_ALONE = re.compile(rf"(?:(?:option|choice|answer)[\W_]+)?{_SIGN}", re.IGNORECASE)
-_BEFORE_TEXT = re.compile(rf"(?:(?:option|choice)[\W_]+)?{_SIGN}\s*[):.,\-–—][\W_]*(?P<text>\w.*)", re.IGNORECASE)
-_MARKED = re.compile(r"\(([A-Z])\)|\b(?:[Oo]ption|[Cc]hoice|[Aa]nswer)\s+\(?([A-Z])\b|\b([A-Z])\Z")
+_LINE = 1000  # characters looked at of what is said in one place
+_MOST = 50  # places looked at, from the end
+_HEAD, _TAIL = 1000, 9000  # characters looked at of a longer completion: an answer stands at one of its ends
+
+_SAYS = re.compile(
+    rf"""(?P<box>{BOX})
+    |(?P<form>^[^\w\n{NAMED[1:-1]}]*(?:(?:the|my|so|final|correct)\s+)*answers?\s*(?:[:：]|[^\w\n{NAMED[1:-1]}]*\n))
+    |(?:(?<!/)\b(?:answers?|choice|option|selection|antwort|réponse|respuesta|risposta|resposta)|答案|回答)
+        (?:\s+(?:choice|option|letter|to|for|of|the|this|that|question|problem|here|seems?|appears?|would|should|must|will
+        |could|then|thus|therefore|has|have|had)\b)*
+        \s*(?:\b(?:is|be|are|was|est|ist|es)\b|[:：=>→]|\s[–—-]\s|是|为)
+    |\b(?:i|we|let['’]?s|let[ ]us)(?:['’](?:d|ll))?(?:\s+(?!not|never)\w+){{0,3}}?
+        \s+(?:pick|choose|chose|select|go(?:ing)?[ ]with|say|guess|answer|opt[ ]for|vote[ ]for|settle[ ]on)\b
+    |(?P<corrects>\b(?:wait|actually|correction|sorry|oops|hmm|instead|i[ ]meant?|scratch[ ]that
+        |on[ ]second[ ]thoughts?)
+        |\bno(?=\s*[,.;:!–—-]))
+    |(?P<before>{GROUP}){BLANK}*\b(?:is|are|must[ ]be|would[ ]be|should[ ]be|seems)\s+(?:\w+ly\s+)?
+        (?:correct|right|(?:the|our|my)\s+(?:\w+\s+){{0,2}}(?:answer|choice|option))\b(?!\s*\?|\s+(?:only|if|in)\b)""",
+    re.VERBOSE | re.MULTILINE,
+)
+_OF_ANOTHER = re.compile(
+    r"\b(?:wrong|incorrect|other|another|distractor|tempting|whether|if|unless|why)\b[\w\s'’-]{0,20}\Z"
+)
+_ONLY_IF = re.compile(r"\bif\b[^.\n]*\Z")
+_NONE = re.compile(
+    rf"{BLANK}*(?:none|nothing|neither|no (?:option|choice|one)|unknown|unclear|cannot|can['’]?t|i don['’]?t know)\b"
+)
+_BLANK = re.compile(rf"{BLANK}*")
+_ENDS = re.compile(rf"{NAMED}{BLANK}*\Z")
+_AND = re.compile(rf"{END}{BLANK}*(?:and|or|[,&]){BLANK}*\Z")
+_WRONG = re.compile(rf"{BLANK}*(?:wrong|incorrect|false|not)\b")
 
 
 @functools.lru_cache(maxsize=1 << 12)
@@ -47,85 +83,79 @@ def task(gold: str) -> tuple[int, tuple[str, ...]]:
 
 
 def judge(completion: str, gold: str) -> Verdict:
-    """The verdict on a completion, in time linear in its length."""
+    """The verdict on a completion, in bounded time."""
     right, choices = task(gold)
-    box = last_boxed(completion)
-    if box is not None:
-        said = box[:_LINE]
-        found = resolve(said, choices)
-    elif said := _stated(completion):
-        found = resolve(said, choices)
-    else:
-        said = completion.rstrip().rpartition("\n")[2][-_LINE:]
-        found = {index for index in resolve(said, choices) if _ends(said, index, choices[index])}
-    texts = {_key(choices[index]) for index in found}  # two choices with one text are one choice
+    text = spoken(completion)
+    text = text if len(text) <= _HEAD + _TAIL else f"{text[:_HEAD]}\n{text[-_TAIL:]}"
+    found = resolve(text, choices)
+    texts = {key(choices[index]) if index < len(choices) else () for index in found}  # two with one text are one choice
+    boxed = boxes(text)
     if len(texts) == 1:
-        return answered(_key(choices[right]) in texts, said.strip())
-    return answered(False, said.strip()) if box is not None and not found else Verdict(False, "", NO_ANSWER)
+        return answered(key(choices[right]) in texts, boxed[-1] if boxed else LETTERS[min(found)])
+    return answered(False, boxed[-1]) if boxed and not texts else Verdict(False, "", NO_ANSWER)
 
 
-def _stated(completion: str) -> str:
-    """What stands in the last line of the form ``ANSWER: X``, or ""."""
-    said = ""
-    for match in _STATED.finditer(completion):
-        said = match["said"][:_LINE].strip()
-    return said
+def resolve(text: str, choices: tuple[str, ...]) -> set[int]:
+    """The indices of the choices that a text answers with: one, none, or several where that is open."""
+    marked = mark(text, choices)
+    lines = marked.strip().split("\n")
+    places = [*_SAYS.finditer(marked)][-_MOST:]
+    said = ((place, _read(place, marked, choices)) for place in reversed(places))
+    where, found = next(((place, named) for place, named in said if named is not None), (None, None))
+    last = _alone(lines[-1], lines[-2:-1], choices)
+    if last is not None and not (where and (where["box"] or where["form"])):
+        found = last
+    if found is None:
+        found = _alone(lines[0], lines[1:2], choices)
+    if found is not None or BOX in marked:
+        return found or set()
+    for place in reversed(places):
+        rest = _line(marked, place.end())
+        if not place["corrects"] and not _WRONG.match(rest) and (found := mentioned(rest, choices)):
+            return found
+    found, rest = begins(lines[-1], choices)
+    if found and goes_on(rest) and not rest.lstrip().startswith(":"):
+        return found if not any(_starts(line, choices) for line in lines[-2:-1]) else set()
+    return mentioned(lines[-1], choices) if _ENDS.search(lines[-1]) else set()
 
 
-def _ends(line: str, index: int, choice: str) -> bool:
-    """Whether a line ends with a choice's text, letter or number: a completion that was cut off may just mention it."""
-    words = _WORD.findall(_DRESS.sub(" ", line).casefold())
-    return words[-len(_key(choice)) :] == [*_key(choice)] or words[-1:] in (
-        [LETTERS[index].casefold()],
-        [str(index + 1)],
-    )
+def _starts(line: str, choices: tuple[str, ...]) -> bool:
+    """Whether a line starts with a choice, as each of a list of them does."""
+    found, rest = begins(line, choices)
+    return bool(found) and goes_on(rest)
 
 
-def resolve(said: str, choices: Sequence[str]) -> set[int]:
-    """The indices of the choices that ``said`` names: one, or none, or several where it is ambiguous."""
-    bare = _DRESS.sub(" ", said)
-    named = {index for index, text in enumerate(choices) if _key(text) == _key(bare)}
-    bare = _EDGES.sub("", bare)
-    if sign := _ALONE.fullmatch(bare):
-        return named if named and sign["sign"].isdecimal() else named | _sign(sign["sign"], choices)
-    if named:
-        return named
-    signs = [_sign(word, choices) for word in _WORD.findall(bare) if word not in ("and", "or")]
-    if signs and all(signs):
-        return set().union(*signs)
-    if (match := _BEFORE_TEXT.fullmatch(bare)) and (signed := _sign(match["sign"], choices)):
-        return signed | {index for index, text in enumerate(choices) if _key(text) == _key(match["text"])}
-    marked = [_sign(next(filter(None, match.groups())), choices) for match in _MARKED.finditer(bare)]
-    return set().union(*marked, _mentioned(bare, choices))
+def _line(marked: str, start: int) -> str:
+    return marked[start : start + _LINE].lstrip().partition("\n")[0]
 
 
-def _key(text: str) -> tuple[str, ...]:
-    """What counts of a text when it is compared: its words and numbers, or, where it has none, its signs."""
-    return tuple(_WORD.findall(text.casefold())) or tuple(text.split())
+def _alone(line: str, beside: list[str], choices: tuple[str, ...]) -> set[int] | None:
+    """The choice that is all of a line. With another choice in the line beside it the line is one of a list."""
+    found, rest = begins(line, choices)
+    whole = found and _BLANK.fullmatch(rest)
+    return found if whole and not any(_starts(other, choices) for other in beside) else None
 
 
-def _sign(sign: str, choices: Sequence[str]) -> set[int]:
-    """The choice with this letter or number. Where the choices' texts are numbers themselves, a number is no place."""
-    index = -1
-    if len(sign) == 1 and sign.upper() in LETTERS:
-        index = LETTERS.index(sign.upper())
-    elif len(sign) <= 2 and sign.isdecimal() and not any(text.strip().isdecimal() for text in choices):
-        index = int(sign) - 1
-    return {index} if 0 <= index < len(choices) else set()
-
-
-def _mentioned(text: str, choices: Sequence[str]) -> set[int]:
-    """The choices whose words stand in a text, but not only inside a longer choice's."""
-    words = _WORD.findall(text.casefold())
-    spans: dict[int, list[tuple[int, int]]] = {}
-    for index, choice in enumerate(choices):
-        wanted = list(_key(choice))
-        length = len(wanted)
-        starts = range(len(words) - length + 1)
-        spans[index] = [(start, start + length) for start in starts if words[start : start + length] == wanted]
-    every = {span for found in spans.values() for span in found}
-    return {
-        index
-        for index, found in spans.items()
-        if any(not any(a <= start and end <= b and (a, b) != (start, end) for a, b in every) for start, end in found)
-    }
+def _read(place: re.Match[str], marked: str, choices: tuple[str, ...]) -> set[int] | None:
+    """The choices that a place says are the answer: an empty set for none of them, None where it says nothing."""
+    start = place.start()
+    if _OF_ANOTHER.search(marked, max(0, start - 40), start):
+        return None
+    if place["before"]:
+        return mentioned(place["before"], choices) or None
+    said = _line(marked, place.end())
+    found, rest = begins(said, choices)
+    if place["box"]:
+        if _AND.search(marked, max(0, start - 20), start):
+            return None  # read with the box before it
+        said = said.partition(END)[0]
+        if found and goes_on(rest):
+            return found
+        return set() if _NONE.match(said) else mentioned(re.sub(SIGN, "", said), choices) or None
+    if place["corrects"]:
+        return found if found and goes_on(rest) else None
+    if "would" in place[0] and _ONLY_IF.search(marked, max(0, start - 200), start):
+        return None
+    if found or _NONE.match(said):
+        return found
+    return mentioned(said, choices) or None if place["form"] else None

@@ -1,19 +1,18 @@
-"""Finding the program in a completion that may hold prose, a code fence, a whole function or the rest of one."""
+"""Finding the program in a completion that may hold prose, code fences, a whole function or the rest of one."""
 
 from __future__ import annotations
 
 import ast
 import re
 import textwrap
-import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 
-_FENCE = re.compile(r"^[ \t]*(```+|~~~+)[^\n`]*\n(.*?)(?:^[ \t]*\1|\Z)", re.MULTILINE | re.DOTALL)
-_TOP = re.compile(r"^(?=[^\s#])", re.MULTILINE)  # where a statement outside of all functions may start
-_CODE = r"^(?:@|(?:from|import|def|class|async)\b|{entry}\s*=)"  # where a program may start
-_STARTS, _ENDS = 4, 20  # places tried as the start and the end of a program: each costs a parse
+from polya_midtrain.grading.reasoning import spoken
+from polya_midtrain.grading.snippets import bound, fenced, lacking, parse, snippets, tops
+
+_ENDS = 20  # places tried as the end of the rest of a function: each costs a parse
+_RESULT = re.compile(r"\b(?:return|yield)\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,74 +26,89 @@ class Program:
 def extract(text: str, prefix: str, entry: str, most: int) -> Program | None:
     """The program of a completion to ``prefix`` that defines ``entry``; None where nothing parses as one.
 
-    The last fenced block with a definition of ``entry`` comes first: a model may try, then correct itself. Next comes
-    the text itself: as the rest of the function if it starts with a blank or if it has no definition, else from its
-    first line of code. Last come fenced blocks as the rest of the function. The rest of a function ends at the next
-    statement outside of it, as in the published HumanEval harness. Texts above ``most`` characters are not looked at.
+    Reasoning holds no program. The last fenced block that defines ``entry`` comes first: a model may try, then correct
+    itself. Next comes the text itself, as the rest of the function if it starts with a blank, else by its last stretch
+    of code with a definition; then fenced blocks as the rest of the function, which ends at the next statement outside
+    of it, as in the published HumanEval harness. What a program lacks is taken from the completion's other code. Texts
+    above ``most`` characters are not looked at.
     """
-    blocks = [match[2] for match in _FENCE.finditer(text) if len(match[2]) <= most]
-    tries = [_whole(textwrap.dedent(block), prefix, entry) for block in reversed(blocks)]
-    if len(text) <= most:
-        rest, whole = _rest(text, prefix, entry), _whole(text, prefix, entry)
-        indented = text.lstrip("\r\n")[:1] in (" ", "\t")
-        tries += [rest, whole] if indented else [whole, rest]
-    tries += [_rest(block, prefix, entry) for block in blocks]
-    return next((program for attempt in tries for program in attempt), None)
+    text = spoken(text).replace("\r\n", "\n").replace("\r", "\n")
+    return next(_programs(text, prefix, entry, most), None)
 
 
-def _whole(text: str, prefix: str, entry: str) -> Iterator[Program]:
-    """The text as a program of its own, from a first line of code to the last line up to which it parses.
+def _programs(text: str, prefix: str, entry: str, most: int) -> Iterator[Program]:
+    """What may be the program, the likeliest first."""
+    blocks = [textwrap.dedent(block) for block in fenced(text) if len(block) <= most]
+    pieces = [piece for block in blocks for piece in ([block] if parse(block) else snippets(block))]
+    yield from _whole(pieces, prefix, entry)
+    short, indented = len(text) <= most, text.lstrip("\n")[:1] in (" ", "\t")
+    if short and indented:
+        yield from _rest(text, prefix, entry)
+    if short:
+        yield from _whole(snippets(text), prefix, entry)
+    for wanted in (True, False):  # first those that return something
+        for block in reversed(blocks):
+            if (_RESULT.search(block) is not None) == wanted:
+                yield from _rest(block, prefix, entry)
+    if short and not indented:
+        yield from _rest(text, prefix, entry)
+
+
+def _whole(pieces: Sequence[str], prefix: str, entry: str) -> Iterator[Program]:
+    """The last piece of code that defines ``entry``, as a program of its own.
 
     The prefix goes before it, for its imports and helpers; its unfinished function is defined anew.
     """
-    starts = re.finditer(_CODE.format(entry=entry), text, re.MULTILINE)
-    for first in islice(starts, _STARTS) if entry in text else ():  # prose may begin with "from" as well
-        code = text[first.start() :]
-        for end in reversed(_ends(code)):
-            tree = parse(code[:end])
-            if tree is not None:
-                if entry in _names(tree):
-                    yield Program(f"{stub(prefix)}\n\n{code[:end]}", code[:end].strip())
-                    return
-                break
+    for place in reversed(range(len(pieces))):
+        tree = parse(pieces[place])
+        if tree is not None and entry in bound(tree.body):
+            others = [*pieces[:place], *pieces[place + 1 :]]
+            borrowed = _borrowed(f"{stub(prefix)}\n\n{pieces[place]}", others, entry)
+            yield Program(f"{stub(prefix)}\n\n{borrowed}{pieces[place]}", pieces[place].strip())
+
+
+def _borrowed(program: str, others: Sequence[str], entry: str) -> str:
+    """Of the other pieces of code those that define what the program lacks, without their own ``entry``."""
+    tree = parse(program)
+    missing = lacking(tree) if tree is not None else set()
+    left = [tree for tree in map(parse, others) if tree is not None] if missing else []
+    taken: list[ast.stmt] = []
+    while found := next((tree for tree in reversed(left) if missing & bound(tree.body)), None):
+        left.remove(found)
+        found.body = [node for node in found.body if entry not in bound([node])]
+        taken = [*found.body, *taken]
+        missing = (missing | lacking(found)) - bound(found.body)
+    return f"{ast.unparse(ast.Module(taken, []))}\n\n" if taken else ""
 
 
 def _rest(text: str, prefix: str, entry: str) -> Iterator[Program]:
-    """The text as what follows the prefix, with the indentation mended where a model or its tokenizer dropped it."""
+    """The text as what follows the prefix, with the indentation mended where a model or its tokenizer lost some."""
+    before = parse(prefix)
     if not prefix:
         return
-    before = parse(prefix)
     length, column = _body(before, entry) if before is not None else (0, 4)
     margin = " " * column
-    bare = text.lstrip("\n")
-    forms: tuple[tuple[str, list[int]], ...] = (
-        (text, _ends(text)),
-        (textwrap.indent(textwrap.dedent(bare), margin), []),  # no line has the function's margin
-        (margin + bare, [end + column for end in _ends(bare)]),  # all but the first have it
+    bare = text.strip("\n")
+    dedented = textwrap.dedent(bare)
+    code = snippets(dedented)[:1]
+    forms = (
+        text,
+        textwrap.indent(code[0], margin) if code and dedented.startswith(code[0]) else "",  # no line has the margin
+        margin + bare.lstrip(),  # all but the first have it
     )
-    for form, ends in forms:
+    for form in forms:
+        ends = [place for place in tops(form) if place][:_ENDS]
         for end in [*ends, len(form)]:
             source = f"{prefix}{form[:end]}"
             tree = parse(source)
-            if tree is not None and _body(tree, entry)[0] > length:
-                yield Program(source, form[:end].strip())
+            if tree is not None and _body(tree, entry)[0] > length and not _is_prose(form[:end]):
+                yield Program(f"{_borrowed(source, snippets(form[end:]), entry)}{source}", form[:end].strip())
                 return
 
 
-def _ends(text: str) -> list[int]:
-    """Where statements outside of functions may start, but for the text's own start; and the text's end."""
-    places = [match.start() for match in _TOP.finditer(text) if match.start()]
-    return [*places[:_ENDS], len(text)]
-
-
-def parse(source: str) -> ast.Module | None:
-    """The source's syntax tree, None where it has none."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
+def _is_prose(body: str) -> bool:
+    """Whether a body is a word or two that happen to parse."""
+    return re.fullmatch(r"\s*[\w.]+\s*", body) is not None and body.split() != ["pass"]
 
 
 def stub(prefix: str) -> str:
@@ -106,14 +120,3 @@ def _body(tree: ast.Module, entry: str) -> tuple[int, int]:
     """How many statements the last function ``entry`` has, and how far they are indented."""
     found = [n for n in tree.body if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef) and n.name == entry]
     return (len(found[-1].body), found[-1].body[0].col_offset) if found else (0, 4)
-
-
-def _names(tree: ast.Module) -> set[str]:
-    """What a program defines."""
-    found = set()
-    for node in tree.body:
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            found.add(node.name)
-        elif isinstance(node, ast.Assign):
-            found |= {target.id for target in node.targets if isinstance(target, ast.Name)}
-    return found

@@ -10,27 +10,54 @@ import ast
 import contextlib
 import random
 import sys
+from collections.abc import Iterator
 from types import ModuleType
 
 from polya_midtrain.grading.channel import receive
 from polya_midtrain.grading.peer import Peer
+from polya_midtrain.grading.snippets import bound
 
 MODULE = "program"  # its name, so that a block under `if __name__ == "__main__"` does not run
-_KEPT = (
-    *(ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom),
-    *(ast.Assign, ast.AnnAssign, ast.AugAssign, ast.If, ast.Try),
-)
+_DEFINES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)
+_SURE = (*_DEFINES, ast.Assign, ast.AnnAssign, ast.AugAssign, ast.If, ast.Try)  # what must succeed before the function
+_SHOWS = ("print", "input")
 
 
-def definitions(source: str) -> ast.Module:
-    """What of a source is run: imports, definitions, assignments and conditions, imports from the future first.
+def definitions(source: str, entry: str = "") -> ast.Module:
+    """What of a source is run, imports from the future first.
 
-    Left out are the calls, loops and assertions by which a completion shows its function at work.
+    Left out are the calls, loops and assertions by which a completion shows its function at work. What stands after the
+    function, and what computes without defining, may fail: the function is judged, not the script around it.
     """
-    tree = ast.parse(source)
-    tree.body = [node for node in tree.body if isinstance(node, _KEPT)]
-    tree.body.sort(key=lambda node: not (isinstance(node, ast.ImportFrom) and node.module == "__future__"))
-    return tree
+    body = [node for node in ast.parse(source).body if not _usage(node, entry)]
+    last = max((place for place, node in enumerate(body) if entry in bound([node])), default=len(body))
+    body = [node if place <= last and isinstance(node, _SURE) else _may_fail(node) for place, node in enumerate(body)]
+    body.sort(key=lambda node: not (isinstance(node, ast.ImportFrom) and node.module == "__future__"))
+    return ast.fix_missing_locations(ast.Module(body, []))
+
+
+def _usage(node: ast.stmt, entry: str) -> bool:
+    """Whether a statement only shows the function at work, reads, prints or asserts."""
+    if isinstance(node, _DEFINES) or entry in bound([node]):
+        return False
+    if isinstance(node, ast.Assert | ast.Raise) or (isinstance(node, ast.AnnAssign) and node.value is None):
+        return True
+    return any(isinstance(call.func, ast.Name) and call.func.id in (entry, *_SHOWS) for call in _calls(node))
+
+
+def _calls(node: ast.AST) -> Iterator[ast.Call]:
+    """The calls that a statement makes itself, not those in functions that it defines."""
+    if isinstance(node, ast.Call):
+        yield node
+    if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+        for inner in ast.iter_child_nodes(node):
+            yield from _calls(inner)
+
+
+def _may_fail(node: ast.stmt) -> ast.stmt:
+    if isinstance(node, ast.ImportFrom) and node.module == "__future__":
+        return node
+    return ast.Try([node], [ast.ExceptHandler(None, None, [ast.Pass()])], [], [])
 
 
 def serve(channel: int) -> None:
@@ -43,7 +70,7 @@ def serve(channel: int) -> None:
     module = ModuleType(MODULE)
     sys.modules[MODULE] = module  # dataclasses look their module up
     random.seed(0)  # the same verdict each time
-    exec(compile(definitions(source), MODULE, "exec", dont_inherit=True), module.__dict__)
+    exec(compile(definitions(source, entry), MODULE, "exec", dont_inherit=True), module.__dict__)
     found = {name: module.__dict__.get(name) for name in classes}
     peer.classes.update({name: kind for name, kind in found.items() if isinstance(kind, type)})
     peer.keep(module.__dict__.get(entry))
