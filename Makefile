@@ -17,9 +17,9 @@ CONSTRAINTS ?= constraints/cpu.txt
 EXTRAS ?= dev
 PROFILE ?=
 ARM ?=
-ASKED := $(JOBS)
-# As the stages count them (nproc knows no quota of a container), once the environment is there.
-override JOBS = $(or $(filter $(shell seq 0 999),$(ASKED)),$(shell '$(BIN)/python' -c 'from polya_midtrain.runtime import cores; print(cores.available())' 2>/dev/null || echo 1))
+# Else as the stages count them (nproc knows no quota of a container): the recipe asks, in the environment that it has.
+CORES := python -c 'from polya_midtrain.runtime import cores; print(cores.available())'
+override JOBS := $(or $(filter $(shell seq 0 999),$(JOBS)),$$($(CORES)))
 
 MARKS := $(strip $(foreach mark,' " ` ; : & | < > ( ) * ? % \# $$ \,$(findstring $(mark),$(VENV)$(VLLM_VENV))))
 $(if $(MARKS),$(error VENV: a folder with $(MARKS) in its name cannot be an environment; take another))
