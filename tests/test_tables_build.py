@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from polya_midtrain.errors import UserError
-from polya_midtrain.params import Arm, EasySet, FileSet, Params, Questions, Tables
+from polya_midtrain.params import Arm, EasySet, FileSet, Machine, Params, Questions, Tables
 from polya_midtrain.stages import tables as stage
 from polya_midtrain.tables.parts import render
 from polya_midtrain.tables.row import Row
@@ -41,6 +41,7 @@ def parameters(**changes: Any) -> Params:
     """The blocks that the stage reads; the others are absent, so that reading one would fail."""
     settings = {
         "profile": "synthetic",
+        "machine": Machine(),
         "seeds": SEEDS,
         "arms": ARMS,
         "questions": Questions.model_construct(benchmarks=SETS),
@@ -310,6 +311,20 @@ def test_refusals_leave_the_earlier_table_as_it_was(project: Path) -> None:
     with pytest.raises(UserError, match=r"results/counts/n4.json:1: not valid JSON"):
         stage.run(parameters(), "main")
     assert Path("reports/tables/main.csv").read_bytes() == before
+
+
+def test_a_weak_sandbox_is_said_by_every_format_of_a_table(project: Path) -> None:
+    plain = built("main")
+    allowed = built("main", machine=Machine(sandbox="weak"))
+    assert all(stage.WEAK in record["method"] for record in allowed)
+    assert not any(stage.WEAK in record["method"] for record in plain)
+    assert [record["method"].split("; ")[0] for record in allowed] == [
+        record["method"].split("; ")[0] for record in plain
+    ]
+    values = [[record | {"method": ""} for record in records] for records in (plain, allowed)]
+    assert values[0] == values[1]
+    for suffix in ("md", "tex"):
+        assert stage.WEAK in Path(f"reports/tables/main.{suffix}").read_text()
 
 
 def test_csv_floats_are_fixed_and_unknown_values_empty() -> None:

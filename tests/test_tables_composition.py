@@ -15,7 +15,7 @@ import pytest
 
 from polya_midtrain.errors import UserError
 from polya_midtrain.judges.results import FIELDS
-from polya_midtrain.params import Arm, Compose, Params, Tables
+from polya_midtrain.params import Arm, Compose, Machine, Params, Tables
 from polya_midtrain.tables import composition
 from polya_midtrain.tables.parts import render
 from polya_midtrain.tables.parts.render import Page
@@ -41,6 +41,7 @@ def parameters(seeds: list[int], **changes: Any) -> Params:
     """The blocks that the table reads; the others are absent, so that reading one would fail."""
     settings = {
         "profile": "synthetic",
+        "machine": Machine(),
         "seeds": seeds,
         "arms": ARMS,
         "compose": Compose(judge="world", benchmarks=list(QUESTIONS), labelled=10, seed=1),

@@ -14,7 +14,7 @@ import pytest
 
 from polya_midtrain import paths
 from polya_midtrain.errors import UserError
-from polya_midtrain.params import Arm, Match, Params, Questions, Tables
+from polya_midtrain.params import Arm, Machine, Match, Params, Questions, Tables
 from polya_midtrain.tables import counts, diversity
 from polya_midtrain.tables.parts import render
 from polya_midtrain.tables.parts.long import against
@@ -37,6 +37,7 @@ def parameters(**changes: Any) -> Params:
     """The blocks that the table reads; the others are absent, so that reading one would fail."""
     settings = {
         "profile": "synthetic",
+        "machine": Machine(),
         "seeds": SEEDS,
         "arms": ARMS,
         "questions": Questions.model_construct(benchmarks=dict.fromkeys(BENCHMARKS)),

@@ -15,7 +15,7 @@ import pytest
 
 from polya_midtrain import paths
 from polya_midtrain.errors import UserError
-from polya_midtrain.params import Arm, Params, Tables
+from polya_midtrain.params import Arm, Machine, Params, Tables
 from polya_midtrain.stages.modes import COLUMNS, STEPS
 from polya_midtrain.tables import modes
 from polya_midtrain.tables.parts import modes_cells, render
@@ -36,6 +36,7 @@ def parameters(**changes: Any) -> Params:
     """The blocks that the table reads; the others are absent, so that reading one would fail."""
     settings = {
         "profile": "synthetic",
+        "machine": Machine(),
         "seeds": SEEDS,
         "arms": ARMS,
         "tables": Tables(ks=[1], resamples=400, seed=5, confidence=0.95, means={}),

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from polya_midtrain.errors import UserError
-from polya_midtrain.params import Arm, FileSet, Match, Params, Questions, Tables, WorldSet
+from polya_midtrain.params import Arm, FileSet, Machine, Match, Params, Questions, Tables, WorldSet
 from polya_midtrain.stages import tables as stage
 
 SEEDS, KS, SAMPLES = [1, 2, 3], [1, 8, 64], 72
@@ -51,6 +51,7 @@ def parameters(**changes: Any) -> Params:
     transfer = {"code": FileSet(source="humaneval", split="test"), "stories": world}
     settings = {
         "profile": "synthetic",
+        "machine": Machine(),
         "seeds": SEEDS,
         "arms": ARMS,
         "questions": Questions.model_construct(benchmarks=dict.fromkeys(BENCHMARKS), transfer=transfer),

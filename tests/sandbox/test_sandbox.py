@@ -15,7 +15,7 @@ import pytest
 from programs import BARE, HAVE, QUICK, SECRET, body, reason
 
 from polya_midtrain.errors import UserError
-from polya_midtrain.grading import grade_many, launcher, pool, sandbox
+from polya_midtrain.grading import grade_many, landlock, launcher, pool, sandbox
 from polya_midtrain.grading.code import Judge
 from polya_midtrain.grading.limits import Limits
 
@@ -96,6 +96,16 @@ def test_each_gap_is_named() -> None:
         (gap,) = sandbox.gaps(frozenset({sandbox.SECCOMP, sandbox.LANDLOCK}) - {missing})
         assert gap.startswith(f"{missing} is missing here")
     assert len(sandbox.gaps(frozenset())) == 2
+
+
+@pytest.mark.skipif(landlock.version() < landlock.WHOLE, reason="this kernel's Landlock is older")
+def test_nothing_is_said_where_nothing_is_weaker(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(pool, "_WARNED", set())
+    pool.close_helpers()
+    assert reason(body("pass")) == "right"
+    assert capsys.readouterr().err == ""
 
 
 def test_a_gap_is_said_once(

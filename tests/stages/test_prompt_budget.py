@@ -156,6 +156,18 @@ def test_two_gpus_fewer_than_asked_for_are_said_at_the_start(
     assert refused(prompts.run, again.model_copy(update={"machine": wanted})).startswith(f"params.yaml: {words}")
 
 
+def test_a_machine_that_cannot_confine_programs_is_said_at_the_start(
+    again: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prompts.sandbox, "protections", lambda: frozenset({"seccomp"}))
+    assert refused(prompts.run, again).startswith(
+        "grading: this machine has no Landlock to confine graded programs with"
+    )
+    prompts.run(changed(again, machine={"sandbox": "weak"}))
+    (paths.TRANSFER / "program.parquet").unlink()
+    prompts.run(again)  # where no program is graded, nothing has to be confined
+
+
 def test_enough_gpus_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)

@@ -86,7 +86,7 @@ def shrink(params: Params, path: Path, absent: list[str], url: str) -> Params:
         )
     found: dict[str, Any] = params.model_dump(mode="json")
     found["profile"] = f"dry-run-{params.profile}"
-    found["machine"] = {"device": "cpu"}
+    found["machine"] = {"device": "cpu", "sandbox": params.machine.sandbox}
     found["seeds"] = params.seeds[:SEEDS]
     _questions(found["questions"], absent)
     found["base"], found["teacher"] = standin(base), standin(teacher)

@@ -160,12 +160,13 @@ def prepare(limits: Limits) -> list[str]:
     global _judge
     have = protections()
     admit(have, limits.weak)
+    weaker = gaps(have)  # behind the walls nobody may ask the kernel for them
     _judge = Judge(limits, have)
     if have:
         Walls(have, None, judging=True).enter()
     if not (compare("def f(x): return x + 1", _TRIAL).correct and not compare("def f(x): return x", _TRIAL).correct):
         raise UserError("grading: a program that must pass and one that must not got the wrong verdicts")
-    return gaps(have)
+    return weaker
 
 
 def compare(text: str, gold: str) -> Verdict:

@@ -27,6 +27,7 @@ class Timeouts:
         self.count += 1
         self.seconds += seconds
         if self.file is not None:
+            self.file.parent.mkdir(parents=True, exist_ok=True)
             with self.file.open("a") as out:
                 out.write(f"{_name(answer)}\n")
         if self.seconds > MOST_SECONDS:

@@ -19,7 +19,8 @@ class Machine(Block):
     trainer's weights and optimiser leave) while it does not sleep.
     A training is spread over ``processes``, one a GPU, by `accelerate launch`; its configuration file ``accelerate``
     (one of machines/, or another) may add FSDP or further hosts, whose processes are counted too.
-    ``sandbox`` weak: programs are graded also where the machine lacks seccomp or Landlock, and every table says so.
+    ``sandbox`` weak: programs are graded also where the machine lacks seccomp or Landlock, and every table says so. It
+    is the one of these settings that DVC looks at: params.yaml has to hold it.
     """
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
