@@ -178,8 +178,8 @@ def refusal(path: Path, text: str) -> tuple[int, str]:
         (
             "questions",
             "    story: ",
-            "    /tmp/x: {source: gsm8k, split: test}",
-            "questions.transfer./tmp/x: String should match",
+            "    /evil: {source: gsm8k, split: test}",
+            "questions.transfer./evil: String should match",
         ),
         ("tables", "  means: ", "  means: {=a: [pairs]}", "tables.means.=a: String should match"),
         ("", "profile: ", "profile: ../smoke", "profile: String should match"),

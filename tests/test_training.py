@@ -19,6 +19,7 @@ from polya_midtrain.common import policy, prompts
 from polya_midtrain.common.records import Question
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import Machine, Rl
+from polya_midtrain.stages import rl
 from polya_midtrain.training import grpo, hooks, rollouts, sft
 from polya_midtrain.training.seeds import TAIL, curves, final, tails
 from polya_midtrain.training.sft import IGNORED, Example
@@ -168,7 +169,7 @@ class Stop(Exception):
 
 
 def orders(loaded: tuple[Any, Any], folder: Path, crash: int = -1) -> list[list[str]]:
-    """The questions of each step of three epochs of two steps over seven questions, or after the last crash."""
+    """The questions of each step of three epochs of two steps over seven questions; after a crash, of what is left."""
     model, tokenizer = loaded
     config = rl_settings(epochs=3, micro_batch=12, max_tokens=4)
     plan = rollouts.plan(
@@ -212,6 +213,18 @@ def test_each_epoch_has_an_order_of_its_own_and_a_crash_does_not_change_it(
     assert len(set.union(*map(set, epochs))) == 7  # the one that fills no step is another one each time
     for crash in (4, 5, 6):  # within the second epoch, and at the start and within the third
         assert orders(loaded, tmp_path / f"crash-{crash}", crash) == whole[crash - 1 :]
+
+
+def test_questions_that_fill_no_step_are_said(capsys: pytest.CaptureFixture[str]) -> None:
+    source = Path("rl.parquet")
+    assert rl.left_out(source, 16, 8) == 0
+    assert capsys.readouterr().err == ""
+    assert rl.left_out(source, 13_197, 64) == 13
+    assert capsys.readouterr().err.startswith(
+        "polya: warning: rl.parquet: 13 of 13197 questions fill no step of rl.prompts = 64 and are left out of each"
+    )
+    with pytest.raises(UserError, match=r"^rl\.parquet: 7 questions, fewer than the rl\.prompts = 8 of one step"):
+        rl.left_out(source, 7, 8)
 
 
 def test_the_share_of_capped_tokens_is_logged() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -87,8 +89,9 @@ def load(
 
     tokenizer = load_tokenizer(path)
     dtype = precision(path, device, purpose)
-    model = getattr(transformers, auto_class).from_pretrained(path, dtype=dtype, **kwargs).to(device)
-    return model.eval(), tokenizer
+    with readable(path):
+        model = getattr(transformers, auto_class).from_pretrained(path, dtype=dtype, **kwargs)
+    return model.to(device).eval(), tokenizer
 
 
 def empty_copy(model: PreTrainedModel, device: torch.device, dtype: torch.dtype) -> Any:
@@ -111,8 +114,21 @@ def load_tokenizer(path: Path) -> PreTrainedTokenizerBase:
     import transformers
 
     check(path)
-    found: PreTrainedTokenizerBase = transformers.AutoTokenizer.from_pretrained(path)
+    with readable(path):
+        found: PreTrainedTokenizerBase = transformers.AutoTokenizer.from_pretrained(path)
     return found
+
+
+@contextmanager
+def readable(path: Path, remedy: str = "delete it and run `dvc repro` again") -> Iterator[None]:
+    """Say in one line that a file of a checkpoint is torn, empty or not what its name says."""
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except (SafetensorError, OSError, ValueError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(f"{path}: not a checkpoint that can be read ({reason}); {remedy}") from error
 
 
 def check(path: Path) -> None:

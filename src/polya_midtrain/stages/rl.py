@@ -67,8 +67,8 @@ def left_out(source: Path, count: int, prompts: int) -> int:
         )
     if rest := count % prompts:
         print(
-            f"polya: warning: {source}: {rest} of {count} questions fill no step of rl.prompts = {prompts}, and are "
-            f"left out of each epoch; another limit of questions.rl in params.yaml may change that",
+            f"polya: warning: {source}: {rest} of {count} questions fill no step of rl.prompts = {prompts} and are "
+            "left out of each epoch; another limit of questions.rl in params.yaml would change that",
             file=sys.stderr,
         )
     return rest
