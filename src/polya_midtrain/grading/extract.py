@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from polya_midtrain.grading.reasoning import spoken
-from polya_midtrain.grading.snippets import bound, fenced, lacking, parse, snippets, tops
+from polya_midtrain.grading.snippets import bound, defines, fenced, lacking, parse, snippets, tops
 
 _ENDS = 20  # places tried as the end of the rest of a function: each costs a parse
 _RESULT = re.compile(r"\b(?:return|yield)\b")
@@ -45,7 +45,7 @@ def _programs(text: str, prefix: str, entry: str, most: int) -> Iterator[Program
     if short and indented:
         yield from _rest(text, prefix, entry)
     if short:
-        yield from _whole(snippets(text), prefix, entry)
+        yield from _whole(snippets(textwrap.dedent(text).lstrip()), prefix, entry)
     for wanted in (True, False):  # first those that return something
         for block in reversed(blocks):
             if (_RESULT.search(block) is not None) == wanted:
@@ -61,7 +61,7 @@ def _whole(pieces: Sequence[str], prefix: str, entry: str) -> Iterator[Program]:
     """
     for place in reversed(range(len(pieces))):
         tree = parse(pieces[place])
-        if tree is not None and entry in bound(tree.body):
+        if tree is not None and any(defines(node, entry) for node in tree.body):
             others = [*pieces[:place], *pieces[place + 1 :]]
             borrowed = _borrowed(f"{stub(prefix)}\n\n{pieces[place]}", others, entry)
             yield Program(f"{stub(prefix)}\n\n{borrowed}{pieces[place]}", pieces[place].strip())
@@ -101,14 +101,16 @@ def _rest(text: str, prefix: str, entry: str) -> Iterator[Program]:
         for end in [*ends, len(form)]:
             source = f"{prefix}{form[:end]}"
             tree = parse(source)
-            if tree is not None and _body(tree, entry)[0] > length and not _is_prose(form[:end]):
+            if tree is not None and _body(tree, entry)[0] > length and not _is_none(form[:end], tree):
                 yield Program(f"{_borrowed(source, snippets(form[end:]), entry)}{source}", form[:end].strip())
                 return
 
 
-def _is_prose(body: str) -> bool:
-    """Whether a body is a word or two that happen to parse."""
-    return re.fullmatch(r"\s*[\w.]+\s*", body) is not None and body.split() != ["pass"]
+def _is_none(body: str, tree: ast.Module) -> bool:
+    """Whether a body is none: a word of prose that happens to parse, or the function once more."""
+    function = tree.body[-1]
+    again = isinstance(function, ast.FunctionDef) and getattr(function.body[-1], "name", "") == function.name
+    return again or (re.fullmatch(r"\s*[\w.]+\s*", body) is not None and body.split() != ["pass"])
 
 
 def stub(prefix: str) -> str:

@@ -10,12 +10,11 @@ import ast
 import contextlib
 import random
 import sys
-from collections.abc import Iterator
 from types import ModuleType
 
 from polya_midtrain.grading.channel import receive
 from polya_midtrain.grading.peer import Peer
-from polya_midtrain.grading.snippets import bound
+from polya_midtrain.grading.snippets import bound, outside
 
 MODULE = "program"  # its name, so that a block under `if __name__ == "__main__"` does not run
 _DEFINES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)
@@ -38,20 +37,13 @@ def definitions(source: str, entry: str = "") -> ast.Module:
 
 def _usage(node: ast.stmt, entry: str) -> bool:
     """Whether a statement only shows the function at work, reads, prints or asserts."""
-    if isinstance(node, _DEFINES) or entry in bound([node]):
+    if isinstance(node, _DEFINES):
         return False
     if isinstance(node, ast.Assert | ast.Raise) or (isinstance(node, ast.AnnAssign) and node.value is None):
         return True
-    return any(isinstance(call.func, ast.Name) and call.func.id in (entry, *_SHOWS) for call in _calls(node))
-
-
-def _calls(node: ast.AST) -> Iterator[ast.Call]:
-    """The calls that a statement makes itself, not those in functions that it defines."""
-    if isinstance(node, ast.Call):
-        yield node
-    if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
-        for inner in ast.iter_child_nodes(node):
-            yield from _calls(inner)
+    shows = (entry,) if entry in bound([node]) else (entry, *_SHOWS)
+    calls = [part.func for part in outside(node) if isinstance(part, ast.Call)]
+    return any(isinstance(called, ast.Name) and called.id in shows for called in calls)
 
 
 def _may_fail(node: ast.stmt) -> ast.stmt:

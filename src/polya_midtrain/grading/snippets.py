@@ -6,7 +6,7 @@ import ast
 import builtins
 import re
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 # A fence ends at its own margin: a docstring may hold fences too. One at the end of a line of code is put on its own.
 _FENCE = re.compile(
@@ -90,6 +90,21 @@ def bound(nodes: Iterable[ast.AST]) -> set[str]:
         elif not isinstance(node, ast.Lambda | ast.comprehension):
             names |= bound(ast.iter_child_nodes(node))
     return names
+
+
+def outside(node: ast.AST) -> Iterator[ast.AST]:
+    """A statement and its parts, but for the insides of functions."""
+    yield node
+    if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+        for inner in ast.iter_child_nodes(node):
+            yield from outside(inner)
+
+
+def defines(node: ast.stmt, name: str) -> bool:
+    """Whether a statement defines a name, and not from what the name was before."""
+    return name in bound([node]) and not any(
+        isinstance(part, ast.Name) and part.id == name and isinstance(part.ctx, ast.Load) for part in outside(node)
+    )
 
 
 def lacking(tree: ast.Module) -> set[str]:
