@@ -15,6 +15,7 @@ from polya_midtrain import paths
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import Params
 from polya_midtrain.runtime import progress, scratch, tracking
+from polya_midtrain.runtime.clutter import is_clutter
 
 PACKAGE = Path(__file__).resolve().parent.parent
 
@@ -106,6 +107,6 @@ def by_stage(spent: Mapping[str, float]) -> dict[str, float]:
 def code_hash() -> str:
     """Hash of the package's modules: half-done work of older code is never resumed by newer code."""
     digest = hashlib.sha256()
-    for path in sorted(PACKAGE.rglob("*.py")):
+    for path in sorted(path for path in PACKAGE.rglob("*.py") if not is_clutter(path.relative_to(PACKAGE))):
         digest.update(path.relative_to(PACKAGE).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()

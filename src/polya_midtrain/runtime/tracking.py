@@ -31,6 +31,7 @@ from pydantic import BaseModel
 
 from polya_midtrain.params import Params, flat
 from polya_midtrain.runtime import mlflow_store
+from polya_midtrain.runtime.clutter import is_clutter
 from polya_midtrain.runtime.mlflow_store import Record
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ def dvc_hash(path: Path) -> tuple[str, int]:
             return hashlib.file_digest(stream, "md5").hexdigest(), path.stat().st_size
     entries, size = [], 0
     for file in path.rglob("*"):
-        if file.is_file():
+        if file.is_file() and not is_clutter(file.relative_to(path)):
             digest, bytes_ = dvc_hash(file)
             entries.append({"md5": digest, "relpath": file.relative_to(path).as_posix()})
             size += bytes_
