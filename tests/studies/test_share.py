@@ -35,6 +35,28 @@ def stages(said: str) -> tuple[set[str], set[str]]:
 
 
 @pytest.mark.slow
+def test_a_folder_that_an_outer_repository_ignores_is_one_outside_of_git(run: Run, tmp_path: Path) -> None:
+    """Of `make repro` what comes before and after DVC, with a pipeline of one line."""
+    root = Path(__file__).resolve().parents[2]
+    here = tmp_path / "ignored/archive"
+    (here / "venv/bin").mkdir(parents=True)
+    for name in (".installed", ".locked"):
+        (here / "venv" / name).touch()
+    (here / "src").symlink_to(root / "src")
+    for name in ("Makefile", "params.yaml"):
+        shutil.copy(root / name, here / name)
+    shutil.copytree(root / ".dvc", here / ".dvc", ignore=shutil.ignore_patterns("tmp", "cache", "config.local"))
+    (here / "dvc.yaml").write_text("stages: {one: {cmd: echo 1 > made, outs: [made]}}")
+    (tmp_path / ".gitignore").write_text("ignored/\n")
+    run("git", "init", "-q", folder=tmp_path)
+    assert "Running stage 'one'" in run("make", "repro", "VENV=venv", folder=here)
+    assert "no_scm = true" in (here / ".dvc/config.local").read_text()
+    (tmp_path / ".gitignore").write_text("other/\n")
+    run("make", "repro", "VENV=venv", folder=here)
+    assert "no_scm" not in (here / ".dvc/config.local").read_text()
+
+
+@pytest.mark.slow
 def test_arms_of_several_hosts_become_tables_that_nobody_computes_again(
     small_study: Callable[..., Path], run: Run, tmp_path: Path
 ) -> None:

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,9 +21,16 @@ import pytest
 from polya_midtrain.runtime import mlflow_store
 from polya_midtrain.sync import command
 
+ROOT = Path(__file__).resolve().parents[2]
 BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 STEPS = 24  # of RL in the made-up study
 PATIENCE = 600  # seconds; a page takes two on an idle machine
+
+NAME = "study.example"
+NAMED = {  # as docs/mlflow.md has it, and this machine
+    "MLFLOW_SERVER_ALLOWED_HOSTS": f"{NAME},{NAME}:*,127.0.0.1:*",
+    "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS": f"https://{NAME}",
+}
 
 pytestmark = pytest.mark.slow
 
@@ -46,7 +54,7 @@ def server(outputs: Path, empty_store: Path, tmp_path_factory: pytest.TempPathFa
     # A session of its own, to end with all of its workers.
     process = subprocess.Popen(
         [sys.executable, "-m", "mlflow", "ui", *options],
-        env=os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"},
+        env=os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"} | NAMED,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
@@ -134,6 +142,21 @@ def test_a_server_has_the_files_too(server: str) -> None:
     (run,) = client.search_runs([mlflow_store.experiment(client)], "tags.stage = 'tables@main'")
     assert {one.path for one in client.list_artifacts(run.info.run_id)} == {"main.csv", "main.md"}
     assert run.info.artifact_uri.startswith("mlflow-artifacts:")
+
+
+def test_pages_behind_a_host_name_are_served_where_it_is_allowed(server: str) -> None:
+    assert all(f"{setting}=" in (ROOT / "docs/mlflow.md").read_text() for setting in NAMED)
+
+    def asked(host: str, origin: str) -> int:
+        address, data = f"{server}/ajax-api/2.0/mlflow/experiments/search", b'{"max_results": 1}'
+        headers = {"Host": host, "Origin": origin, "Content-Type": "application/json"}
+        try:
+            return int(urllib.request.urlopen(urllib.request.Request(address, data, headers), timeout=60).status)
+        except urllib.error.HTTPError as error:
+            return error.code
+
+    assert asked(NAME, f"https://{NAME}") == asked(f"{NAME}:8080", f"https://{NAME}") == 200
+    assert asked("other.example", f"https://{NAME}") == asked(NAME, "https://other.example") == 403
 
 
 def test_the_run_table_is_filtered_by_arm(server: str, browser: Any) -> None:

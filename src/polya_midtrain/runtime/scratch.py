@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from polya_midtrain.errors import UserError
+from polya_midtrain.runtime.clutter import is_clutter
 
 ROOT = Path(".scratch")
 _AT_FDCWD = -100  # renameat2: paths are relative to the working directory
@@ -154,9 +155,9 @@ def remove(path: Path) -> None:
 
 
 def _files(path: Path) -> Iterator[Path]:
-    """The files of ``path`` in a fixed order: itself, or all below it but compiled code."""
+    """The files of ``path`` in a fixed order: itself, or all below it but clutter."""
     if path.is_dir():
-        yield from sorted(file for file in path.rglob("*") if file.is_file() and "__pycache__" not in file.parts)
+        yield from sorted(file for file in path.rglob("*") if file.is_file() and not is_clutter(file.relative_to(path)))
     elif path.exists():
         yield path
     else:

@@ -31,6 +31,7 @@ from pydantic import BaseModel
 
 from polya_midtrain.params import Params, flat
 from polya_midtrain.runtime import mlflow_store
+from polya_midtrain.runtime.clutter import is_clutter
 from polya_midtrain.runtime.mlflow_store import Record
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ def dvc_hash(path: Path) -> tuple[str, int]:
             return hashlib.file_digest(stream, "md5").hexdigest(), path.stat().st_size
     entries, size = [], 0
     for file in path.rglob("*"):
-        if file.is_file():
+        if file.is_file() and not is_clutter(file.relative_to(path)):
             digest, bytes_ = dvc_hash(file)
             entries.append({"md5": digest, "relpath": file.relative_to(path).as_posix()})
             size += bytes_
@@ -219,12 +220,18 @@ def _delivered(record: Record) -> bool:
 
 @functools.cache
 def commit() -> str:
-    """The checked-out commit, or "" outside of a git repository."""
+    """The checked-out commit, or "" outside of a git repository of the project's own (`head`)."""
+    return head(Path())
+
+
+def head(folder: Path) -> str:
+    """The commit that a project's folder is at; "" where it is in no repository, or in one that does not hold it."""
+    command = ["git", "-C", str(folder), "rev-parse", "HEAD", "HEAD:./"]
     try:
-        found = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=False)
+        found = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return ""
-    return found.stdout.strip() if found.returncode == 0 else ""
+    return found.stdout.split()[0] if found.returncode == 0 else ""
 
 
 def finite(value: object) -> TypeGuard[float]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,12 +31,7 @@ class Run:
     @property
     def commit(self) -> str:
         """The commit that its folder is at, "unknown" outside of a git repository."""
-        command = ["git", "-C", str(self.folder), "rev-parse", "HEAD"]
-        try:
-            found = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-        except (OSError, subprocess.TimeoutExpired):
-            return "unknown"
-        return found.stdout.strip() if found.returncode == 0 else "unknown"
+        return tracking.head(self.folder) or "unknown"
 
 
 def load(folder: Path) -> Run:
