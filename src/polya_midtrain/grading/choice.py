@@ -61,6 +61,8 @@ _NONE = re.compile(
 )
 _BLANK = re.compile(rf"{BLANK}*")
 _ENDS = re.compile(rf"{NAMED}{BLANK}*\Z")
+_SENTENCE = re.compile(r"(?<=[.!?])\s+")
+_IS = re.compile(r"\b(?:is|be)\b")
 _AND = re.compile(rf"{END}{BLANK}*(?:and|or|[,&]){BLANK}*\Z")
 _WRONG = re.compile(rf"{BLANK}*(?:wrong|incorrect|false|not)\b")
 
@@ -113,10 +115,19 @@ def resolve(text: str, choices: tuple[str, ...]) -> set[int]:
         rest = _line(marked, place.end())
         if not place["corrects"] and not _WRONG.match(rest) and (found := mentioned(rest, choices)):
             return found
-    found, rest = begins(lines[-1], choices)
-    if found and goes_on(rest) and not rest.lstrip().startswith(":"):
-        return found if not any(_starts(line, choices) for line in lines[-2:-1]) else set()
-    return mentioned(lines[-1], choices) if _ENDS.search(lines[-1]) else set()
+    return _ending(lines[-1], lines[-2:-1], choices)
+
+
+def _ending(line: str, beside: list[str], choices: tuple[str, ...]) -> set[int]:
+    """The choices that a last line in no form comes to: those that it or its last sentence begins or ends with, or with
+    which it says that something is."""
+    for part in (line, _SENTENCE.split(line.strip())[-1]):
+        found, rest = begins(part, choices)
+        if found and goes_on(rest) and not rest.lstrip().startswith(":"):
+            return found if not any(_starts(other, choices) for other in beside) else set()
+    said = [begins(line[match.end() :], choices) for match in _IS.finditer(line, max(0, len(line) - _LINE))]
+    found = set().union(*(named for named, rest in said if goes_on(rest)))
+    return found or (mentioned(line, choices) if _ENDS.search(line) else set())
 
 
 def _starts(line: str, choices: tuple[str, ...]) -> bool:

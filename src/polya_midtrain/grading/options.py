@@ -23,7 +23,7 @@ _WORD = re.compile(r"[^\W_]+")
 # Words that may follow a choice: what comes next is a reason, a comparison or another choice.
 _GOES_ON = r"""(?:because|since|as|for|due|given|and|or|nor|but|not|rather|instead|over|than|if|though|although|while
     |where|when|who|which|based|by|with|from|in|on|at|of|to|through|too|also|both|are|here|is\s+the|must\s+be\s+the)\b"""
-_VERB = r"(?:is|was|were|has|had|have|does|did|would|must|can|cannot|could|seems)\b"
+_VERB = r"(?:is|was|were|has|had|have|does|did|would|must|can|cannot|could|seems|then|so|he|she|it|they|we|you)\b"
 _LETTER = re.compile(  # any other word makes "A" an article, and "I" is a person more often than not
     rf"""(?<!\w)(?<!\w['’])(?<![A-Za-z][.])(?:
         (?P<capital>[B-HJ-Z]|A(?!\s+(?!{_GOES_ON}|{_VERB})[a-z])|I(?!\s+(?!(?:and|or|as|is|because|since|for)\b)[a-z]))
@@ -60,7 +60,12 @@ _NEXT = rf"""(?:
     |\s*[(]{NAMED}[)]|(?<={TEXT}){SIGN}){{0,25}}"""
 GROUP = rf"{NAMED}{_NEXT}"  # a choice, or several in a list; in patterns that are verbose
 _FILLED = re.compile(_FILL, re.VERBOSE)
-_SMALL = re.compile(rf"([a-z]|[0-9]{{1,2}})(?:(?=\s+{_VERB})|{_CLOSED})(?![.,:][0-9])", re.VERBOSE)
+_SMALL = re.compile(r"(?<!\w)(?:[a-z]|[0-9]{1,2})(?!\w|[.,:][0-9])")
+_SMALLS = re.compile(  # small letters or numbers where an answer stands
+    rf"""{_SMALL.pattern}(?:[\s)]*(?:[,/;&+|]|\b(?:and|or)\b)(?:[\s(]|\b(?:and|or|possibly|maybe|perhaps|even|option|choice)\b)*
+        {_SMALL.pattern}){{0,25}}(?:(?=\s+{_VERB})|{_CLOSED})""",
+    re.VERBOSE,
+)
 _GROUP = re.compile(rf"((?>{GROUP}))(?!\s*[?=+*/^\\]|\s+(?!is|must|seems){_VERB})", re.VERBOSE)
 _CLOSES = re.compile(_CLOSED, re.VERBOSE)
 
@@ -126,8 +131,8 @@ def begins(said: str, choices: tuple[str, ...]) -> tuple[set[int], str]:
     begins otherwise. A choice's text, and a letter that no choice has, must end there or go on with a reason."""
     start = _FILLED.match(said)
     at = start.end() if start else 0
-    if small := _SMALL.match(said, at):
-        said = said[:at] + _sign(small[1], choices) + said[small.end() :]
+    if small := _SMALLS.match(said, at):
+        said = said[:at] + _SMALL.sub(lambda match: _sign(match[0], choices), small[0]) + said[small.end() :]
     match = _GROUP.match(said, at)
     if match is None:
         return set(), said
