@@ -48,6 +48,7 @@ STRAY = ("/tmp/polya-escape", "/dev/shm/polya-escape", "/dev/shm/polya", f"{Path
 class Arena:
     """A judge, a process that must live, a folder that must stay as it is, and a port that nobody must call."""
 
+    mode: str
     judge: Judge
     victim: subprocess.Popen[bytes]
     outside: Path
@@ -96,8 +97,12 @@ class Arena:
 
     def succeeds(self, text: str) -> str:
         """What an attack achieved; "" for nothing."""
-        reason = self.judge.verdict(self.program(text), ONCE).reason
-        done = ["the answer"] if reason == RIGHT or (reason == TIMEOUT and "WAIT" in text) else []
+        try:
+            reason = self.judge.verdict(self.program(text), ONCE).reason
+            done = ["the answer"] if reason == RIGHT or (reason == TIMEOUT and "WAIT" in text) else []
+        except (OSError, EOFError):
+            done = ["the launcher"]
+            self.judge = judge_of(self.mode)
         return ", ".join(done + self.effects())
 
 
@@ -158,27 +163,30 @@ def kept(outside: Path) -> bool:
     return False
 
 
-@contextlib.contextmanager
-def arena(mode: str) -> Iterator[Arena]:
-    """An arena whose sandbox is as in one of `MODES`."""
+def judge_of(mode: str) -> Judge:
     have, version = MODES[mode]
     asked = landlock.version
     if version is not None:
         landlock.version = lambda: min(version, asked())  # type: ignore[assignment]
     try:
-        judge = Judge(LIMITS, have)
+        return Judge(LIMITS, have)
     finally:
         landlock.version = asked
+
+
+@contextlib.contextmanager
+def arena(mode: str) -> Iterator[Arena]:
+    """An arena whose sandbox is as in one of `MODES`."""
     with tempfile.TemporaryDirectory() as folder, socket.create_server(("127.0.0.1", 0)) as server:
         server.setblocking(False)
         restore(Path(folder))
-        place = Arena(judge, start_victim(), Path(folder), server)
+        place = Arena(mode, judge_of(mode), start_victim(), Path(folder), server)
         try:
             yield place
         finally:
             place.victim.kill()
             place.victim.wait()
-            judge.close()
+            place.judge.close()
 
 
 def through(mode: str) -> dict[str, dict[str, str]]:

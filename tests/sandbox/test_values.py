@@ -78,8 +78,11 @@ SPEAKING = {
     "printed success": ("assert f(1) == 1", "print('right', [True, '', 'right'], flush=True)\n    return 0"),
     "os._exit": ("assert f(1) == 1", "import os\n    os._exit(0)"),
     "os._exit, caught": ("try: f(1)\nexcept BaseException: pass", "import os\n    os._exit(0)"),
-    "sys.exit while it is read": ("try: f(1)\nexcept BaseException: pass", "pass\nimport sys\nA = sys.exit(0)"),
-    "an error while it is read": ("try: f(1)\nexcept BaseException: pass", "pass\nA = 1 / 0"),
+    "sys.exit while it is read": (
+        "try: f(1)\nexcept BaseException: pass",
+        "import sys\nA = sys.exit(0)\ndef f(x): pass",
+    ),
+    "an error while it is read": ("try: f(1)\nexcept BaseException: pass", "import sys\nA = 1 / 0\ndef f(x): pass"),
     "atexit": ("assert f(1) == 1", "import atexit, os\n    atexit.register(os._exit, 0)\n    raise SystemExit"),
     "the tests' callable, its insides": (
         "def secret(x): return x\nassert f(secret) == 4711",
@@ -216,7 +219,7 @@ def gold(tests: str, prefix: str = "") -> str:
 @pytest.mark.parametrize("name", SPEAKING)
 def test_a_wrong_program_cannot_speak_to_its_tests(name: str) -> None:
     tests, lines = SPEAKING[name]
-    assert reason(f"def f(x):\n    {lines}\n", gold(tests)) == "wrong"
+    assert reason(lines if "def f" in lines else f"def f(x):\n    {lines}\n", gold(tests)) == "wrong"
 
 
 @pytest.mark.parametrize("name", PASSING)
