@@ -1,10 +1,7 @@
-"""Maths answers, judged by math-verify, with an exact shortcut for plain numbers.
+"""Maths answers: the completion's answer and the gold in one notation, compared as numbers, as words or by math-verify.
 
-A completion's answer is the last non-blank ``\\boxed{...}`` whose braces balance; several boxes are never given to
-math-verify together, because it merges neighbouring ones into a set. Without a box, math-verify extracts an answer
-from the whole text. The gold is wrapped in ``\\boxed{}`` too: bare strings parse for fewer golds.
-
-Integers are compared as numbers, as math-verify does: ``0038`` equals ``38``, ``1,234`` equals ``1234``.
+`answers` says where an answer stands, `notation` how it is written, `equality` when two formulas are one; docs/grading.md
+says which rules hold and where they differ from math-verify's. Integers are compared as numbers: ``0038`` equals ``38``.
 """
 
 from __future__ import annotations
@@ -14,57 +11,109 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
+from polya_midtrain.grading.answers import boxed, boxes, joined, last_boxed, stated
+from polya_midtrain.grading.equality import equal
+from polya_midtrain.grading.notation import Written, in_base, prose, wordy, words, written
+from polya_midtrain.grading.reasoning import spoken
 from polya_midtrain.grading.verdict import NO_ANSWER, Verdict, answered
 
-# A doubled backslash is a line break, unless it is a box that was escaped twice, as in JSON.
-_BRACES = re.compile(r"\\boxed\s*\{|\\\\(?!boxed)|\\[{}]|[{}]")
+__all__ = ["boxed", "compare", "last_boxed", "quick"]
 
-# Numbers for which math-verify's answer is known without asking it. Its normalisation drops dollar signs and outer
-# blanks and spells every fraction \frac; its grammar then reads one sympy number (commas only in groups of three after
-# a leading digit other than 0). Exact numbers are equal as numbers or not at all; a decimal is compared after rounding
-# to six places, so up to six places it equals an integer or another decimal exactly or not at all. The lengths keep
-# clear of Python's limit on converting strings and of the precision of floats. Property tests compare with math-verify.
+# Numbers that need no algebra. Exact ones are equal as numbers or not at all; a decimal is compared after rounding to six
+# places, so up to six places it equals an integer or another decimal exactly or not at all, unless it is so small that
+# places say little. The lengths keep clear of Python's limit on converting strings and of the precision of floats.
 _NUMBER = re.compile(
-    r"""[ \n]*(?:\\?\$)?[ \n]*(?:
+    r"""
         (?P<whole>-?(?:[0-9]{1,300}|[1-9][0-9]{0,2}(?:,[0-9]{3}){1,99}))
         | (?P<sign>-?)\\[dtc]?frac\{(?P<top>-?[0-9]{1,99})\}\{(?P<bottom>[0-9]{1,99})\}
         | (?P<slash>-?[1-9][0-9]{0,99}/[1-9][0-9]{0,99})
-        | (?P<decimal>-?[0-9]{1,8}\.[0-9]{1,6})
-    )[ \n]*\$?[ \n]*""",
+        | (?P<decimal>-?(?:[0-9]{1,8}|[1-9][0-9]{0,2}(?:,[0-9]{3}){1,2})\.[0-9]{1,6})
+    """,
     re.VERBOSE,
 )
 
+LONGEST = 1000  # characters of an answer that are looked at
+_DEEPEST = 30  # brackets in each other
+_TOWER = 3  # exponents in each other
+_HUGE = re.compile(r"[0-9]{400}|[0-9]{5,}\s*!|!\s*!\s*!|[)}]\s*!\s*!|\^\s*\{?\s*-?[0-9]{6,}")
+
 # Every pattern by which math-verify extracts an answer needs one of these characters.
 _ANSWERABLE = re.compile(r"[\d$\\\[]")
+_LOOSE = 5000  # characters at the end that are searched where nothing says which is the answer
+_COMMAND = re.compile(r"\\[A-Za-z]+")
+_SENTENCE = re.compile(r"[^\W\d_]{4}")
+_LOOK = re.compile(r"(?<![0-9])\s+|\s+(?![0-9])|\\(?:left|right)(?![A-Za-z])|\\[,;:! ]")
+_TIME = re.compile(r"0?(\d{1,2}):(\d\d)\s*(?:\\(?:text|mathrm)\{\s*)?(?:([aApP])\.?\s*[mM]\.?)?\s*\}?")
 
 
-def boxed(text: str) -> str:
-    """``text`` in a LaTeX box."""
-    return f"\\boxed{{{text}}}"
+
+def quick(completion: str, gold: str) -> Verdict | str:
+    """The verdict where it needs no algebra, else the text that `compare` has to judge."""
+    text = spoken(completion)
+    if boxes(text):
+        content = joined(text)
+        if content is None:
+            return Verdict(False, "", NO_ANSWER)
+    else:
+        text = prose(text)
+        content = stated(text)
+        if content is None or not _readable(content, gold):
+            return text[-_LOOSE:] if _ANSWERABLE.search(text) else Verdict(False, "", NO_ANSWER)
+    decided = _decide(written(content), _target(gold), content)
+    return boxed(content) if decided is None else answered(decided, content.strip())
 
 
-def last_boxed(text: str) -> str | None:
-    """The content of the non-blank, balanced ``\\boxed{}`` that starts last, or None; one pass over ``text``.
+def compare(text: str, gold: str) -> Verdict:
+    """The verdict on ``text`` (from `quick`). Unbounded in time: call it through `polya_midtrain.grading.grade_many`,
+    which runs it under limits."""
+    content = last_boxed(text)
+    if content is not None:
+        return answered(_equal(written(content), _target(gold)), content.strip())
+    from math_verify import parse
 
-    Escaped braces (``\\{``) are text, not grouping. Of boxes inside each other the innermost starts last.
-    """
-    if "\\boxed" not in text:
-        return None
-    found: tuple[int, str] | None = None
-    opened: list[int | None] = []  # where the content of each open brace starts; None for a brace that is no box
-    for match in _BRACES.finditer(text):
-        token = match.group()
-        if token == "}":
-            start = opened.pop() if opened else None
-            if start is not None and (found is None or start > found[0]):
-                content = text[start : match.start()]
-                if content.strip():
-                    found = (start, content)
-        elif token == "{":
-            opened.append(None)
-        elif token.startswith("\\boxed"):
-            opened.append(match.end())
-    return found[1] if found else None
+    # Its own timeouts use SIGALRM, which fails off the main thread and cannot interrupt a long C call.
+    found = parse(text, parsing_timeout=None)
+    if not found:
+        return Verdict(False, "", NO_ANSWER)
+    value, percent = _without_percent(found[0])
+    target = _target(gold)
+    expected = _parsed(target.latex, True)
+    correct = expected is not None and not isinstance(value, str) and _same(value, percent, expected, target.percent)
+    return answered(correct, str(found[-1]))
+
+
+@lru_cache(maxsize=1 << 14)
+def _target(gold: str) -> Written:
+    """The gold in one notation; that of its last boxes where it is a whole solution."""
+    return written(joined(gold) or gold)
+
+
+def _readable(content: str, gold: str) -> bool:
+    """Whether what follows "the answer is" is an answer and no sentence with one in it."""
+    if len(content) > LONGEST or last_boxed(boxed(content)) != content:
+        return False
+    if wordy(_target(gold).latex):
+        return len(content.split()) <= 4
+    return not _SENTENCE.search(_COMMAND.sub(" ", written(content).latex))
+
+
+def _decide(ours: Written, theirs: Written, content: str) -> bool | None:
+    """The verdict where texts and numbers are enough for it, else None."""
+    if _tight(ours.latex) == _tight(theirs.latex):
+        return bool(ours.latex)
+    for rule in (_same_number, _same_words, _same_base, _same_time):
+        same = rule(ours, theirs)
+        if same is not None:
+            return same
+    for sign in ("\\forall", "\\exists", "\\ldots"):
+        if (sign in ours.latex) != (sign in theirs.latex):
+            return False  # a statement of all cases is none of one, and a series no list
+    return None if _manageable(content) and _manageable(ours.latex) else False
+
+
+def _tight(text: str) -> str:
+    """A text without what only spaces it out."""
+    return _LOOK.sub("", text).replace("\\dfrac", "\\frac").replace("\\tfrac", "\\frac")
 
 
 @lru_cache(maxsize=1 << 16)
@@ -76,78 +125,119 @@ def _number(text: str) -> tuple[Fraction, bool] | None:
     if match["whole"]:
         return Fraction(int(match["whole"].replace(",", ""))), False
     if match["decimal"]:
-        return Fraction(match["decimal"]), True
+        return Fraction(match["decimal"].replace(",", "")), True
     if match["slash"]:
         return Fraction(match["slash"]), False
     bottom = int(match["bottom"])
     return (Fraction(int(f"{match['sign']}1") * int(match["top"]), bottom), False) if bottom else None
 
 
-def _same_number(answer: str, gold: str) -> bool | None:
-    """Whether two plain numbers are equal; None where that is not for this shortcut to say."""
-    ours, theirs = _number(answer), _number(gold)
+def _same_number(answer: Written, gold: Written) -> bool | None:
+    """Whether two plain numbers are equal: 20% is 20 and is 0.2; None where that is not for this shortcut to say."""
+    ours, theirs = _number(answer.value), _number(gold.latex)
     if ours is None or theirs is None:
         return None
     (value, decimal), (target, target_decimal) = ours, theirs
+    if value == target:
+        return True
+    if answer.percent != gold.percent and (value / 100 == target if answer.percent else value == target / 100):
+        return True
     if decimal != target_decimal and (target if decimal else value).denominator > 1:
-        return None  # a decimal against a fraction: math-verify rounds
-    return value == target
+        return None  # a decimal against a fraction is rounded
+    return False
 
 
-def quick(completion: str, gold: str) -> Verdict | str:
-    """The verdict where it needs no algebra, else the text that `compare` has to judge."""
-    content = last_boxed(completion)
-    if content is None:
-        return completion if _ANSWERABLE.search(completion) else Verdict(False, "", NO_ANSWER)
-    same = _same_number(content, gold)
-    return boxed(content) if same is None else answered(same, content.strip())
+def _same_words(answer: Written, gold: Written) -> bool | None:
+    """Whether words are the same; the letters of a word in another order are not, as they would be as variables."""
+    if not (wordy(answer.latex) or wordy(gold.latex)):
+        return None
+    ours, theirs = words(answer.latex), words(gold.latex)
+    return ours is not None and ours == theirs
 
 
-@lru_cache(maxsize=256)
-def _parse(text: str) -> list[Any]:
-    from math_verify import parse
-
-    # Its own timeouts use SIGALRM, which fails off the main thread and cannot interrupt a long C call.
-    parsed: list[Any] = parse(text, parsing_timeout=None)
-    return parsed
-
-
-def compare(text: str, gold: str) -> Verdict:
-    """math-verify's judgement of ``text`` (from `quick`) against ``gold``. Unbounded in time: call it through
-    `polya_midtrain.grading.grade_many`, which runs it under limits."""
-    from math_verify import verify
-
-    answer, target = _parse(text), _parse(boxed(gold))
-    if not answer:
-        return Verdict(False, "", NO_ANSWER)
-    correct = not _differ(target, answer) and verify(target, answer, timeout_seconds=None)
-    content = last_boxed(text)
-    return answered(bool(correct), content.strip() if content is not None else str(answer[-1]))
-
-
-def _differ(target: list[Any], answer: list[Any]) -> bool:
-    """Whether two parsed expressions have clearly different values, which spares math-verify's symbolic attempts.
-
-    True only where math-verify says no as well: it calls two expressions equal if their difference simplifies to zero,
-    which a difference with a value away from zero at some point cannot. Left to math-verify are its other rules, for
-    sets, relations, matrices, symbols, percentages and equal strings, and what has no value that is quickly had, such
-    as 1/0, sums and integrals.
-    """
-    import sympy  # type: ignore[import-untyped]
-
-    unclear = (sympy.UnevaluatedExpr, sympy.Sum, sympy.Product, sympy.Integral, sympy.Derivative, sympy.Limit)
-    if target[-1:] == answer[-1:] or not target:
-        return False
-    pair = (target[0], answer[0])
-    if not all(isinstance(side, sympy.Expr) for side in pair):
-        return False
-    if any(isinstance(side, sympy.Symbol | sympy.MatrixExpr) or side.has(*unclear) for side in pair):
-        return False
+def _same_base(answer: Written, gold: Written) -> bool | None:
+    """Whether numbers of which one names its base are the same. An answer without a base has the gold's, which the
+    question asked for; a gold without one is decimal."""
+    ours, theirs = in_base(answer.latex), in_base(gold.latex)
+    if ours is None and theirs is None:
+        return None
+    if theirs is not None:
+        return (ours or (answer.latex.upper().lstrip("0"), theirs[1])) == theirs
+    assert ours is not None
+    number = _number(gold.latex)
     try:
-        difference = pair[0] - pair[1]
-        symbols = sorted(difference.free_symbols, key=str)
-        point = {symbol: sympy.Rational(13 + 7 * index, 10) for index, symbol in enumerate(symbols)}
-        value = difference.xreplace(point).evalf()
-        return bool(value.is_Float and abs(value) > 1e-3)
-    except Exception:  # whatever sympy cannot evaluate is left to math-verify
+        return number is not None and int(*ours) == number[0]
+    except ValueError:  # a digit that the base does not have
         return False
+
+
+def _same_time(answer: Written, gold: Written) -> bool | None:
+    """Whether times of day are the same; 12:00 is no ratio."""
+    ours, theirs = _TIME.fullmatch(answer.latex), _TIME.fullmatch(gold.latex)
+    if ours is None or theirs is None:
+        return False if any(side and side[2][0] == "0" for side in (ours, theirs)) else None
+    halves = {half.casefold() for half in (ours[3], theirs[3]) if half}
+    return ours.group(1, 2) == theirs.group(1, 2) and len(halves) < 2
+
+
+def _manageable(text: str) -> bool:
+    """Whether an answer is of a size that can be right and that the parser can take."""
+    if len(text) > LONGEST or _HUGE.search(text):
+        return False
+    depth = deepest = tower = highest = 0
+    powers: list[bool] = []
+    for before, sign in zip(" " + text, text, strict=False):
+        if sign in "([{":
+            powers.append(before == "^")
+            depth, tower = depth + 1, tower + powers[-1]
+            deepest, highest = max(deepest, depth), max(highest, tower)
+        elif sign in ")]}" and powers:
+            depth, tower = depth - 1, tower - powers.pop()
+    return deepest <= _DEEPEST and highest < _TOWER
+
+
+def _equal(ours: Written, theirs: Written) -> bool:
+    """Whether an answer equals the gold, by algebra."""
+    from math_verify.grader import should_treat_as_complex
+
+    real = not any(should_treat_as_complex(side.latex) for side in (ours, theirs))
+    gold = _parsed(theirs.latex, real)
+    if gold is None:
+        return False
+    answer = _parsed(ours.latex if getattr(gold, "free_symbols", None) else ours.value, real)
+    return answer is not None and _same(answer, ours.percent, gold, theirs.percent)
+
+
+def _same(answer: Any, percent: bool, gold: Any, gold_percent: bool) -> bool:
+    """Whether two parsed answers are the same; a percentage is its number and its share."""
+    from sympy import Expr  # type: ignore[import-untyped]
+
+    if equal(gold, answer):
+        return True
+    if percent == gold_percent or not (isinstance(answer, Expr) and isinstance(gold, Expr)):
+        return False
+    return equal(gold, answer / 100) if percent else equal(gold / 100, answer)
+
+
+@lru_cache(maxsize=1 << 10)
+def _parsed(text: str, real: bool) -> Any:
+    """What the LaTeX of an answer says, to sympy; None where the parser does not read it."""
+    from latex2sympy2_extended.latex2sympy2 import NormalizationConfig, latex2sympy, normalize_latex
+    from math_verify.parser import get_last_eq
+
+    # units are gone: math-verify would take the variable of 6m for one
+    form = normalize_latex(text, NormalizationConfig(units=False, malformed_operators=True, nits=True, boxed="none"))
+    for part in dict.fromkeys((form, get_last_eq(form))):
+        try:
+            return latex2sympy(part, is_real=real, normalization_config=None)
+        except Exception:
+            continue
+    return None
+
+
+def _without_percent(value: Any) -> tuple[Any, bool]:
+    """A value that math-verify found in prose, and whether it was a percentage."""
+    from math_verify.grader import get_pct_val
+
+    number = get_pct_val(value)
+    return (value, False) if number is None else (number, True)
