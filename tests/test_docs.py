@@ -20,7 +20,7 @@ from polya_midtrain.world import corpus, families, problems, traces
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = "src/polya_midtrain/"
-DOCUMENTS = ("README.md", "REPRODUCE.md", "CONTRIBUTING.md", "docs/world.md", "docs/mlflow.md")
+DOCUMENTS = ("README.md", "REPRODUCE.md", "CONTRIBUTING.md", "docs/world.md", "docs/grading.md", "docs/mlflow.md")
 
 
 def text(name: str) -> str:
