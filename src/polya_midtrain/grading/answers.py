@@ -78,7 +78,9 @@ _CUE = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 _FORMULA = re.compile(r"\$\$?(?P<dollar>[^$\n]+)\$\$?|\\\((?P<round>.+?)\\\)|\\\[(?P<square>.+?)\\\]")
-_SENTENCE = re.compile(r"\.(?=\s|[*_]*\Z)|[,;]?\s+(?:because|since|which|so|as|I hope|where)\b|[,;]\s+(?:not|but)\b|\s+[(](?!-?\d)")
+_SENTENCE = re.compile(
+    r"\.(?=\s|[*_]*\Z)|[,;]?\s+(?:because|since|which|so|as|I hope|where)\b|[,;]\s+(?:not|but)\b|\s+[(](?!-?\d)"
+)
 
 
 def stated(text: str) -> str | None:

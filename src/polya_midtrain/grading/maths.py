@@ -13,7 +13,7 @@ from typing import Any
 
 from polya_midtrain.grading.answers import boxed, boxes, joined, last_boxed, stated
 from polya_midtrain.grading.equality import equal
-from polya_midtrain.grading.notation import Written, in_base, prose, wordy, words, written
+from polya_midtrain.grading.notation import Written, in_base, prose, words, wordy, written
 from polya_midtrain.grading.reasoning import spoken
 from polya_midtrain.grading.verdict import NO_ANSWER, Verdict, answered
 
@@ -44,7 +44,6 @@ _COMMAND = re.compile(r"\\[A-Za-z]+")
 _SENTENCE = re.compile(r"[^\W\d_]{4}")
 _LOOK = re.compile(r"(?<![0-9])\s+|\s+(?![0-9])|\\(?:left|right)(?![A-Za-z])|\\[,;:! ]")
 _TIME = re.compile(r"0?(\d{1,2}):(\d\d)\s*(?:\\(?:text|mathrm)\{\s*)?(?:([aApP])\.?\s*[mM]\.?)?\s*\}?")
-
 
 
 def quick(completion: str, gold: str) -> Verdict | str:

@@ -18,16 +18,84 @@ from functools import lru_cache
 _GREEK = dict(
     zip(
         "αβγδεζηθικλμνξρστυφχψωΓΔΘΛΞΠΣΦΨΩ",
-        "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi rho sigma tau upsilon phi chi psi omega"
-        " Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega".split(),
+        [
+            "alpha",
+            "beta",
+            "gamma",
+            "delta",
+            "epsilon",
+            "zeta",
+            "eta",
+            "theta",
+            "iota",
+            "kappa",
+            "lambda",
+            "mu",
+            "nu",
+            "xi",
+            "rho",
+            "sigma",
+            "tau",
+            "upsilon",
+            "phi",
+            "chi",
+            "psi",
+            "omega",
+            "Gamma",
+            "Delta",
+            "Theta",
+            "Lambda",
+            "Xi",
+            "Pi",
+            "Sigma",
+            "Phi",
+            "Psi",
+            "Omega",
+        ],
         strict=True,
     )
 )
 _COMMANDS = _GREEK | dict(
     zip(
         "×·⋅∙≤≥⩽⩾≠≈±∈∉∪∩∖∅∞π∀∃∧∨∠⟨⟩⌊⌋⌈⌉∑∏∫→…⋯",
-        "times cdot cdot cdot le ge le ge neq approx pm in notin cup cap setminus emptyset infty pi forall exists land lor"
-        " angle langle rangle lfloor rfloor lceil rceil sum prod int to ldots ldots".split(),
+        [
+            "times",
+            "cdot",
+            "cdot",
+            "cdot",
+            "le",
+            "ge",
+            "le",
+            "ge",
+            "neq",
+            "approx",
+            "pm",
+            "in",
+            "notin",
+            "cup",
+            "cap",
+            "setminus",
+            "emptyset",
+            "infty",
+            "pi",
+            "forall",
+            "exists",
+            "land",
+            "lor",
+            "angle",
+            "langle",
+            "rangle",
+            "lfloor",
+            "rfloor",
+            "lceil",
+            "rceil",
+            "sum",
+            "prod",
+            "int",
+            "to",
+            "ldots",
+            "ldots",
+        ],
         strict=True,
     )
 )
@@ -111,7 +179,10 @@ _RULES = [
         r"\\\1 ",
     ),
     _rule(rf"(?:{_TEXT}\s*\{{\s*)?(?<!for[ ])\b[Aa]ll[ ]real(?:[ ]number)?s?(?:\s*\}})?", r"\\mathbb{R}"),
-    _rule(r"\\mathbb\s*\{?R\}?(?:\s|\\text\{)*except(?:\s|\})*(?:x\s*=)?\s*([-\d/.]+|\\frac\{\d+\}\{\d+\})$", r"\\mathbb{R} \\setminus \\{\1\\}"),
+    _rule(
+        r"\\mathbb\s*\{?R\}?(?:\s|\\text\{)*except(?:\s|\})*(?:x\s*=)?\s*([-\d/.]+|\\frac\{\d+\}\{\d+\})$",
+        r"\\mathbb{R} \\setminus \\{\1\\}",
+    ),
     _rule(r"\A\\\{\s*[a-z](?:\s*\\in\s*\\mathbb\s*\{?R\}?)?\s*(?:\\mid|\||:|\\vert|\\colon)(.*)\\\}\Z", r"\1"),
     # numbers: a text that is one; groups of three digits; currency; degrees
     _rule(rf"{_TEXT}\s*\{{\s*([-+]?[\d.,]*\d)\s*[.,;:]?\s*\}}", r"\1"),
@@ -135,8 +206,14 @@ _RULES = [
     _rule(r"(-?)(\d*)\.(\d*?)(\d+?)\4{2,}\s*\\ldots", _repeating),
     _rule(r"(-?)(\d*)\.(\d*)\\(?:overline|bar|dot)\s*\{(\d+)\}", _repeating),
     _rule(r"(?<![\w.^{/)}])(-?)\s*(\d+)\s+(\d+)\s*/\s*(\d+)(?![\w.!^/(])", r"\1\2\\frac{\3}{\4}"),
-    _rule(rf"(\d)\s*(?:{_TEXT}\s*\{{\s*)?(thousand|million|billion|trillion)\b(?:\s*\}})?", lambda m: rf"{m[1]} \times 10^{{{_SCALE[m[2]]}}}"),
-    _rule(rf"(?<![A-Za-z\\{{_^\d.])(-?\d+\.?\d*|-?\.\d+)\s*(?:[eE]|{_TEXT}\{{\s*[eE]\s*\}})\s*\{{?([+-]?\d+)\}}?(?![\w.^!])", r"\1 \\times 10^{\2}"),
+    _rule(
+        rf"(\d)\s*(?:{_TEXT}\s*\{{\s*)?(thousand|million|billion|trillion)\b(?:\s*\}})?",
+        lambda m: rf"{m[1]} \times 10^{{{_SCALE[m[2]]}}}",
+    ),
+    _rule(
+        rf"(?<![A-Za-z\\{{_^\d.])(-?\d+\.?\d*|-?\.\d+)\s*(?:[eE]|{_TEXT}\{{\s*[eE]\s*\}})\s*\{{?([+-]?\d+)\}}?(?![\w.^!])",
+        r"\1 \\times 10^{\2}",
+    ),
     _rule(r"(?<=\d)\s*[xX*]\s*(?=10\s*\^)", r" \\times "),
     _rule(r"\^\s*\(\s*([^()]+?)\s*\)|\^([+-]?\d{2,}|[+-]\d)", lambda power: f"^{{{power[1] or power[2]}}}"),
     _rule(r"\^\{\+", "^{"),
@@ -144,7 +221,10 @@ _RULES = [
     _rule(rf"\A(?:{_TEXT}\s*\{{)?\s*\([A-E]\)\s*\}}?\s*:?\s*(?=[-\d\\(])(?!\\(?:cup|cap))", ""),
     _rule(rf"\A(?:{_TEXT}\s*\{{)?\s*(?:[Tt]he\s+)?(?:[Ff]inal\s+)?[Aa]nswer\s*(?:is\b|:|=)\s*:?\s*\}}?", ""),
     _rule(rf"\A{_TEXT}\s*\{{[^{{}}]*[a-z:]\s*\}}\s*(?=-?\d|-?\\frac|-?\\sqrt|\\pm)", ""),
-    _rule(rf"[,\s]*{_TEXT}\s*\{{\s*,?\s*for\s+(?:all|any|every|each)\b[^{{}}<>=]*\}}\s*[a-z]?(?:\s*\\in\s*\\mathbb\{{[A-Z]\}})?\s*\Z", ""),
+    _rule(
+        rf"[,\s]*{_TEXT}\s*\{{\s*,?\s*for\s+(?:all|any|every|each)\b[^{{}}<>=]*\}}\s*[a-z]?(?:\s*\\in\s*\\mathbb\{{[A-Z]\}})?\s*\Z",
+        "",
+    ),
     _rule(rf"(?:\s|\\?[.,;:]|\\\\|{_TEXT}\s*\{{[\s.,;:]*\}})+\Z", ""),
 ]
 
@@ -222,7 +302,11 @@ _BASE = re.compile(
     r"[\s}-]*(?P<base>\d{1,2}|two|three|four|five|six|seven|eight|nine|ten|twelve|sixteen)[\s)}]*"
 )
 _SPELLED = dict(
-    zip("two three four five six seven eight nine ten twelve sixteen".split(), [*range(2, 11), 12, 16], strict=True)
+    zip(
+        ["two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "twelve", "sixteen"],
+        [*range(2, 11), 12, 16],
+        strict=True,
+    )
 )
 
 
@@ -235,7 +319,9 @@ def in_base(text: str) -> tuple[str, int] | None:
     return match["digits"].upper().lstrip("0") or "0", _SPELLED[base] if base in _SPELLED else int(base)
 
 
-_IN_PROSE = re.compile(r"(?<![\w./])(?:(\d{1,9})\s+(\d{1,9})/(\d{1,9})(?![\w/])|(\d+(?:\.\d+)?[eE][+-]?\d{1,2})(?!\w))|\\\$")
+_IN_PROSE = re.compile(
+    r"(?<![\w./])(?:(\d{1,9})\s+(\d{1,9})/(\d{1,9})(?![\w/])|(\d+(?:\.\d+)?[eE][+-]?\d{1,2})(?!\w))|\\\$"
+)
 
 
 def prose(text: str) -> str:

@@ -134,7 +134,7 @@ def dvc_hash(path: Path) -> tuple[str, int]:
             entries.append({"md5": digest, "relpath": file.relative_to(path).as_posix()})
             size += bytes_
     listing = json.dumps(sorted(entries, key=lambda entry: entry["relpath"]), sort_keys=True)
-    return hashlib.md5(listing.encode()).hexdigest() + ".dir", size
+    return hashlib.md5(listing.encode(), usedforsecurity=False).hexdigest() + ".dir", size
 
 
 def _record(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import pickle
+import pickle  # nosec B403 # this process's own exceptions
 import signal
 import sys
 import time
@@ -182,7 +182,7 @@ def _portable(error: Exception) -> Exception:
     """The exception as the parent can raise it, with the worker's traceback in a note."""
     text = "".join(traceback.format_exception(error))
     try:
-        copy = pickle.loads(pickle.dumps(error))
+        copy = pickle.loads(pickle.dumps(error))  # nosec B301
     except Exception:  # whatever a foreign class does in pickling
         copy = RuntimeError(f"{type(error).__name__}: {error}")
     assert isinstance(copy, Exception)

@@ -40,7 +40,7 @@ class Made:
     def hash(self) -> str:
         """The md5 of its settings and of what DVC recorded of its outputs: the same for the same run of a study."""
         content = json.dumps([self.name, dict(self.settings), {path: md5 for path, (md5, _) in self.outs.items()}])
-        return hashlib.md5(content.encode()).hexdigest()
+        return hashlib.md5(content.encode(), usedforsecurity=False).hexdigest()
 
 
 def read() -> tuple[dict[str, Made], list[str]]:

@@ -78,7 +78,7 @@ def _policies(made: Made, made_by: Mapping[str, Made], params: Params, commit: s
             "phase": phase,
             "seed": str(seed),
             "git_commit": commit,
-            "dvc_hash": hashlib.md5("".join(one.hash for one in [*steps, made]).encode()).hexdigest(),
+            "dvc_hash": _digest("".join(one.hash for one in [*steps, made])),
             f"out:{weights}": mlflow_store.pointer(*steps[-1].outs[weights]),
             "weights": f"{weights}/seed-{seed}",
         }
@@ -108,6 +108,10 @@ def _policies(made: Made, made_by: Mapping[str, Made], params: Params, commit: s
             if path.startswith("data/")
         }
         yield Wanted(record, tuple((path, *held) for path, held in inputs.items()))
+
+
+def _digest(text: str) -> str:
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
 
 def _scores(asked: Mapping[str, list[CountRow]], samples: int, params: Params) -> dict[str, float]:

@@ -91,7 +91,7 @@ def escape_latex(text: str) -> str:
 def _fill(template: str, page: Page) -> str:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    environment = Environment(
+    environment = Environment(  # nosec B701 # Markdown and LaTeX
         loader=FileSystemLoader(TEMPLATES),
         undefined=StrictUndefined,
         trim_blocks=True,
