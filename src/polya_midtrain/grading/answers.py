@@ -10,7 +10,6 @@ import re
 
 # A doubled backslash is a line break, unless it is a box that was escaped twice, as in JSON.
 _BRACES = re.compile(r"\\(?:boxed|fbox)\s*\{|\\\\(?!boxed|fbox)|\\[{}]|[{}]")
-_BARE_BOX = re.compile(r"\\boxed[ ]?(-?[0-9]+(?:\.[0-9]+)?)")
 # What may stand between two boxes of one answer: delimiters, one sign or word that joins, and a name with "=".
 _DELIMITER = r"(?:\$+|\\[()\[\],;: ]|\\q?quad\b|\s)*"
 _JOIN = re.compile(
@@ -70,7 +69,8 @@ def joined(text: str) -> str | None:
     return ", ".join(dict.fromkeys(reversed(parts)))
 
 
-_GAP = 60
+_GAP = 60  # characters between two boxes of one answer
+_LONGEST = 1000  # characters looked at after "the answer is"
 _CUE = re.compile(
     r"^[ \t]*####[ \t]*(?P<hash>\S[^\n]*)"
     r"|\banswers?\b[*_]*(?:[^.\n:=]{0,60}?\b(?:is|are)\b|[ \t*_]*[:=])[ \t]*:?(?P<rest>[^\n]+)"
@@ -78,7 +78,9 @@ _CUE = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 _FORMULA = re.compile(r"\$\$?(?P<dollar>[^$\n]+)\$\$?|\\\((?P<round>.+?)\\\)|\\\[(?P<square>.+?)\\\]")
-_SENTENCE = re.compile(r"\.(?=\s|[*_]*\Z)|[,;]?\s+(?:because|since|which|so|as|I hope|where)\b|[,;]\s+(?:not|but)\b|\s+[(](?!-?\d)")
+_SENTENCE = re.compile(
+    r"\.(?=\s|[*_]*\Z)|[,;]?\s+(?:because|since|which|so|as|I hope|where)\b|[,;]\s+(?:not|but)\b|\s+[(](?!-?\d)"
+)
 
 
 def stated(text: str) -> str | None:
@@ -88,7 +90,7 @@ def stated(text: str) -> str | None:
         pass
     if cue is None:
         return None
-    said = (cue["hash"] or cue["rest"] or cue["next"]).replace("\\$", "").strip("*_ \t:")
+    said = (cue["hash"] or cue["rest"] or cue["next"])[:_LONGEST].replace("\\$", "").strip("*_ \t:")
     formulas = list(_FORMULA.finditer(said))
     if formulas and not re.search(r"[.]\s|\d", said[: formulas[0].start()]):
         parts, end = [formulas[0]], formulas[0].end()

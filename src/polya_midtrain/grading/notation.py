@@ -111,7 +111,10 @@ _RULES = [
         r"\\\1 ",
     ),
     _rule(rf"(?:{_TEXT}\s*\{{\s*)?(?<!for[ ])\b[Aa]ll[ ]real(?:[ ]number)?s?(?:\s*\}})?", r"\\mathbb{R}"),
-    _rule(r"\\mathbb\s*\{?R\}?(?:\s|\\text\{)*except(?:\s|\})*(?:x\s*=)?\s*([-\d/.]+|\\frac\{\d+\}\{\d+\})$", r"\\mathbb{R} \\setminus \\{\1\\}"),
+    _rule(
+        r"\\mathbb\s*\{?R\}?(?:\s|\\text\{)*except(?:\s|\})*(?:x\s*=)?\s*([-\d/.]+|\\frac\{\d+\}\{\d+\})$",
+        r"\\mathbb{R} \\setminus \\{\1\\}",
+    ),
     _rule(r"\A\\\{\s*[a-z](?:\s*\\in\s*\\mathbb\s*\{?R\}?)?\s*(?:\\mid|\||:|\\vert|\\colon)(.*)\\\}\Z", r"\1"),
     # numbers: a text that is one; groups of three digits; currency; degrees
     _rule(rf"{_TEXT}\s*\{{\s*([-+]?[\d.,]*\d)\s*[.,;:]?\s*\}}", r"\1"),
@@ -132,11 +135,17 @@ _RULES = [
     ),
     _rule(r"\A\(?(\d+)\s*:\s*(\d+)\s*:\s*(\d+)\)?\Z", r"(\1,\2,\3)"),
     # numbers in two parts or with an exponent
-    _rule(r"(-?)(\d*)\.(\d*?)(\d+?)\4{2,}\s*\\ldots", _repeating),
-    _rule(r"(-?)(\d*)\.(\d*)\\(?:overline|bar|dot)\s*\{(\d+)\}", _repeating),
+    _rule(r"(-?)(\d{0,20})\.(\d{0,20}?)(\d{1,12}?)\4{2,}\s*\\ldots", _repeating),
+    _rule(r"(-?)(\d{0,20})\.(\d{0,20})\\(?:overline|bar|dot)\s*\{(\d{1,20})\}", _repeating),
     _rule(r"(?<![\w.^{/)}])(-?)\s*(\d+)\s+(\d+)\s*/\s*(\d+)(?![\w.!^/(])", r"\1\2\\frac{\3}{\4}"),
-    _rule(rf"(\d)\s*(?:{_TEXT}\s*\{{\s*)?(thousand|million|billion|trillion)\b(?:\s*\}})?", lambda m: rf"{m[1]} \times 10^{{{_SCALE[m[2]]}}}"),
-    _rule(rf"(?<![A-Za-z\\{{_^\d.])(-?\d+\.?\d*|-?\.\d+)\s*(?:[eE]|{_TEXT}\{{\s*[eE]\s*\}})\s*\{{?([+-]?\d+)\}}?(?![\w.^!])", r"\1 \\times 10^{\2}"),
+    _rule(
+        rf"(\d)\s*(?:{_TEXT}\s*\{{\s*)?(thousand|million|billion|trillion)\b(?:\s*\}})?",
+        lambda m: rf"{m[1]} \times 10^{{{_SCALE[m[2]]}}}",
+    ),
+    _rule(
+        rf"(?<![A-Za-z\\{{_^\d.])(-?\d+\.?\d*|-?\.\d+)\s*(?:[eE]|{_TEXT}\{{\s*[eE]\s*\}})\s*\{{?([+-]?\d+)\}}?(?![\w.^!])",
+        r"\1 \\times 10^{\2}",
+    ),
     _rule(r"(?<=\d)\s*[xX*]\s*(?=10\s*\^)", r" \\times "),
     _rule(r"\^\s*\(\s*([^()]+?)\s*\)|\^([+-]?\d{2,}|[+-]\d)", lambda power: f"^{{{power[1] or power[2]}}}"),
     _rule(r"\^\{\+", "^{"),
@@ -144,7 +153,10 @@ _RULES = [
     _rule(rf"\A(?:{_TEXT}\s*\{{)?\s*\([A-E]\)\s*\}}?\s*:?\s*(?=[-\d\\(])(?!\\(?:cup|cap))", ""),
     _rule(rf"\A(?:{_TEXT}\s*\{{)?\s*(?:[Tt]he\s+)?(?:[Ff]inal\s+)?[Aa]nswer\s*(?:is\b|:|=)\s*:?\s*\}}?", ""),
     _rule(rf"\A{_TEXT}\s*\{{[^{{}}]*[a-z:]\s*\}}\s*(?=-?\d|-?\\frac|-?\\sqrt|\\pm)", ""),
-    _rule(rf"[,\s]*{_TEXT}\s*\{{\s*,?\s*for\s+(?:all|any|every|each)\b[^{{}}<>=]*\}}\s*[a-z]?(?:\s*\\in\s*\\mathbb\{{[A-Z]\}})?\s*\Z", ""),
+    _rule(
+        rf"[,\s]*{_TEXT}\s*\{{\s*,?\s*for\s+(?:all|any|every|each)\b[^{{}}<>=]*\}}\s*[a-z]?(?:\s*\\in\s*\\mathbb\{{[A-Z]\}})?\s*\Z",
+        "",
+    ),
     _rule(rf"(?:\s|\\?[.,;:]|\\\\|{_TEXT}\s*\{{[\s.,;:]*\}})+\Z", ""),
 ]
 
@@ -235,17 +247,22 @@ def in_base(text: str) -> tuple[str, int] | None:
     return match["digits"].upper().lstrip("0") or "0", _SPELLED[base] if base in _SPELLED else int(base)
 
 
-_IN_PROSE = re.compile(r"(?<![\w./])(?:(\d{1,9})\s+(\d{1,9})/(\d{1,9})(?![\w/])|(\d+(?:\.\d+)?[eE][+-]?\d{1,2})(?!\w))|\\\$")
+_IN_PROSE = re.compile(
+    r"(?<![\w./])(?:(?P<whole>\d{1,9})\s+(?P<top>\d{1,9})/(?P<bottom>0*[1-9]\d{0,8})(?![\w/])"
+    r"|(?P<scientific>\d+(?:\.\d+)?[eE][+-]?\d{1,2})(?!\w))"
+    r"|\\\$|(\\?[(\[{|-])\5{9,}|(?<!\d)(?:(?:\d{1,9}\s*(?:\^|\*\*)\s*){2,}\d|\d{1,9}\s*(?:\^|\*\*)\s*\d{5})\d*"
+)
 
 
 def prose(text: str) -> str:
-    """Text in which a parser looks for numbers: mixed numbers and those with an exponent are one number, as they mean."""
+    """Text in which a parser looks for formulas and numbers: mixed numbers and those with an exponent are one number, as
+    they are meant, and what no parser gets to the end of is gone."""
     return _IN_PROSE.sub(_plainly, latex(text))
 
 
 def _plainly(found: re.Match[str]) -> str:
-    if found[4]:
-        return f"{Decimal(found[4]):f}"
-    if not found[3] or not int(found[3]):
-        return "" if found[3] is None else found[0]
-    return f"{int(found[1]) * int(found[3]) + int(found[2])}/{int(found[3])}"
+    if found["scientific"]:
+        return f"{Decimal(found['scientific']):f}"
+    if found["whole"]:
+        return f"{int(found['whole']) * int(found['bottom']) + int(found['top'])}/{int(found['bottom'])}"
+    return ""
