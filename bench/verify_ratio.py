@@ -106,7 +106,7 @@ def _responses(batch: list[str], golds: list[str], rng: random.Random) -> list[I
                 [
                     f"The answer is $\\boxed{{{answer}}}$.",
                     f"So \\boxed{{{rng.randrange(9)}}} at first, but in the end \\boxed{{{answer}}}.",
-                    f"The final answer is {answer}",
+                    f"The final answer is ${answer}$.",
                     "and so we go on with the next",
                 ],
                 weights=[88, 4, 4, 4],
@@ -118,7 +118,7 @@ def _responses(batch: list[str], golds: list[str], rng: random.Random) -> list[I
 
 def _slip(gold: str, rng: random.Random) -> str:
     """The gold with one of its numbers changed."""
-    numbers = list(re.finditer(r"\d+", gold))
+    numbers = list(re.finditer(r"(?<![_\d])(?<!_\{)\d+", gold))  # a base stays: math-verify does not read it
     if not numbers:
         return str(rng.randrange(100))
     number = rng.choice(numbers)
