@@ -72,9 +72,7 @@ def joined(text: str) -> str | None:
 _GAP = 60  # characters between two boxes of one answer
 _LONGEST = 1000  # characters looked at after "the answer is"
 _CUE = re.compile(
-    r"^[ \t]*####[ \t]*(?P<hash>\S[^\n]*)"
-    r"|\banswers?\b[*_]*(?:[^.\n:=]{0,60}?\b(?:is|are)\b|[ \t*_]*[:=])[ \t]*:?(?P<rest>[^\n]+)"
-    r"|\bfinal[ ]answer\b[ \t:*_#]*\n\s*(?P<next>[^\n]+)",
+    r"^[ \t]*####|\banswers?\b[*_]*(?:[^.\n:=]{0,60}?\b(?:is|are)\b|[ \t*_]*[:=])[ \t]*:?|\bfinal[ ]answer\b[ \t:*_#]*\n\s*",
     re.IGNORECASE | re.MULTILINE,
 )
 _FORMULA = re.compile(r"\$\$?(?P<dollar>[^$\n]+)\$\$?|\\\((?P<round>.+?)\\\)|\\\[(?P<square>.+?)\\\]")
@@ -90,7 +88,8 @@ def stated(text: str) -> str | None:
         pass
     if cue is None:
         return None
-    said = (cue["hash"] or cue["rest"] or cue["next"])[:_LONGEST].replace("\\$", "").strip("*_ \t:")
+    line = text[cue.end() : cue.end() + _LONGEST].partition("\n")[0]
+    said = line.replace("\\$", "").strip("*_ \t:")
     formulas = list(_FORMULA.finditer(said))
     if formulas and not re.search(r"[.]\s|\d", said[: formulas[0].start()]):
         parts, end = [formulas[0]], formulas[0].end()

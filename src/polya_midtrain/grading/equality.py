@@ -60,14 +60,15 @@ def _bare(gold: Any, answer: Any) -> tuple[Any, Any]:
 
 
 def _equation(side: Any) -> tuple[Any, Any] | None:
-    """The first and the last member of an equation or a chain of them."""
+    """The first and the last member of an equation or a chain of them, the name first; None for anything else."""
     import sympy
     from latex2sympy2_extended.logic import And
 
     parts = side._unsorted_args if isinstance(side, And) else (side,)
-    if parts and all(isinstance(part, sympy.Eq) for part in parts):
-        return parts[0].lhs, parts[-1].rhs
-    return None
+    if not parts or not all(isinstance(part, sympy.Eq) for part in parts):
+        return None
+    first, last = parts[0].lhs, parts[-1].rhs
+    return (last, first) if isinstance(last, sympy.Symbol) and not first.free_symbols else (first, last)  # 5 = x
 
 
 def _region(side: Any) -> Any:
@@ -165,7 +166,7 @@ def _close(first: Any, second: Any, decimal: bool) -> bool:
         return True
     if not decimal:
         return False
-    return bool(round(first, PLACES) == round(second, PLACES) if size >= SMALL else gap <= size * 10**-PLACES / 2)
+    return bool(round(first, PLACES) == round(second, PLACES) if size >= SMALL else gap <= 5 * size * 10**-PLACES)
 
 
 def _by_math_verify(gold: Any, answer: Any) -> bool:

@@ -97,6 +97,8 @@ def _readable(content: str, gold: str) -> bool:
     """Whether what follows "the answer is" is an answer and no sentence with one in it."""
     if len(content) > LONGEST or last_boxed(boxed(content)) != content:
         return False
+    if _tight(written(content).latex) == _tight(_target(gold).latex):
+        return True
     if wordy(_target(gold).latex):
         return len(content.split()) <= 4
     return not _SENTENCE.search(_COMMAND.sub(" ", written(content).latex))

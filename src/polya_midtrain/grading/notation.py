@@ -116,7 +116,10 @@ _RULES = [
         r"\\mathbb{R} \\setminus \\{\1\\}",
     ),
     _rule(r"\A\\\{\s*[a-z](?:\s*\\in\s*\\mathbb\s*\{?R\}?)?\s*(?:\\mid|\||:|\\vert|\\colon)(.*)\\\}\Z", r"\1"),
-    # numbers: a text that is one; groups of three digits; currency; degrees
+    # numbers: currency; a text that is one; groups of three digits; degrees; ratios of three
+    _rule(r"[€£¥₹₩₽₪₫₴₦฿]|\\(?:euro|pounds|textdollar|textsterling)\b(?:\{\})?", ""),
+    _rule(rf"{_TEXT}\{{\s*\}}|\A\s*(?:USD?|EUR|GBP|CAD|AUD|INR|Rs\.?)\s*(?=[-\d.])", ""),
+    _rule(r"\\(?:SI|qty)\s*\{([^{}]*)\}\s*\{[^{}]*\}", r"\1"),
     _rule(rf"{_TEXT}\s*\{{\s*([-+]?[\d.,]*\d)\s*[.,;:]?\s*\}}", r"\1"),
     _rule(rf"(?:{_TEXT}|\\operatorname)\s*\{{\s*([ei])\s*\}}(?!\s*\{{?[+-]?\d)", r"\1"),
     _rule(
@@ -125,8 +128,6 @@ _RULES = [
         lambda groups: re.sub(r"\D", "", groups[0]),
     ),
     _rule(r"(?<=\d)\{,\}(?=\d)", ","),
-    _rule(r"\\?[$€£¥₹₩₽₪₫₴₦฿]|\\(?:euro|pounds|textdollar|textsterling)\b(?:\{\})?|" + rf"{_TEXT}\{{\s*\}}", ""),
-    _rule(r"\A\s*(?:USD|EUR|GBP|CAD|AUD|INR|Rs\.?|US\b)\s*(?=[-\d.])", ""),
     _rule(rf"(?:{_BLANK}|(?<!\\)\\(?:q?quad(?![A-Za-z])|hspace\*?\{{[^{{}}]*\}}))+", " "),
     _rule(
         rf"\s*(?:\^\s*\{{?\s*(?:\\circ|\\degree|{_TEXT}\{{\s*o\s*\}})\s*\}}?|\\degree\b|(?<=\d)\s*\\circ\b)"
@@ -149,10 +150,11 @@ _RULES = [
     _rule(r"(?<=\d)\s*[xX*]\s*(?=10\s*\^)", r" \\times "),
     _rule(r"\^\s*\(\s*([^()]+?)\s*\)|\^([+-]?\d{2,}|[+-]\d)", lambda power: f"^{{{power[1] or power[2]}}}"),
     _rule(r"\^\{\+", "^{"),
-    # what surrounds it: the label of a choice, a phrase, final punctuation
+    # what surrounds it: a sign without a left side, the label of a choice, a phrase, final punctuation
+    _rule(r"\A\s*(?:=|\\approx\b|\\(?:implies|Rightarrow|therefore)\b|\+(?=\s*[\d.]))\s*", ""),
     _rule(rf"\A(?:{_TEXT}\s*\{{)?\s*\([A-E]\)\s*\}}?\s*:?\s*(?=[-\d\\(])(?!\\(?:cup|cap))", ""),
     _rule(rf"\A(?:{_TEXT}\s*\{{)?\s*(?:[Tt]he\s+)?(?:[Ff]inal\s+)?[Aa]nswer\s*(?:is\b|:|=)\s*:?\s*\}}?", ""),
-    _rule(rf"\A{_TEXT}\s*\{{[^{{}}]*[a-z:]\s*\}}\s*(?=-?\d|-?\\frac|-?\\sqrt|\\pm)", ""),
+    _rule(rf"\A{_TEXT}\s*\{{(?![^{{}}]*\b(?:than|least|most|not?|except)\b)[^{{}}]*[A-Za-z][A-Za-z:]\s*\}}\s*(?=-?\d|-?\\frac|-?\\sqrt|\\pm)", ""),
     _rule(
         rf"[,\s]*{_TEXT}\s*\{{\s*,?\s*for\s+(?:all|any|every|each)\b[^{{}}<>=]*\}}\s*[a-z]?(?:\s*\\in\s*\\mathbb\{{[A-Z]\}})?\s*\Z",
         "",
@@ -172,16 +174,18 @@ _NO_UNIT = (  # words that say what to do with the number, or that another follo
     "and or over times plus minus mod choose squared cubed factorial to from if for where when is are than more less"
     " through until between not divided multiplied"
 ).split()
-_WORD = rf"(?!(?:{'|'.join(_NO_UNIT)})\b)(?:[A-Za-z]{{4,}}|(?=[A-Za-z]*[aeiouy])[a-z]{{3}}|{'|'.join(map(re.escape, _SHORT))})"
+_NOT = rf"(?!(?:{'|'.join(_NO_UNIT)})\b)"
+_SYMBOL = "|".join(map(re.escape, _SHORT))
 _UNIT = re.compile(
-    rf"(?P<value>{_VALUE})(?:\s+|(?=(?:{'|'.join(map(re.escape, _SHORT))})(?![A-Za-z])|[A-Za-z]{{4}}))"
-    rf"(?:(?:an?|per|each)\s+)?{_WORD}(?![A-Za-z])(?:\^\{{?[23]\}}?|[\s./-]+|(?!(?:{'|'.join(_NO_UNIT)})\b)[A-Za-z]+)*\Z"
+    rf"(?P<value>(?:[^=<>]*=\s*)?(?:{_VALUE}))(?:\s+(?:(?:an?|per|each)\s+)?|(?=(?:{_SYMBOL})(?![A-Za-z])|[A-Za-z]{{4}}))"
+    rf"{_NOT}(?:[A-Za-z]{{4,}}|(?=[A-Za-z]*[aeiouy])[a-z]{{3}}|{_SYMBOL})(?![A-Za-z])"
+    rf"(?:\^\{{?[23]\}}?|[\s./-]+|{_NOT}[A-Za-z]+)*\Z"
 )
 _TEXT_UNIT = re.compile(
     rf"(?<=[\w)}}\]])(?:\s*{_TEXT}\s*\{{(?![^{{}}]*\b(?:and|or|if|where|when|for|base)\b)[^{{}}]*[A-Za-z][^{{}}]*\}}"
     r"\s*(?:\^\s*\{?-?[\d]+\}?)?\s*(?:/|\\cdot)?)+\Z"
 )
-_LETTER_UNIT = re.compile(rf"(?P<value>{_VALUE})\s*[mgshLlNJWVKA](?:\^\{{?[23]\}}?)?\Z")
+_LETTER_UNIT = re.compile(rf"(?P<value>(?:[^=<>]*=\s*)?(?:{_VALUE}))\s*[mgshLlNJWVKA](?:\^\{{?[23]\}}?)?\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +200,7 @@ class Written:
 @lru_cache(maxsize=1 << 14)
 def written(text: str) -> Written:
     """What stands in a box, or after "the answer is", in one notation."""
-    text = latex(text)
+    text = _without_braces(latex(text).replace("\\$", "").replace("$", "").strip())
     text, percents = _PERCENT.subn("", text)
     for rule in _RULES:
         text = rule(text)
@@ -208,9 +212,24 @@ def written(text: str) -> Written:
     return Written(text, letter["value"] if letter else text, bool(percents))
 
 
+def _without_braces(text: str) -> str:
+    """The text without braces that open before it and close after it."""
+    while text.startswith("{") and text.endswith("}") and not text.endswith("\\}"):
+        depth = 0
+        for index, brace in ((match.start(), match[0]) for match in re.finditer(r"(?<!\\)[{}]", text)):
+            depth += 1 if brace == "{" else -1
+            if not depth:
+                break
+        if depth or index < len(text) - 1:
+            break
+        text = text[1:-1].strip()
+    return text
+
+
 _NAMES = re.compile(r"\\(?!text|mathrm|rm\b|[mh]box)[A-Za-z]")
 _SET_AS_TEXT = re.compile(rf"{_TEXT}\s*\{{\s*\(?[A-Za-z]")
 _DRESS = re.compile(rf"{_TEXT}(?![A-Za-z])|[^\w\s'-]")
+_LISTED = re.compile(r"[,;]|\band\b|\\text\s*\{\s*and\s*\}")
 _WORDY = re.compile(r"[^\W\d_]{4}|\b\w{0,2}o\w{0,2}\b")
 
 
@@ -218,8 +237,9 @@ def words(text: str) -> str | None:
     """What counts of an answer that has letters and no mathematics, when it is compared as words; else None."""
     if _NAMES.search(text) or any(sign.isdigit() or sign in "=<>+*/^_|" for sign in text):
         return None
-    bare = _DRESS.sub(" ", text).casefold().split()
-    return " ".join(bare[bare[0] in ("the", "an", "a") and len(bare) > 1 :]) if bare else None
+    parts = [_DRESS.sub(" ", part).split() for part in _LISTED.split(text.casefold())]
+    named = [" ".join(part[len(part) > 1 and part[0] in ("the", "an", "a") :]) for part in parts if part]
+    return ", ".join(sorted(named)) or None
 
 
 def wordy(text: str) -> bool:
@@ -231,11 +251,9 @@ def wordy(text: str) -> bool:
 
 _BASE = re.compile(
     rf"\(?(?P<digits>-?\d[0-9A-Fa-f]*(?:\.[0-9A-Fa-f]+)?)\)?(?:_\s*\{{?\s*(?:{_TEXT}\s*\{{)?|\s*(?:{_TEXT}\s*\{{)?\s*\(?base\b)"
-    r"[\s}-]*(?P<base>\d{1,2}|two|three|four|five|six|seven|eight|nine|ten|twelve|sixteen)[\s)}]*"
+    r"[\s}-]*(?P<base>\d{1,2}|two|three|four|five|six|seven|eight|nine|ten)[\s)}]*"
 )
-_SPELLED = dict(
-    zip("two three four five six seven eight nine ten twelve sixteen".split(), [*range(2, 11), 12, 16], strict=True)
-)
+_SPELLED = {"two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10}
 
 
 def in_base(text: str) -> tuple[str, int] | None:
@@ -244,7 +262,7 @@ def in_base(text: str) -> tuple[str, int] | None:
     if match is None:
         return None
     base = match["base"]
-    return match["digits"].upper().lstrip("0") or "0", _SPELLED[base] if base in _SPELLED else int(base)
+    return match["digits"].upper().lstrip("0") or "0", _SPELLED.get(base) or int(base)
 
 
 _IN_PROSE = re.compile(
@@ -255,8 +273,8 @@ _IN_PROSE = re.compile(
 
 
 def prose(text: str) -> str:
-    """Text in which a parser looks for formulas and numbers: mixed numbers and those with an exponent are one number, as
-    they are meant, and what no parser gets to the end of is gone."""
+    """Text in which a parser looks for formulas and numbers: a mixed number or one with an exponent is one number, and
+    what no parser gets to the end of is gone."""
     return _IN_PROSE.sub(_plainly, latex(text))
 
 
