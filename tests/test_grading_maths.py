@@ -118,9 +118,7 @@ def test_numbers_are_decided_without_algebra(answer: str, gold: str, correct: bo
     assert outcome == Verdict(correct, answer, "right" if correct else "wrong")
 
 
-@pytest.mark.parametrize(
-    "answer", ["12,34", "1/0", "\\frac{1}{0}", "x", "1e5", "9" * 301, "0.1234567"]
-)
+@pytest.mark.parametrize("answer", ["12,34", "1/0", "\\frac{1}{0}", "x", "1e5", "9" * 301, "0.1234567"])
 def test_other_notations_are_left_to_math_verify(answer: str) -> None:
     assert maths.quick(maths.boxed(answer), "12") == maths.boxed(answer)
 

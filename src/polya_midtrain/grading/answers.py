@@ -72,7 +72,8 @@ def joined(text: str) -> str | None:
 _GAP = 60  # characters between two boxes of one answer
 _LONGEST = 1000  # characters looked at after "the answer is"
 _CUE = re.compile(
-    r"^[ \t]*####|\banswers?\b[*_]*(?:[^.\n:=]{0,60}?\b(?:is|are)\b|[ \t*_]*[:=])[ \t]*:?|\bfinal[ ]answer\b[ \t:*_#]*\n\s*",
+    r"^[ \t]*####|(?<!this )(?<!that )\banswers?\b[*_]*(?:[^.\n:=]{0,60}?\b(?:is|are)\b|[ \t*_]*[:=])[ \t]*:?"
+    r"|\bfinal[ ]answer\b[ \t:*_#]*\n\s*",
     re.IGNORECASE | re.MULTILINE,
 )
 _FORMULA = re.compile(r"\$\$?(?P<dollar>[^$\n]+)\$\$?|\\\((?P<round>.+?)\\\)|\\\[(?P<square>.+?)\\\]")

@@ -154,7 +154,10 @@ _RULES = [
     _rule(r"\A\s*(?:=|\\approx\b|\\(?:implies|Rightarrow|therefore)\b|\+(?=\s*[\d.]))\s*", ""),
     _rule(rf"\A(?:{_TEXT}\s*\{{)?\s*\([A-E]\)\s*\}}?\s*:?\s*(?=[-\d\\(])(?!\\(?:cup|cap))", ""),
     _rule(rf"\A(?:{_TEXT}\s*\{{)?\s*(?:[Tt]he\s+)?(?:[Ff]inal\s+)?[Aa]nswer\s*(?:is\b|:|=)\s*:?\s*\}}?", ""),
-    _rule(rf"\A{_TEXT}\s*\{{(?![^{{}}]*\b(?:than|least|most|not?|except)\b)[^{{}}]*[A-Za-z][A-Za-z:]\s*\}}\s*(?=-?\d|-?\\frac|-?\\sqrt|\\pm)", ""),
+    _rule(
+        rf"\A{_TEXT}\s*\{{(?![^{{}}]*\b(?:than|least|most|not?|except)\b)[^{{}}]*[A-Za-z][A-Za-z:]\s*\}}\s*(?=-?\d|-?\\frac|-?\\sqrt|\\pm)",
+        "",
+    ),
     _rule(
         rf"[,\s]*{_TEXT}\s*\{{\s*,?\s*for\s+(?:all|any|every|each)\b[^{{}}<>=]*\}}\s*[a-z]?(?:\s*\\in\s*\\mathbb\{{[A-Z]\}})?\s*\Z",
         "",
