@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -42,6 +43,38 @@ def test_a_wrong_answer_fails_on_every_gold(public_sets: Path, name: str, split:
     wrong = [(f"So {boxed(_wrong(q))}.", q.answer, q.kind) for q in questions]
     verdicts = grade_many(wrong, workers=2)
     assert {verdict.reason for verdict in verdicts} == {"wrong"}
+
+
+@pytest.mark.parametrize(("name", "split"), SPLITS)
+def test_the_gold_of_another_question_is_wrong(public_sets: Path, name: str, split: str) -> None:
+    golds = [re.sub(r"\s|[.]0$|^x=", "", question.answer) for question in load(name, split, public_sets)]
+    pairs = [(other, gold) for other, gold in zip(golds[1:] + golds[:1], golds, strict=True) if other != gold]
+    verdicts = grade_many([(f"So {boxed(other)}.", gold, "maths") for other, gold in pairs], workers=2)
+    assert [pair for pair, verdict in zip(pairs, verdicts, strict=True) if verdict.correct] == []
+
+
+NOTATIONS: dict[str, Callable[[str], str]] = {
+    "a full stop": lambda gold: f"{gold}.",
+    "dollars": lambda gold: f"${gold}$",
+    "braces": lambda gold: f"{{{gold}}}",
+    "display": lambda gold: "\\displaystyle " + gold.replace("\\frac", "\\dfrac"),
+    "a unit": lambda gold: gold if re.search(r"text|mbox|\.$", gold) else f"{gold}\\text{{ units}}",
+    "Unicode": lambda gold: (
+        re.sub(r"\\sqrt\{(\d)\}", r"√\1", re.sub(r"\^\{?\\circ\}?", "°", gold))
+        .replace("-", "−")
+        .replace("\\pi", "π")
+        .replace("\\infty", "∞")
+        .replace("\\cup", "∪")
+    ),
+}
+
+
+@pytest.mark.parametrize("notation", NOTATIONS)
+def test_golds_in_another_notation_are_right(public_sets: Path, notation: str) -> None:
+    golds = [question.answer for name in ("math500", "olympiadbench") for question in load(name, "test", public_sets)]
+    items = [(f"So {boxed(NOTATIONS[notation](gold))}.", gold, "maths") for gold in golds]
+    verdicts = grade_many(items, workers=2)
+    assert [item for item, verdict in zip(items, verdicts, strict=True) if not verdict.correct] == []
 
 
 def _wrong(question: Question) -> str:
