@@ -84,11 +84,10 @@ _SENTENCE = re.compile(
 
 def stated(text: str) -> str | None:
     """What stands after the last "the answer is", "Answer:" or "####", up to the end of its sentence; else None."""
-    cue = None
-    for cue in _CUE.finditer(text):
-        pass
-    if cue is None:
+    cues = list(_CUE.finditer(text))
+    if not cues:
         return None
+    cue = cues[-1]
     line = text[cue.end() : cue.end() + _LONGEST].partition("\n")[0]
     said = line.replace("\\$", "").strip("*_ \t:")
     formulas = list(_FORMULA.finditer(said))

@@ -166,7 +166,7 @@ _RULES = [
 ]
 
 _PERCENT = re.compile(
-    rf"\s*(?:\\?%|{_TEXT}\s*\{{\s*\\?%\s*\}}|(?:{_TEXT}\s*\{{)?\s*\b(?:per[ ]?cent(?:age)?(?:[ ]points?)?|pct)\b\.?\s*\}}?)"
+    rf"(?:\s|\\[ ,;:!]|~)*(?:\\?%|{_TEXT}\s*\{{\s*\\?%\s*\}}|(?:{_TEXT}\s*\{{)?\s*\b(?:per[ ]?cent(?:age)?(?:[ ]points?)?|pct)\b\.?\s*\}}?)"
 )
 _VALUE = r"(?:[^A-Za-z\\]|\\(?:[dtc]?frac|sqrt|pi|times|cdot|pm)(?![A-Za-z]))*[\d})]|(?:[^A-Za-z\\]*\\pi)"
 _SHORT = (  # units of up to three letters; longer words need no list
@@ -219,11 +219,11 @@ def _without_braces(text: str) -> str:
     """The text without braces that open before it and close after it."""
     while text.startswith("{") and text.endswith("}") and not text.endswith("\\}"):
         depth = 0
-        for index, brace in ((match.start(), match[0]) for match in re.finditer(r"(?<!\\)[{}]", text)):
-            depth += 1 if brace == "{" else -1
+        for brace in re.finditer(r"(?<!\\)[{}]", text):
+            depth += 1 if brace[0] == "{" else -1
             if not depth:
                 break
-        if depth or index < len(text) - 1:
+        if depth or brace.end() < len(text):
             break
         text = text[1:-1].strip()
     return text

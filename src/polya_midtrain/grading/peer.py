@@ -124,7 +124,7 @@ class Peer:
         if isinstance(kind, type) and issubclass(kind, Exception) and not issubclass(kind, _ENDS):
             try:
                 return kind(message)
-            except Exception:  # UnicodeDecodeError and its kin want more than a message
+            except Exception:  # nosec B110 # UnicodeDecodeError and its kin want more than a message
                 pass
         return RuntimeError(f"{name}: {message}")
 
