@@ -97,6 +97,8 @@ def refusal(path: Path, text: str) -> tuple[int, str]:
         ("rl", "  temperature: ", "  temperature: 0", "rl.temperature: Input should be greater than 0"),
         ("rl", "  epochs: ", "  epochs: ten", "rl.epochs: Input should be a valid number"),
         ("base", "  kind: ", "  kind: wrld", "base: Input tag 'wrld'"),
+        ("", "profile: ", "profile: ../tiny", "profile: String should match pattern"),
+        ("", "profile: ", 'profile: "a\\\\e[2J"', "profile: String should match pattern"),
         ("base", "  hidden: ", "  width: 64", "base.width: no such setting"),
         ("base", "  heads: ", "  heads: 5", "base.heads: hidden 64 divided by 5 heads is no even whole number; change"),
         ("base", "  heads: ", "  heads: 64", "base.heads: hidden 64 divided by 64 heads is no even whole number"),

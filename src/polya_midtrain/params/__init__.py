@@ -109,7 +109,7 @@ PARAMS_FILE = Path("params.yaml")
 class Params(Block):
     """The whole of params.yaml."""
 
-    profile: str
+    profile: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")  # a file's name, and shown everywhere
     machine: Machine
     seeds: list[int] = Field(min_length=1)
     arms: dict[Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9.-]*$")], Arm] = Field(min_length=1)  # file names
