@@ -102,6 +102,8 @@ def refusal(path: Path, text: str) -> tuple[int, str]:
         ("rl", "  temperature: ", "  temperature: 0", "rl.temperature: Input should be greater than 0"),
         ("rl", "  epochs: ", "  epochs: ten", "rl.epochs: Input should be a valid number"),
         ("base", "  kind: ", "  kind: wrld", "base: Input tag 'wrld'"),
+        ("", "profile: ", "profile: ../tiny", "profile: String should match pattern"),
+        ("", "profile: ", 'profile: "a\\\\e[2J"', "profile: String should match pattern"),
         ("base", "  hidden: ", "  width: 64", "base.width: no such setting"),
         ("tables", "  ks: ", "  ks: [0, 1]", "tables.ks.0: Input should be greater than or equal to 1"),
         ("tables", "  confidence: ", "  confidence: 95", "tables.confidence: Input should be less than 1"),

@@ -54,7 +54,13 @@ ARMS: dict[str, dict[str, Any]] = {
     "w2": {"traces": "wrong", "n": 2},
 }
 SEEDS = [1, 2]
+<<<<<<< HEAD
 WORLD = {"source": "world", "task": "chain", "parts": [1], "pool": "seen"}
+=======
+KEYS = ("OPENAI_API_KEY", "HF_TOKEN", "AWS_SECRET_ACCESS_KEY", "MLFLOW_TRACKING_PASSWORD")
+PLANTED = "open-sesame-4711"  # as every key, and to be found nowhere
+WORLD = {"source": "world", "parts": [1], "pool": "seen"}
+>>>>>>> errors
 # Profile smoke but for sizes. One worker: this process does the work, so that a test can look on.
 CHANGES: dict[str, dict[str, Any]] = {
     "machine": {"device": "cpu", "workers": 1},
@@ -146,6 +152,8 @@ def study(project: Path, tracking_uri: str, seen: dict[str, tuple[set[str], set[
         with pytest.MonkeyPatch.context() as patch:
             patch.chdir(project)
             patch.setenv("MLFLOW_TRACKING_URI", tracking_uri)
+            for name in KEYS:
+                patch.setenv(name, PLANTED)
             patch.setattr(scratch, "hash_inputs", lambda inputs, key: (read.extend(inputs), hashed(inputs, key))[1])
             patch.setattr(scratch, "publish", lambda src, dst: (made.append(dst), publish(src, dst)))
             run(params, *more)
@@ -167,6 +175,12 @@ def study(project: Path, tracking_uri: str, seen: dict[str, tuple[set[str], set[
     for stage in (figures, claims, page):
         watched(stage.run)
     return params
+
+
+@pytest.fixture(scope="session")
+def planted() -> tuple[tuple[str, ...], str]:
+    """The keys in the environment of the study, and their value."""
+    return KEYS, PLANTED
 
 
 @pytest.fixture

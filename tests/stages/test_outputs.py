@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -11,10 +13,11 @@ import yaml
 from polya_midtrain import paths
 from polya_midtrain.common import heuristics, policy
 from polya_midtrain.common.records import Completion, Graded, Question, Scored, TrainingRow, by_id, read_records
-from polya_midtrain.params import Params
-from polya_midtrain.runtime import scratch
+from polya_midtrain.errors import UserError
+from polya_midtrain.params import Endpoint, Params
+from polya_midtrain.runtime import mlflow_store, scratch
 from polya_midtrain.science import selection
-from polya_midtrain.stages import questions, tables
+from polya_midtrain.stages import compose, questions, tables
 from polya_midtrain.tables import counts
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -245,3 +248,52 @@ def test_tables_are_made_in_three_formats(here: Params) -> None:
     for table in ("main", "midtrain"):
         wanted = {f"{arm}/pass_at_{k}" for arm in ARMS if arm not in ABLATIONS for k in (1, 4)}
         assert wanted <= set(metrics(f"tables@{table}"))
+
+
+def holding(text: str, *folders: Path) -> tuple[list[Path], int]:
+    """The files below folders that hold a text, and how many there are in all."""
+    files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+    return [path for path in files if text.encode() in path.read_bytes()], len(files)
+
+
+def test_no_key_of_the_environment_is_in_anything_that_a_run_leaves(
+    here: Params, project: Path, tracking_uri: str, planted: tuple[tuple[str, ...], str]
+) -> None:
+    store = Path(tracking_uri.removeprefix("sqlite:///")).parent
+    mlflow_store.post_pending()
+    found, searched = holding(planted[1], project, store)
+    assert found == []
+    assert searched > 100
+    assert holding("midtrain", store)[0], "the runs are there"
+
+
+def test_nor_where_a_judge_was_asked_with_it(
+    again: Params,
+    model_server: Any,
+    planted: tuple[tuple[str, ...], str],
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    keys, value = planted
+    for name in keys:
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://me:{value}@127.0.0.1:9")
+    model_server.always = lambda _: (200, {"choices": [{"message": {"content": '{"heuristics": []}'}}]}, {})
+    judge = Endpoint(url=model_server.url, model="m", max_tokens=64)
+    params = again.model_copy(
+        update={"compose": again.compose.model_copy(update={"judge": "endpoint", "endpoint": judge})}
+    )
+    compose.run(params)
+    assert all(headers["Authorization"] == f"Bearer {value}" for headers in model_server.headers)
+    assert holding(value, Path())[0] == []
+    assert holding("[]", Path(".judged"))[0], "its replies are kept"
+    mlflow_store.post_pending()  # to a store that does not answer
+    model_server.always = lambda _: (401, f"{value} is no key", {})
+    shutil.rmtree(".judged")
+    with pytest.raises(UserError) as caught:
+        compose.run(params)
+    found, _ = holding(value, Path())
+    said = capfd.readouterr()
+    assert found == []
+    assert "MLflow store http://127.0.0.1:9: " in said.err
+    assert value not in str(caught.value) + said.out + said.err
