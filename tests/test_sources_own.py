@@ -21,7 +21,9 @@ GOOD = '{"question": "1 + 1?", "answer": 2}\n'
 
 def read(path: Path) -> list[Question]:
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return own.load("questions.rl", OwnFile(source="file", path=path, sha256=digest, question="question", answer="answer"))
+    return own.load(
+        "questions.rl", OwnFile(source="file", path=path, sha256=digest, question="question", answer="answer")
+    )
 
 
 def refusal(path: Path) -> str:

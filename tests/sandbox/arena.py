@@ -41,7 +41,12 @@ MODES = {
     "neither": (frozenset(), None),
 }
 STRONG = [mode for mode, (have, _) in MODES.items() if have == BOTH]
-STRAY = ("/tmp/polya-escape", "/dev/shm/polya-escape", "/dev/shm/polya", f"{Path(os.__file__).parent}/polya_escape.py")
+STRAY = (
+    f"{os.sep}tmp/polya-escape",
+    "/dev/shm/polya-escape",
+    "/dev/shm/polya",
+    f"{Path(os.__file__).parent}/polya_escape.py",
+)
 
 
 @dataclass

@@ -164,7 +164,7 @@ FILES = {
     "write by way of the parent": "open('../polya-escape', 'w').write('x')",
     "write to /dev/shm": "open('/dev/shm/polya-escape', 'w').write('x')",
     "write to the library": "open(os.path.dirname(os.__file__) + '/polya_escape.py', 'w').write('x')",
-    "write to standard places": "open('/tmp/polya-escape', 'w').write('x')",
+    "write to standard places": "open(os.sep + 'tmp/polya-escape', 'w').write('x')",
     "write to a device": "open('/dev/urandom', 'wb').write(b'x')",
     "write through /proc": "open('/proc/self/comm', 'w').write('x')",
     "write to oom_score_adj": "open('/proc/self/oom_score_adj', 'w').write('-1000')",

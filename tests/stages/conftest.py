@@ -54,13 +54,9 @@ ARMS: dict[str, dict[str, Any]] = {
     "w2": {"traces": "wrong", "n": 2},
 }
 SEEDS = [1, 2]
-<<<<<<< HEAD
-WORLD = {"source": "world", "task": "chain", "parts": [1], "pool": "seen"}
-=======
 KEYS = ("OPENAI_API_KEY", "HF_TOKEN", "AWS_SECRET_ACCESS_KEY", "MLFLOW_TRACKING_PASSWORD")
 PLANTED = "open-sesame-4711"  # as every key, and to be found nowhere
-WORLD = {"source": "world", "parts": [1], "pool": "seen"}
->>>>>>> errors
+WORLD = {"source": "world", "task": "chain", "parts": [1], "pool": "seen"}
 # Profile smoke but for sizes. One worker: this process does the work, so that a test can look on.
 CHANGES: dict[str, dict[str, Any]] = {
     "machine": {"device": "cpu", "workers": 1},

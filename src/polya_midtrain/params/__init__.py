@@ -109,11 +109,7 @@ PARAMS_FILE = Path("params.yaml")
 class Params(Block):
     """The whole of params.yaml."""
 
-<<<<<<< HEAD
     profile: Name
-=======
-    profile: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")  # a file's name, and shown everywhere
->>>>>>> errors
     machine: Machine
     seeds: list[int] = Field(min_length=1)
     # Names of files and, for DVC, parts of a dotted one.
