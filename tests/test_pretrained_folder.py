@@ -227,7 +227,7 @@ def test_a_model_that_ends_otherwise_than_its_tokenizer_is_refused(mine: FolderM
     start, end = text.index("\nbase:"), text.index("\nteacher:")
     block = f"\nbase: {{kind: folder, path: mine, sha256: {theirs.base.sha256}}}\n"  # type: ignore[union-attr]
     Path("own.yaml").write_text(text[:start] + block + text[end:], encoding="utf-8")
-    with pytest.raises(UserError, match=rf"^params\.yaml: base\.path: mine: {said}"):
+    with pytest.raises(UserError, match=rf"^own\.yaml: base\.path: mine: {said}"):
         preflight.files([Path("own.yaml")])
 
 
