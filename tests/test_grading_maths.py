@@ -62,7 +62,7 @@ def test_looking_for_the_box_takes_linear_time() -> None:
     for piece in ("\\boxed{", "{", "}", "\\", "\\boxed" + " " * 50, "\\boxed{1"):
         start = time.process_time()
         maths.quick(piece * 100_000, "1")
-        assert time.process_time() - start < 3
+        assert time.process_time() - start < 60  # of the CPU: it would be hours if it were not linear
 
 
 digits = st.integers(-12, 12) | st.integers(-(10**7), 10**7)
