@@ -23,11 +23,7 @@ from polya_midtrain.grading.maths import boxed
 
 HALF = "\\frac{1}{2}"
 SLOW_RIGHT = boxed("\\frac{2}{4} \\cdot 1")
-ENDLESS = [
-    boxed("9^{9^{9^{9}}}"),
-    "1 " * 20_000,  # no box: quadratic in the patterns that look for an answer
-    "\\boxed{" * 50_000,
-]
+ENDLESS = [boxed(r"\sum_{k=1}^{999} k^{k}"), boxed(r"\sum_{k=1}^{\infty} \frac{\sin(k^2)}{k^{3} + \cos k}")]
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ it is empty or was cut off: then there is none, and no earlier box stands in for
 from __future__ import annotations
 
 import re
+from collections import deque
 
 # A doubled backslash is a line break, unless it is a box that was escaped twice, as in JSON.
 _BRACES = re.compile(r"\\(?:boxed|fbox)\s*\{|\\\\(?!boxed|fbox)|\\[{}]|[{}]")
@@ -84,10 +85,9 @@ _SENTENCE = re.compile(
 
 def stated(text: str) -> str | None:
     """What stands after the last "the answer is", "Answer:" or "####", up to the end of its sentence; else None."""
-    cues = list(_CUE.finditer(text))
-    if not cues:
+    cue = next(iter(deque(_CUE.finditer(text), maxlen=1)), None)
+    if cue is None:
         return None
-    cue = cues[-1]
     line = text[cue.end() : cue.end() + _LONGEST].partition("\n")[0]
     said = line.replace("\\$", "").strip("*_ \t:")
     formulas = list(_FORMULA.finditer(said))

@@ -1,8 +1,7 @@
 """When two parsed answers are one: numbers by their values, lists and tuples part by part, the rest by math-verify.
 
 math-verify calls constants equal whose difference is below 1e-15, however small they are themselves; here a difference
-counts in proportion. It compares what has no value of its own: relations, sets of another kind, formulas with
-variables.
+counts in proportion. Left to it is what has no value: relations, other sets, formulas that agree at one point.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""Maths answers: the completion's answer and the gold in one notation, compared as numbers, as words or by math-verify.
+"""Maths answers: the completion's and the gold, in one notation, compared as numbers, as words or by math-verify.
 
-`answers` says where an answer stands, `notation` how it is written, `equality` when two formulas are one;
-docs/grading.md says which rules hold and where they differ from math-verify's. Integers are compared as numbers:
-``0038`` equals ``38``.
+`answers` says where an answer stands, `notation` how it is written, `equality` when two formulas are one; the rules,
+and where they differ from math-verify's, are in docs/grading.md. Integers are numbers: ``0038`` equals ``38``.
 """
 
 from __future__ import annotations
@@ -21,8 +20,8 @@ from polya_midtrain.grading.verdict import NO_ANSWER, Verdict, answered
 __all__ = ["boxed", "compare", "last_boxed", "quick"]
 
 # Numbers that need no algebra. Exact ones are equal as numbers or not at all; a decimal is compared after rounding to
-# six places, so up to six places it equals an integer or another decimal exactly or not at all, unless it is so small
-# that places say little. The lengths keep clear of Python's limit on converting strings and of the precision of floats.
+# six places, so up to six places it equals an integer or another decimal exactly or not at all. The lengths keep clear
+# of Python's limit on converting strings and of the precision of floats.
 _NUMBER = re.compile(
     r"""
         (?P<whole>-?(?:[0-9]{1,300}|[1-9][0-9]{0,2}(?:,[0-9]{3}){1,99}))
@@ -238,7 +237,7 @@ def _parsed(text: str, real: bool) -> Any:
     for part in dict.fromkeys((form, get_last_eq(form))):
         try:
             return latex2sympy(part, is_real=real, normalization_config=None)
-        except Exception:  # nosec B112 # of any kind: the parser is made for what a model may write
+        except Exception:
             continue
     return None
 

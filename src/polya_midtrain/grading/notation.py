@@ -8,63 +8,13 @@ text alone: it evaluates nothing and does not know what it will be compared with
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
 
-_GREEK = dict(
-    zip(
-        "αβγδεζηθικλμνξρστυφχψωΓΔΘΛΞΠΣΦΨΩ",
-        "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi rho sigma tau upsilon phi chi psi omega"
-        " Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega".split(),
-        strict=True,
-    )
-)
-_COMMANDS = _GREEK | dict(
-    zip(
-        "×·⋅∙≤≥⩽⩾≠≈±∈∉∪∩∖∅∞π∀∃∧∨∠⟨⟩⌊⌋⌈⌉∑∏∫→…⋯",
-        "times cdot cdot cdot le ge le ge neq approx pm in notin cup cap setminus emptyset infty pi forall exists land lor"
-        " angle langle rangle lfloor rfloor lceil rceil sum prod int to ldots ldots".split(),
-        strict=True,
-    )
-)
-_SIGNS = (
-    {sign: rf"\{name} " for sign, name in _COMMANDS.items()}
-    | {sign: rf"\mathbb{{{letter}}}" for sign, letter in zip("ℝℤℕℚℂ", "RZNQC", strict=True)}
-    | dict.fromkeys("‐‑‒–—―−﹣－", "-")
-    | dict.fromkeys("°º˚", r"^{\circ}")
-    | dict.fromkeys("’‘ʼ′＇", "'")
-    | dict.fromkeys("÷⁄∕", "/")
-    | dict.fromkeys("％﹪", "%")
-    | dict.fromkeys("\u200b\u200c\u200d\u2060\ufeff\u00ad", "")
-)
-_RAISED = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ⁿˣ", "0123456789+-()nx", strict=True))
-_LOWERED = dict(zip("₀₁₂₃₄₅₆₇₈₉₊₋ₙ", "0123456789+-n", strict=True))
-_RUN = re.compile(f"([{''.join(_RAISED)}]+)|([{''.join(_LOWERED)}]+)|([¼-¾⅐-⅞])")
-_ROOT = re.compile(r"([√∛∜])\s*(?:\{([^{}]*)\}|\(([^()]*)\)|([0-9]+(?:\.[0-9]+)?|\\?[A-Za-z]+))")
-_INDEX = {"√": "", "∛": "[3]", "∜": "[4]"}
-
-
-def latex(text: str) -> str:
-    """The text with its Unicode signs, digits, powers, fractions and roots as LaTeX."""
-    if text.isascii():
-        return text
-    text = "".join(_SIGNS.get(sign, sign) for sign in _RUN.sub(_spelled, text))
-    text = _ROOT.sub(lambda root: f"\\sqrt{_INDEX[root[1]]}{{{root[2] or root[3] or root[4] or ''}}}", text)
-    text = unicodedata.normalize("NFKC", text)  # full width, thin blanks, letters of mathematical alphabets
-    return "".join(str(unicodedata.decimal(sign)) if sign.isdecimal() else sign for sign in text)
-
-
-def _spelled(run: re.Match[str]) -> str:
-    if run[3]:
-        top, _, bottom = unicodedata.normalize("NFKC", run[3]).partition("⁄")
-        return f"\\frac{{{top}}}{{{bottom}}}" if bottom else run[3]
-    mark, signs = ("^", _RAISED) if run[1] else ("_", _LOWERED)
-    return f"{mark}{{{''.join(signs[sign] for sign in run[0])}}}"
-
+from polya_midtrain.grading.signs import latex
 
 _TEXT = r"\\(?:text(?:rm|normal|sf)?|mathrm|mathsf|rm|[mh]box)"
 _BLANK = r"(?<!\\)\\(?:[,;:>! ]|(?:thin|med|thick|en)space(?![A-Za-z]))|(?<!\\)~|[ ]"
@@ -166,19 +116,19 @@ _RULES = [
 ]
 
 _PERCENT = re.compile(
-    rf"(?:\s|\\[ ,;:!]|~)*(?:\\?%|{_TEXT}\s*\{{\s*\\?%\s*\}}|(?:{_TEXT}\s*\{{)?\s*\b(?:per[ ]?cent(?:age)?(?:[ ]points?)?|pct)\b\.?\s*\}}?)"
+    rf"(?:\s|\\[ ,;:!]|~)*(?:\\?%|{_TEXT}\s*\{{\s*\\?%\s*\}}"
+    rf"|(?:{_TEXT}\s*\{{)?\s*\b(?:per[ ]?cent(?:age)?(?:[ ]points?)?|pct)\b\.?\s*\}}?)"
 )
 _VALUE = r"(?:[^A-Za-z\\]|\\(?:[dtc]?frac|sqrt|pi|times|cdot|pm)(?![A-Za-z]))*[\d})]|(?:[^A-Za-z\\]*\\pi)"
-_SHORT = (  # units of up to three letters; longer words need no list
-    "mm cm dm km in ft yd mi mg kg lb lbs oz ml mL cl dl gal s sec min hr hrs h ms mph kph km/h m/s cm/s ft/s yr yrs th st"
-    " nd rd am pm AM PM a.m p.m USD EUR GBP CAD AUD INR RMB cc sq cu Hz kHz kW kWh eV pt qt rad deg mol Pa kPa"
-).split()
-_NO_UNIT = (  # words that say what to do with the number, or that another follows
-    "and or over times plus minus mod choose squared cubed factorial to from if for where when is are than more less"
-    " through until between not divided multiplied"
-).split()
-_NOT = rf"(?!(?:{'|'.join(_NO_UNIT)})\b)"
-_SYMBOL = "|".join(map(re.escape, _SHORT))
+# units of up to three letters or with a sign in them: longer words need no list
+_SHORT = """mm cm dm km in ft yd mi mg kg lb lbs oz ml mL cl dl gal s sec min hr hrs h ms mph kph km/h m/s cm/s ft/s yr
+    yrs th st nd rd am pm AM PM a.m p.m USD EUR GBP CAD AUD INR RMB cc sq cu Hz kHz kW kWh eV pt qt rad deg mol
+    Pa kPa"""
+# words that say what to do with the number, or that another one follows
+_NO_UNIT = """and or over times plus minus mod choose squared cubed factorial to from if for where when is are than
+    more less through until between not divided multiplied"""
+_NOT = rf"(?!(?:{'|'.join(_NO_UNIT.split())})\b)"
+_SYMBOL = "|".join(map(re.escape, _SHORT.split()))
 _UNIT = re.compile(
     rf"(?P<value>(?:[^=<>]*=\s*)?(?:{_VALUE}))(?:\s+(?:(?:an?|per|each)\s+)?|(?=(?:{_SYMBOL})(?![A-Za-z])|[A-Za-z]{{4}}))"
     rf"{_NOT}(?:[A-Za-z]{{4,}}|(?=[A-Za-z]*[aeiouy])[a-z]{{3}}|{_SYMBOL})(?![A-Za-z])"
@@ -221,10 +171,10 @@ def _without_braces(text: str) -> str:
         depth = 0
         for brace in re.finditer(r"(?<!\\)[{}]", text):
             depth += 1 if brace[0] == "{" else -1
-            if not depth:
-                break
-        if depth or brace.end() < len(text):
-            break
+            if not depth and brace.end() < len(text):
+                return text
+        if depth:
+            return text
         text = text[1:-1].strip()
     return text
 
