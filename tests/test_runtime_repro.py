@@ -60,11 +60,11 @@ def test_what_cannot_be_shared_is_no_success() -> None:
 
 def test_a_lock_that_a_kill_cut_short_is_restored_before_dvc_starts(capsys: pytest.CaptureFixture[str]) -> None:
     program("dvc", SAYS + 'test "$1" != repro || cat dvc.lock >> said\n')
-    lock.LOCK.write_text("schema: '2.0'\nstages: {}\n")
+    lock.LOCK.write_text("schema: '2.0'\nstages:\n  base:\n    outs:\n    - path: a\n      size: 1\n")
     lock.keep()
     lock.LOCK.write_text("")
     assert start.main(["repro"]) == 0
-    assert "stages: {}" in said()
+    assert "    - path: a" in said()
     assert "restored as it was when its last stage began" in capsys.readouterr().out
 
 

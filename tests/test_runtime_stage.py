@@ -61,8 +61,8 @@ def made() -> bool:
 
 def named() -> None:
     """What DVC does when the stage has ended."""
-    outs = [{"path": place.as_posix(), "md5": dvc_hash(place)[0]} for place in PLACES.values()]
-    lock.LOCK.write_text(yaml.safe_dump({"schema": "2.0", "stages": {"rl@n4": {"cmd": "", "outs": outs}}}))
+    outs = [{"path": place.as_posix(), "md5": dvc_hash(place)[0], "size": 1} for place in PLACES.values()]
+    lock.LOCK.write_text(yaml.safe_dump({"schema": "2.0", "stages": {"rl@n4": {"outs": outs}}}))
 
 
 def remove_outputs() -> None:

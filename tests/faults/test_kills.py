@@ -50,13 +50,41 @@ class Moment:
     what: str = "tree"
 
 
+def said(folder: Path) -> Path:
+    """What this run has said so far; it is older than all that this run has made."""
+    return folder.parent / "said"
+
+
 def there(*patterns: str) -> Seen:
-    return lambda folder: any(next(folder.glob(pattern), None) for pattern in patterns)
+    """This run has made such a file or folder."""
+
+    def seen(folder: Path) -> bool:
+        begun = said(folder).with_suffix(".begun").stat().st_ctime_ns
+        with suppress(FileNotFoundError):  # it is gone again
+            return any(path.stat().st_ctime_ns > begun for pattern in patterns for path in folder.glob(pattern))
+        return False
+
+    return seen
 
 
 def in_a_checkpoint(stage: str) -> Seen:
     """A trainer writes its second checkpoint or a later one, or has just done so."""
     return there(f".scratch/{stage}-*/*/trainer-*/checkpoint-[2-9]*")
+
+
+def at_work(stage: str) -> Seen:
+    """The stage has begun."""
+    return lambda folder: f"Running stage '{stage}" in said(folder).read_text()
+
+
+def unnamed(stage: str, place: str) -> Seen:
+    """A stage's output is in its place, and dvc.lock does not know."""
+
+    def seen(folder: Path) -> bool:
+        lock = folder / "dvc.lock"
+        return there(place)(folder) and not (lock.exists() and f"  {stage}:\n" in lock.read_text())
+
+    return seen
 
 
 def half_written(folder: Path) -> str:
@@ -82,23 +110,6 @@ def lock_in_writing() -> Seen:
             return False
         largest = max(size, largest)
         return size < largest
-
-    return seen
-
-
-def at_work(stage: str) -> Seen:
-    """The stage has begun."""
-    return there(f".scratch/{stage}/*/", f".scratch/{stage}-*/*/")
-
-
-def unnamed(stage: str, place: str) -> Seen:
-    """A stage's output is in its place, and dvc.lock does not know."""
-
-    def seen(folder: Path) -> bool:
-        try:
-            return (folder / place).exists() and f"  {stage}:\n" not in (folder / "dvc.lock").read_text()
-        except FileNotFoundError:
-            return (folder / place).exists()
 
     return seen
 
@@ -147,7 +158,7 @@ def processes(folder: Path) -> dict[int, list[str]]:
 
 def kill(folder: Path, what: str) -> None:
     names = {
-        "dvc": lambda words: any(word.endswith("/dvc") for word in words),
+        "dvc": lambda words: "repro" in words and any(word.endswith("/dvc") for word in words),
         "server": lambda words: warm.__name__ in words,
         "client": lambda words: "stage" in words,
         "repro": lambda words: "repro" in words and not any(word.endswith(("/dvc", "make")) for word in words),
@@ -171,8 +182,9 @@ def end(process: int) -> None:
 
 def run_until(folder: Path, environment: dict[str, str], moment: Moment | None) -> tuple[int | None, str]:
     """`make repro`, killed at a moment if it comes: the exit code, None if killed, and what was said."""
-    log = folder.parent / "said"
-    with log.open("w") as stream:
+    said(folder).with_suffix(".begun").touch()
+    time.sleep(0.02)  # a tick of the file system's clock
+    with said(folder).open("w") as stream:
         process = subprocess.Popen(
             ["make", "repro"], cwd=folder, env=environment, stdout=stream, stderr=stream, start_new_session=True
         )
@@ -185,7 +197,7 @@ def run_until(folder: Path, environment: dict[str, str], moment: Moment | None) 
                 process.wait()
                 break
             time.sleep(0.0005 if moment else 0.1)
-    return (None if killed else process.returncode), log.read_text()
+    return (None if killed else process.returncode), said(folder).read_text()
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -227,11 +239,11 @@ def test_a_study_that_is_killed_again_and_again_ends_as_one_that_was_not(
     print(f"{'killed at':32}{'left':20}{'the next run began with':24}and took from scratch")
     kills, line = 0, ""
     for moment in [*moments(), None]:
-        code, said = run_until(study, variables[study], moment)
+        code, words = run_until(study, variables[study], moment)
         if line:
-            print(line + resumption(said, before), flush=True)
+            print(line + resumption(words, before), flush=True)
         if code is not None:
-            assert code == 0, said
+            assert code == 0, words
             break  # the last one, or a machine so busy that the moment passed unseen
         assert moment
         kills += 1
@@ -256,12 +268,12 @@ def second_refused(folder: Path, environment: dict[str, str]) -> None:
     for command in (["make", "repro"], ["make", "repro", "PROFILE=smoke"], ["polya", "profile", "smoke"]):
         second = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
         assert second.returncode == 2
-        said = [line for line in (second.stdout + second.stderr).splitlines() if not line.startswith("make: ***")]
-        assert said == [
+        lines = [line for line in (second.stdout + second.stderr).splitlines() if not line.startswith("make: ***")]
+        assert lines == [
             "polya: another `make repro` or `make arm` is at work in this folder; wait for its end, or stop it"
         ]
-    said = first.communicate()[0]
-    assert first.returncode == 0, said
+    words = first.communicate()[0]
+    assert first.returncode == 0, words
 
 
 def resumed(folder: Path, before: dict[str, Any]) -> dict[str, Any]:
@@ -273,11 +285,11 @@ def resumed(folder: Path, before: dict[str, Any]) -> dict[str, Any]:
     return found if len(found) >= len(before) else before
 
 
-def resumption(said: str, before: dict[str, Any]) -> str:
+def resumption(words: str, before: dict[str, Any]) -> str:
     """What the run after a kill did first, for the table. Nothing is done again that dvc.lock named."""
-    ran = re.findall(r"Running stage '(\S+)'", said)
-    taken = re.findall(r"^(\S+): finished by an interrupted run", said, re.MULTILINE)
+    ran = re.findall(r"Running stage '(\S+)'", words)
+    taken = re.findall(r"^(\S+): finished by an interrupted run", words, re.MULTILINE)
     again = set(ran) & before.keys() - set(taken)
-    assert not again, f"done again though dvc.lock named it: {again}\n{said}"
-    mended = " (dvc.lock restored)" if "was cut short" in said else ""
+    assert not again, f"done again though dvc.lock named it: {again}\n{words}"
+    mended = " (dvc.lock restored)" if "was cut short" in words else ""
     return f"{ran[0] if ran else '-':24}{','.join(taken) or '-'}{mended}"

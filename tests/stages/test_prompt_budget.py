@@ -100,8 +100,9 @@ def test_limits_that_no_context_holds_are_refused(again: Params) -> None:
         "params.yaml: rl.max_prompt_tokens 100 and rl.max_tokens 61 are together above the context of the base "
         "(max_position_embeddings), 160; lower one of them"
     )
-    sampling = again.reward.model_dump() | {"sampling": {"samples": 2, "max_tokens": 159}}
-    message = refused(prompts.run, again.model_copy(update={"reward": type(again.reward).model_validate(sampling)}))
+    reward = again.reward.model_dump()
+    reward["sampling"] |= {"samples": 2, "max_tokens": 159}
+    message = refused(prompts.run, again.model_copy(update={"reward": type(again.reward).model_validate(reward)}))
     assert "params.yaml: questions.reward: question reward/" in message
     assert "with reward.sampling.max_tokens 159 1" in message
 

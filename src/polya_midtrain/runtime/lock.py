@@ -68,10 +68,9 @@ def keep() -> None:
 
 
 def outs(name: str) -> dict[str, str]:
-    """What dvc.lock says that a stage has made, path -> md5; only that part of it is read, for it may be large."""
+    """What dvc.lock says that a stage has made, path -> md5."""
     text = LOCK.read_text(encoding="utf-8") if LOCK.exists() else ""
-    found = re.search(rf"^  {re.escape(name)}:\n((?:    .*\n|\n)+)", text, re.MULTILINE)
-    return {out["path"]: out["md5"] for out in yamlfile.parse(found[1]).get("outs", [])} if found else {}
+    return {out["path"]: out["md5"] for out in _entry(text, name).get("outs", [])}
 
 
 def mend() -> str:
@@ -92,9 +91,14 @@ def mend() -> str:
 
 
 def _cut() -> bool:
-    """Whether dvc.lock is the beginning of one: it ends within a line, or where its copy goes on to further stages."""
-    text, copied = (path.read_text(encoding="utf-8") if path.exists() else "" for path in (LOCK, COPY))
-    if not text.endswith("\n"):
-        return True
-    names, known = (re.findall(r"^  (\S+):$", content, re.MULTILINE) for content in (text, copied))
-    return text.startswith("schema:") and len(names) < len(known) and names == known[: len(names)]
+    """Whether dvc.lock is the beginning of one: it ends within a line, or its last stage has no outputs yet."""
+    text = LOCK.read_text(encoding="utf-8", errors="replace")
+    names = re.findall(r"^  (\S+):$", text, re.MULTILINE)
+    made = _entry(text, names[-1]).get("outs") if names else None
+    return not text.endswith("\n") or (text.startswith("schema:") and not (made and "size" in made[-1]))
+
+
+def _entry(text: str, name: str) -> dict[str, Any]:
+    """The entry of a stage; only that part is read, for all of it may be large."""
+    found = re.search(rf"^  {re.escape(name)}:\n((?:    .*\n|\n)+)", text, re.MULTILINE)
+    return dict(yamlfile.parse(found[1])) if found else {}
