@@ -43,7 +43,8 @@ def a_vllm(folder: Path, start: str) -> None:
 def imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Where a module of the test's own can be imported as vllm."""
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.delitem(sys.modules, "vllm", raising=False)
+    monkeypatch.setitem(sys.modules, "vllm", None)  # so that what is there now comes back, or nothing
+    del sys.modules["vllm"]
     monkeypatch.delenv("VLLM_WORKER_MULTIPROC_METHOD", raising=False)
     before = signal.getsignal(signal.SIGTERM)
     yield tmp_path
