@@ -69,6 +69,17 @@ def test_a_gpu_that_others_use_is_one_line(imported: Path, tiny_checkpoint: Path
     )
 
 
+def test_a_trainer_beside_which_vllm_finds_no_memory_is_one_line() -> None:
+    start = vllm_engine.starting("beside the trainer", "machine.rollout_memory", named="memory")
+    with (
+        pytest.raises(UserError, match=r"did not start beside the trainer \(Error in .* lower machine\.rollout_m"),
+        start,
+    ):
+        raise AssertionError("Error in memory profiling. Initial free memory 9 GiB, current free memory 12 GiB.")
+    with pytest.raises(KeyError), vllm_engine.starting("beside the trainer", "it", named="memory"):
+        raise KeyError("another fault")
+
+
 class Llm:
     """What our engine asks of a vLLM, written down in order."""
 
