@@ -43,7 +43,8 @@ def a_vllm(folder: Path, start: str) -> None:
 def imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Where a module of the test's own can be imported as vllm."""
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.delitem(sys.modules, "vllm", raising=False)
+    monkeypatch.setitem(sys.modules, "vllm", None)  # so that what is there now comes back, or nothing
+    del sys.modules["vllm"]
     monkeypatch.delenv("VLLM_WORKER_MULTIPROC_METHOD", raising=False)
     before = signal.getsignal(signal.SIGTERM)
     yield tmp_path
@@ -66,6 +67,17 @@ def test_a_gpu_that_others_use_is_one_line(imported: Path, tiny_checkpoint: Path
         "root cause above.; its own lines are above). Nothing else may take or free memory of its GPUs meanwhile "
         '("Error in memory profiling"): end what does, or lower machine.gpu_memory; then run it again'
     )
+
+
+def test_a_trainer_beside_which_vllm_finds_no_memory_is_one_line() -> None:
+    start = vllm_engine.starting("beside the trainer", "machine.rollout_memory", named="memory")
+    with (
+        pytest.raises(UserError, match=r"did not start beside the trainer \(Error in .* lower machine\.rollout_m"),
+        start,
+    ):
+        raise AssertionError("Error in memory profiling. Initial free memory 9 GiB, current free memory 12 GiB.")
+    with pytest.raises(KeyError), vllm_engine.starting("beside the trainer", "it", named="memory"):
+        raise KeyError("another fault")
 
 
 class Llm:

@@ -163,7 +163,7 @@ def save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, path: Path,
     for name, tensor in model.state_dict().items():
         place = tensor.data_ptr()
         if place not in moved:
-            moved[place] = tensor.cpu().to(dtype)
+            moved[place] = tensor.cpu().to(dtype) if tensor.is_floating_point() else tensor.cpu()
         weights[name] = moved[place]
     model.save_pretrained(path, state_dict=weights)
     config = copy.deepcopy(model.config)

@@ -75,8 +75,13 @@ class VllmEngine:
         return [done[tuple(prompt)] for prompt in prompts]
 
     def swap(self, checkpoint: Path) -> bool:
-        """Take the weights of another checkpoint in place of the present ones, if it is of the same shape; whether."""
+        """Take the weights of another checkpoint in place of the present ones, if it is of the same shape; whether.
+
+        On a CPU vLLM (0.32) keeps a packed copy of a head that is tied to the embedding, and does not renew it.
+        """
         if self._shape is None or _shape(checkpoint) != self._shape:
+            return False
+        if self._cpu and self._shape["tie_word_embeddings"]:
             return False
         with TemporaryDirectory() as scratch:
             folder = heads.fit(checkpoint, CPU_HEADS, Path(scratch)) if self._cpu else checkpoint

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,7 +67,8 @@ def train(
     data = [
         {"prompt": conversation(question), "answer": question.answer, "kind": question.kind} for question in questions
     ]
-    with starting("beside the trainer", "machine.rollout_memory", named="memory"):
+    vllm = starting("beside the trainer", "machine.rollout_memory", named="memory")
+    with vllm if rollouts.beside == "vllm" else nullcontext():
         trainer = capped(GRPOTrainer)(
             model=model,
             args=config,
