@@ -15,8 +15,10 @@ from trl import GRPOConfig
 
 from polya_midtrain import params as settings
 from polya_midtrain.common import policy, prompts
+from polya_midtrain.common.records import Question
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import Machine, Rl
+from polya_midtrain.stages import rl
 from polya_midtrain.training import grpo, hooks, rollouts, sft
 from polya_midtrain.training.seeds import TAIL, final, tails
 from polya_midtrain.training.sft import IGNORED, Example
@@ -157,6 +159,69 @@ def test_rollouts_of_vllm_pin_the_mode_and_seed_every_step() -> None:
         callback.on_step_begin(None, SimpleNamespace(global_step=step), None)
         seeds.append(generation.generation_kwargs["seed"])
     assert len(set(seeds)) == 2
+
+
+class Stop(Exception):
+    """A crash."""
+
+
+def orders(loaded: tuple[Any, Any], folder: Path, crash: int = -1) -> list[list[str]]:
+    """The questions of each step of three epochs of two steps over seven questions; after a crash, of what is left."""
+    model, tokenizer = loaded
+    config = rl_settings(epochs=3, micro_batch=12, max_tokens=4)
+    plan = rollouts.plan(
+        Machine(device="cpu"), config, 1, model, tokenizer, lambda turns: prompts.encode(tokenizer, turns)
+    )
+    roll, asked = plan.function, []
+    assert roll is not None
+
+    def recorded(turns: list[Any], trainer: Any) -> dict[str, Any]:
+        asked.append([turn[0]["content"] for turn in turns[:: config.generations]])
+        if len(asked) == crash:
+            raise Stop
+        return roll(turns, trainer)
+
+    plan.function = recorded
+    try:
+        grpo.train(
+            copy.deepcopy(model).train(),
+            tokenizer,
+            plan,
+            [Question(str(digit), f"jar 3 5 {digit}", "11", "maths", "world") for digit in range(1, 8)],
+            lambda question: [{"role": "user", "content": question.question}],
+            lambda items: [False for _ in items],
+            config,
+            arguments=hooks.common(folder, "cpu", 1, save_steps=1),
+            callbacks=[],
+        )
+    except Stop:
+        return orders(loaded, folder)
+    return asked
+
+
+def test_each_epoch_has_an_order_of_its_own_and_a_crash_does_not_change_it(
+    loaded: tuple[Any, Any], tmp_path: Path
+) -> None:
+    whole = orders(loaded, tmp_path / "whole")
+    assert len(whole) == 6
+    epochs = [whole[step] + whole[step + 1] for step in (0, 2, 4)]
+    assert all(len(set(epoch)) == 6 for epoch in epochs)
+    assert len({tuple(epoch) for epoch in epochs}) == 3
+    assert len(set.union(*map(set, epochs))) == 7  # the one that fills no step is another one each time
+    for crash in (4, 5, 6):  # within the second epoch, and at the start and within the third
+        assert orders(loaded, tmp_path / f"crash-{crash}", crash) == whole[crash - 1 :]
+
+
+def test_questions_that_fill_no_step_are_said(capsys: pytest.CaptureFixture[str]) -> None:
+    source = Path("rl.parquet")
+    assert rl.left_out(source, 16, 8) == 0
+    assert capsys.readouterr().err == ""
+    assert rl.left_out(source, 13_197, 64) == 13
+    assert capsys.readouterr().err.startswith(
+        "polya: warning: rl.parquet: 13 of 13197 questions fill no step of rl.prompts = 64 and are left out of each epoch"
+    )
+    with pytest.raises(UserError, match=r"^rl\.parquet: 7 questions, fewer than the rl\.prompts = 8 of one step"):
+        rl.left_out(source, 7, 8)
 
 
 def test_the_share_of_capped_tokens_is_logged() -> None:

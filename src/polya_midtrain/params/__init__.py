@@ -190,6 +190,18 @@ class Params(Block):
             )
         return block
 
+    @field_validator("rl")
+    @classmethod
+    def _whole_steps(cls, rl: Rl, info: ValidationInfo) -> Rl:
+        """Of a set that is made here; of one that is read only the stage knows how many questions are left."""
+        asked = info.data["questions"].rl if "questions" in info.data else None
+        if isinstance(asked, WorldSet | EasySet) and (rest := asked.count % rl.prompts):
+            raise ValueError(
+                f"questions.rl.count {asked.count} is no multiple of rl.prompts {rl.prompts}: {rest} questions would "
+                f"be left out of each epoch; set count to {asked.count - rest + rl.prompts}"
+            )
+        return rl
+
     @field_validator("reward")
     @classmethod
     def _asked(cls, reward: Reward, info: ValidationInfo) -> Reward:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from pathlib import Path
 
 from polya_midtrain import grading, paths
 from polya_midtrain.common import policy, prompts
@@ -38,11 +40,8 @@ def run(params: Params, arm: str) -> None:
         seeds=params.seeds,
     ) as this:
         asked = read_records(source, Question)
-        if len(asked) < settings.prompts:
-            raise UserError(
-                f"{source}: {len(asked)} questions, fewer than the rl.prompts = {settings.prompts} of one step; "
-                "lower it or take more questions.rl in params.yaml"
-            )
+        if rest := left_out(source, len(asked), settings.prompts):
+            this.numbers["left_out"] = rest
         policy.quiet()
         plan = training(params, arm)
         from polya_midtrain.training import grpo  # noqa: F401  loaded once, before the workers fork
@@ -55,6 +54,22 @@ def run(params: Params, arm: str) -> None:
         document = {"arm": arm, "seeds": curves(this.work, params.seeds, CURVES)}
         (this.work / "curves.json").write_text(json.dumps(document) + "\n")
         this.numbers.update(final(results, params.seeds, ("reward", "entropy")))
+
+
+def left_out(source: Path, count: int, prompts: int) -> int:
+    """How many of the questions fill no step; said on standard error, and refused where there is no step at all."""
+    if count < prompts:
+        raise UserError(
+            f"{source}: {count} questions, fewer than the rl.prompts = {prompts} of one step; "
+            "lower it or take more questions.rl in params.yaml"
+        )
+    if rest := count % prompts:
+        print(
+            f"polya: warning: {source}: {rest} of {count} questions fill no step of rl.prompts = {prompts} and are "
+            "left out of each epoch; another limit of questions.rl in params.yaml would change that",
+            file=sys.stderr,
+        )
+    return rest
 
 
 def training(params: Params, arm: str) -> Training:

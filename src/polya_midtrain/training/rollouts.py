@@ -8,11 +8,12 @@ capped instead, and the share of capped tokens is logged.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from torch.utils.data import Sampler
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from polya_midtrain.common.seeding import derive
@@ -144,10 +145,34 @@ class SeedEveryStep(TrainerCallback):
         self.trainer.vllm_generation.generation_kwargs = wanted
 
 
+class ByEpoch(Sampler):
+    """trl's order of the questions, drawn for each epoch from the seed and the epoch.
+
+    trl draws the orders of all epochs from one generator, which a resumed training begins anew: it would ask the
+    questions of its epoch in the order of the first one. The first epoch's order is trl's.
+    """
+
+    def __init__(self, sampler: Any, trainer: Any) -> None:
+        self.sampler, self.trainer = sampler, trainer
+
+    def __iter__(self) -> Iterator[int]:
+        steps = max(1, self.sampler.num_samples // self.sampler.batch_size)
+        epoch = self.trainer.state.global_step // steps
+        seed = self.sampler.seed
+        self.sampler.generator.manual_seed(derive(seed, "order", epoch) if epoch else seed)
+        return iter(self.sampler)
+
+    def __len__(self) -> int:
+        return len(self.sampler)
+
+
 def capped(trainer_class: Any) -> Any:
-    """trl's GRPOTrainer, which also logs the share of tokens whose importance ratio was capped."""
+    """trl's GRPOTrainer with its questions `ByEpoch`; it also logs the share of tokens whose ratio was capped."""
 
     class Trainer(trainer_class):
+        def _get_train_sampler(self, dataset: Any = None) -> ByEpoch:
+            return ByEpoch(super()._get_train_sampler(dataset), self)
+
         def _generate_and_score_completions(self, inputs: Any) -> Any:
             output = super()._generate_and_score_completions(inputs)
             ratio = output.get("importance_sampling_ratio")
