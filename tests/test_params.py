@@ -159,7 +159,7 @@ def refusal(path: Path, text: str) -> tuple[int, str]:
             '    "a\\\\nb": {source: gsm8k}',
             r"questions.benchmarks.a\nb: String",
         ),
-        ("questions", "    story: ", "    /tmp/x: {source: gsm8k}", "questions.transfer./tmp/x: String should match"),
+        ("questions", "    story: ", "    /evil: {source: gsm8k}", "questions.transfer./evil: String should match"),
         ("tables", "  seed: ", "  seed: 1\n  means: {=a: [pairs]}", "tables.means.=a: String should match"),
         ("", "profile: ", "profile: ../smoke", "profile: String should match"),
         (

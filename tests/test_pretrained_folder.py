@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -142,3 +144,59 @@ def test_the_dry_run_puts_stand_ins_in_its_place(mine: FolderModel) -> None:
     small = shrink.shrink(wanted, path, [], "http://localhost")
     for model in (small.base, small.teacher, small.reward):
         assert (model.kind, getattr(model, "id", None)) == ("hub", "stand-in/mine")
+
+
+def ending(generation: Any, config: Any, token: str) -> None:
+    """Give the model of folder mine these ends; None takes a file's or its entry away."""
+    for name, ends in (("generation_config.json", generation), ("config.json", config)):
+        path = Path("mine", name)
+        content = json.loads(path.read_text())
+        path.write_text(json.dumps({k: v for k, v in content.items() if k != "eos_token_id"} | ends))
+    encoder = policy.load_tokenizer(Path("mine"))
+    encoder.eos_token = token
+    encoder.save_pretrained("mine")
+
+
+@pytest.mark.parametrize("several", [True, False])
+def test_a_tokenizer_s_end_is_one_of_the_model_s(mine: FolderModel, several: bool) -> None:
+    """As Llama 3.2's is, whose answers end with one of three tokens."""
+    encoder = policy.load_tokenizer(Path("mine"))
+    end, other = encoder.eos_token_id, encoder.convert_tokens_to_ids("jar")
+    ending({"eos_token_id": [other, end]} if several else {}, {"eos_token_id": other}, encoder.eos_token)
+    base.run(with_model(model(Path("mine"), found(Path("mine")))))
+    assert policy.load_tokenizer(paths.BASE).eos_token_id == end
+
+
+@pytest.mark.parametrize("file", ["generation_config.json", "config.json"])
+def test_a_model_that_ends_otherwise_than_its_tokenizer_is_refused(mine: FolderModel, file: str) -> None:
+    encoder = policy.load_tokenizer(Path("mine"))
+    end = encoder.eos_token_id
+    ending({"eos_token_id": end}, {"eos_token_id": end}, "jar")
+    if file == "config.json":
+        Path("mine/generation_config.json").unlink()
+    ends = f"{encoder.eos_token} ({file})"
+    said = rf"its answers end with {re.escape(ends)}, and its tokenizer with jar; set eos"
+    theirs = with_model(model(Path("mine"), found(Path("mine"))))
+    with pytest.raises(UserError, match=rf"^params\.yaml: base: {said}"):
+        base.run(theirs)
+    assert not paths.BASE.exists()
+    teacher.run(theirs)  # which is sampled only
+    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    shutil.copytree(ROOT / "data/heuristics", "data/heuristics")
+    start, end = text.index("\nbase:"), text.index("\nteacher:")
+    block = f"\nbase: {{kind: folder, path: mine, sha256: {theirs.base.sha256}}}\n"  # type: ignore[union-attr]
+    Path("own.yaml").write_text(text[:start] + block + text[end:], encoding="utf-8")
+    with pytest.raises(UserError, match=rf"^params\.yaml: base\.path: mine: {said}"):
+        preflight.files([Path("own.yaml")])
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json", "tokenizer.json", "generation_config.json"])
+def test_a_torn_or_zeroed_file_is_one_line(mine: FolderModel, name: str) -> None:
+    whole = Path("mine", name).read_bytes()
+    for broken in (whole[: len(whole) // 2], bytes(len(whole)), b""):
+        Path("mine", name).write_bytes(broken)
+        with pytest.raises(UserError, match=r"^mine: not a checkpoint that can be read \(.+\); copy it again$"):
+            folder.checked(mine, "base")
+        if name != "generation_config.json":
+            with pytest.raises(UserError, match=r"^mine: not a checkpoint that can be read \(.+\); delete it and run"):
+                policy.load(Path("mine"), "cpu")

@@ -218,7 +218,7 @@ def test_questions_that_fill_no_step_are_said(capsys: pytest.CaptureFixture[str]
     assert capsys.readouterr().err == ""
     assert rl.left_out(source, 13_197, 64) == 13
     assert capsys.readouterr().err.startswith(
-        "polya: warning: rl.parquet: 13 of 13197 questions fill no step of rl.prompts = 64 and are left out of each epoch"
+        "polya: warning: rl.parquet: 13 of 13197 questions fill no step of rl.prompts = 64 and are left out of each"
     )
     with pytest.raises(UserError, match=r"^rl\.parquet: 7 questions, fewer than the rl\.prompts = 8 of one step"):
         rl.left_out(source, 7, 8)

@@ -33,6 +33,8 @@ def files(paths: Sequence[Path]) -> None:
         for name in ("base", "teacher", "reward"):
             if isinstance(model := getattr(params, name), FolderModel):
                 folder.checked(model, name)
+                if name == "base":
+                    models.same_end(model.path, f"params.yaml: {name}.path: {model.path}")
         typer.echo(f"{path}: profile {params.profile}, {len(params.arms)} arms, {len(catalogue.heuristics)} heuristics")
 
 
@@ -67,6 +69,8 @@ def hub(params: Params) -> None:
     with tempfile.TemporaryDirectory() as root:
         for name, model in wanted.items():
             models.describe(model.id, model.revision, Path(root, name), chat=name in talkers)
+            if name == "base":
+                models.same_end(Path(root, name), f"params.yaml: {model.id}@{model.revision}")
             typer.echo(f"{model.id}@{model.revision}: the hub has it, and it can be read")
         if {"base", "teacher"} & set(wanted):
             lengths(params, Path(root))

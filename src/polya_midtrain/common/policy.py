@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,8 +55,9 @@ def load(path: Path, device: str, auto_class: str = "AutoModelForCausalLM", **kw
     import transformers
 
     tokenizer = load_tokenizer(path)
-    model = getattr(transformers, auto_class).from_pretrained(path, dtype=torch.float32, **kwargs).to(device)
-    return model.eval(), tokenizer
+    with readable(path):
+        model = getattr(transformers, auto_class).from_pretrained(path, dtype=torch.float32, **kwargs)
+    return model.to(device).eval(), tokenizer
 
 
 def load_tokenizer(path: Path) -> PreTrainedTokenizerBase:
@@ -62,8 +65,21 @@ def load_tokenizer(path: Path) -> PreTrainedTokenizerBase:
     import transformers
 
     check(path)
-    found: PreTrainedTokenizerBase = transformers.AutoTokenizer.from_pretrained(path)
+    with readable(path):
+        found: PreTrainedTokenizerBase = transformers.AutoTokenizer.from_pretrained(path)
     return found
+
+
+@contextmanager
+def readable(path: Path, remedy: str = "delete it and run `dvc repro` again") -> Iterator[None]:
+    """Say in one line that a file of a checkpoint is torn, empty or not what its name says."""
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except (SafetensorError, OSError, ValueError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(f"{path}: not a checkpoint that can be read ({reason}); {remedy}") from error
 
 
 def check(path: Path) -> None:

@@ -16,3 +16,5 @@ def fetch(settings: PackageBase | FolderModel | HubBase | RewardHub, block: str,
         folder.copy(settings, block, target)
     else:
         hub.chat_model(settings.id, settings.revision, target)
+    if block == "base":
+        hub.same_end(target, "params.yaml: base")

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
+from polya_midtrain.common import policy
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import FolderModel
 from polya_midtrain.pretrained import hub
@@ -31,6 +32,8 @@ def checked(settings: FolderModel, block: str) -> list[Path]:
             f"{where} has no config.json or no weights as safetensors; save the model with save_pretrained, "
             "or correct path"
         )
+    with policy.readable(path, "copy it again"):
+        hub.opened(path)
     if not hub.has_chat_template(path):
         raise UserError(
             f"{where}: its tokenizer has no chat template; save the tokenizer of an instruction-tuned model beside it"
