@@ -344,3 +344,11 @@ def test_the_longest_answer_fits_every_limit(name: str) -> None:
     prompt, answer = sizes(parts_of(asked.reward), f"by {longest}:\n")
     assert answer <= params.reward.sampling.max_tokens
     assert prompt + answer <= params.reward.max_length
+
+
+def test_a_pool_with_next_to_nothing_in_it_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twelve parts of which no two neighbours are of one family, nor any two of an unseen pair: one in thousands."""
+    monkeypatch.setattr(problems, "REJECTED", 5)
+    for task in ("chain", "program"):
+        with pytest.raises(UserError, match="a pool has next to no problems of 12 parts; give fewer parts"):
+            TASKS[task].sample(random.Random(1), 12, "composite")

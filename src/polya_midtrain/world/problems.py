@@ -24,6 +24,7 @@ UNSEEN_PAIRS = frozenset(
 
 
 PATIENCE = 2000  # draws in search of one more problem
+REJECTED = 50_000  # draws in search of one that is of a pool
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,7 @@ class Part:
 
 
 Problem = tuple[Part, ...]
+Item = TypeVar("Item")
 
 
 def text(problem: Problem) -> str:
@@ -103,14 +105,16 @@ def sample_part(rng: random.Random) -> Part:
 
 
 def sample(rng: random.Random, parts: int, pool: str = "seen") -> Problem:
-    """A random problem of a pool, by rejection."""
-    while True:
-        problem = tuple(sample_part(rng) for _ in range(parts))
-        if in_pool(problem, pool):
-            return problem
+    """A random problem of a pool, by rejection; `UserError` where the pool has next to none."""
+    return one_of(lambda: tuple(sample_part(rng) for _ in range(parts)), lambda problem: in_pool(problem, pool), parts)
 
 
-Item = TypeVar("Item")
+def one_of(make: Callable[[], Item], fits: Callable[[Item], bool], parts: int) -> Item:
+    """The first of some random items that fits."""
+    for _ in range(REJECTED):
+        if fits(item := make()):
+            return item
+    raise UserError(f"params.yaml: questions: a pool has next to no problems of {parts} parts; give fewer parts")
 
 
 def distinct(

@@ -78,7 +78,8 @@ def sample(rng: random.Random, parts: int, pool: str = "seen") -> Program:
     """A random program of a pool, by rejection; `UserError` for the pool of exceptions."""
     if pool == "exception":
         raise UserError("params.yaml: questions: a program shows no digits, so none is an exception; take another pool")
-    while True:
-        program = Program(tuple(rng.choice(list(TYPES)) for _ in range(parts)))
-        if problems.in_pool(program.parts, pool):
-            return program
+    return problems.one_of(
+        lambda: Program(tuple(rng.choice(list(TYPES)) for _ in range(parts))),
+        lambda program: problems.in_pool(program.parts, pool),
+        parts,
+    )
