@@ -81,34 +81,6 @@ def same_end(folder: Path, where: str) -> None:
         )
 
 
-def opened(folder: Path) -> None:
-    """Open weights and settings, which says of most torn files that they are; ValueError or `SafetensorError`."""
-    from safetensors import safe_open
-
-    for file in sorted(folder.glob(WEIGHTS[0])):
-        with safe_open(file, "pt"):
-            pass
-    for file in sorted(folder.glob("*.json")):
-        json.loads(file.read_text(encoding="utf-8"))
-
-
-def same_end(folder: Path, where: str) -> None:
-    """Refuse a model whose answers end otherwise than its tokenizer says: mid-training would teach the tokenizer's end,
-    which ends nothing where answers are sampled. A model may have several ends (Llama 3.2 has three)."""
-    file = next(file for name in ("generation_config.json", "config.json") if (file := folder / name).exists())
-    ends = json.loads(file.read_text(encoding="utf-8")).get("eos_token_id")
-    tokenizer = policy.load_tokenizer(folder)
-    known = ends if isinstance(ends, list) else [ends]
-    if tokenizer.eos_token_id is None:
-        raise UserError(f"{where}: its tokenizer has no end token; set eos_token in tokenizer_config.json")
-    if ends is not None and tokenizer.eos_token_id not in known:
-        names = ", ".join(map(str, tokenizer.convert_ids_to_tokens(known)))
-        raise UserError(
-            f"{where}: its answers end with {names} ({file.name}), and its tokenizer with {tokenizer.eos_token}; "
-            "set eos_token of tokenizer_config.json to the token that ends an answer, or take another model"
-        )
-
-
 def has_chat_template(folder: Path) -> bool:
     """Whether the tokenizer comes with a chat template, inside of its settings or beside them."""
     settings = folder / "tokenizer_config.json"

@@ -74,22 +74,6 @@ def left_out(source: Path, count: int, prompts: int) -> int:
     return rest
 
 
-def left_out(source: Path, count: int, prompts: int) -> int:
-    """How many of the questions fill no step; said on standard error, and refused where there is no step at all."""
-    if count < prompts:
-        raise UserError(
-            f"{source}: {count} questions, fewer than the rl.prompts = {prompts} of one step; "
-            "lower it or take more questions.rl in params.yaml"
-        )
-    if rest := count % prompts:
-        print(
-            f"polya: warning: {source}: {rest} of {count} questions fill no step of rl.prompts = {prompts} and are "
-            "left out of each epoch; another limit of questions.rl in params.yaml would change that",
-            file=sys.stderr,
-        )
-    return rest
-
-
 def training(params: Params, arm: str) -> Training:
     """What a training seed of the arm learns from, and from which checkpoint."""
     settings = params.rl
