@@ -15,8 +15,9 @@ VENV ?= .venv
 VLLM_VENV ?= .venv-vllm
 CONSTRAINTS ?= constraints/cpu.txt
 EXTRAS ?= dev
-# What the constraints pin, with hashes, for one Python; with LOCK= versions alone, as for any other Python.
-LOCK ?= $(wildcard $(CONSTRAINTS:.txt=.lock) $(if $(findstring dev,$(EXTRAS)),$(CONSTRAINTS:.txt=-dev.lock)))
+# What the constraints pin, with hashes, for one Python and its build of torch: LOCK='constraints/cpu.lock
+# constraints/cpu-dev.lock' installs as the image does. Without it versions alone, which any index and Python can serve.
+LOCK ?=
 PROFILE ?=
 ARM ?=
 # Else as the stages count them (nproc knows no quota of a container): the recipe asks, in the environment that it has.
@@ -65,7 +66,8 @@ $(INSTALLED): $(if $(wildcard $(call escaped,$(VENV)/.locked)),,pyproject.toml $
 		install --no-deps --no-build-isolation -e . || { echo 'make: if a file is missing, name an index that has it:' \
 			'PIP_EXTRA_INDEX_URL, for CPU builds of torch; or install without hashes: make setup LOCK=' >&2; exit 2; }; \
 	else \
-		echo "make: no hashes for $$here: installing versions alone" >&2; install -c "$$CONSTRAINTS" -e ".[$$EXTRAS]"; \
+		[ -z '$(LOCK)' ] || echo "make: no hashes for $$here: installing versions alone" >&2; \
+		install -c "$$CONSTRAINTS" -e ".[$$EXTRAS]"; \
 	fi
 	@touch "$@"
 

@@ -167,7 +167,7 @@ def test_setup_installs_what_the_locks_have_the_hashes_of(tmp_path: Path) -> Non
         (locks / "cpu.lock").write_text(f"# Made for {made_for}.\nneeded==1 --hash=sha256:{sha256}\n")
         shutil.rmtree(tmp_path / "venv", ignore_errors=True)
         environment = {"PATH": os.environ["PATH"], "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(tmp_path / "index")}
-        command = ["make", "setup", "VENV=venv", "EXTRAS=", f"PYTHON={sys.executable}"]
+        command = ["make", "setup", "VENV=venv", "EXTRAS=", "LOCK=constraints/cpu.lock", f"PYTHON={sys.executable}"]
         return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
 
     done = setup(python, digest)
