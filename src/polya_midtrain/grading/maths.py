@@ -7,6 +7,7 @@ and where they differ from math-verify's, are in docs/grading.md. Integers are n
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from fractions import Fraction
 from functools import lru_cache
 from typing import Any
@@ -235,10 +236,8 @@ def _parsed(text: str, real: bool) -> Any:
     # units are gone: math-verify would take the variable of 6m for one
     form = normalize_latex(text, NormalizationConfig(units=False, malformed_operators=True, nits=True, boxed="none"))
     for part in dict.fromkeys((form, get_last_eq(form))):
-        try:
+        with suppress(Exception):  # the parser raises errors of many types at what is no formula
             return latex2sympy(part, is_real=real, normalization_config=None)
-        except Exception:
-            continue
     return None
 
 
