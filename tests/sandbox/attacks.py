@@ -201,7 +201,7 @@ FILES = {
     "fsopen": "call(430, b'tmpfs', 0)",
     "move_mount": "call(429, -100, b'.', -100, b'/', 0)",
     "memfd": "os.memfd_create('a')",
-    "memfd_secret": "call(447, 0)",
+    "memory out of sight": "call(447, 0)",  # memfd_secret
     "shmget": "call(29, 0, 4096, 0o1600)",
     "shared memory": "from multiprocessing import shared_memory as s; s.SharedMemory('polya', True, 10)",
     "copy_file_range": "call(326, 3, None, 3, None, 1, 0)",
