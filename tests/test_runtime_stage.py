@@ -14,12 +14,13 @@ import yaml
 from polya_midtrain import params as settings
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import Params
-from polya_midtrain.runtime import finished, lock, scratch
+from polya_midtrain.runtime import finished, guard, lock, scratch
 from polya_midtrain.runtime import stage as stages
 from polya_midtrain.runtime.tracking import dvc_hash
 
 ROOT = Path(__file__).resolve().parents[1]
-PLACES = {"model": Path("models/arm"), "counts.json": Path("results/counts.json")}
+STAGES = [("rl", "n4"), ("midtrain", "n4"), ("base", None), ("figures", None), ("page", None)]
+PLACES = {"model": Path("made/arm"), "counts.json": Path("results/counts.json")}
 
 
 @pytest.fixture
@@ -30,12 +31,17 @@ def params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
     shutil.copytree(ROOT / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DVC_STAGE", "rl@n4")
-    return settings.load()
+    found = settings.load()
+    for name, arm in (*STAGES, ("rl", "n1")):
+        for path in guard.listed(name, arm, found.model_dump(mode="json"))[1]:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+    return found
 
 
 def run(params: Params, name: str = "rl", arm: str | None = "n4") -> str:
     """A stage that writes two outputs; its key. Every time that it works, the file ``worked`` grows."""
-    with stages.stage(params, name, arm=arm, settings={"a": 1}, outputs=PLACES) as this:
+    with stages.stage(params, name, arm=arm, outputs=PLACES) as this:
         with Path("worked").open("a") as stream:
             stream.write("x")
         (this.work / "model").mkdir(exist_ok=True)
@@ -47,13 +53,13 @@ def run(params: Params, name: str = "rl", arm: str | None = "n4") -> str:
 
 
 def key(params: Params, name: str, arm: str | None) -> str:
-    with stages.stage(params, name, arm=arm, settings={}, outputs={}) as this:
+    with stages.stage(params, name, arm=arm, outputs={}) as this:
         return this.key
 
 
 def made() -> bool:
     return (
-        Path("models/arm/weights").read_text() == "weights"
+        Path("made/arm/weights").read_text() == "weights"
         and Path("results/counts.json").read_text() == "{}"
         and '"loss": 1.0' in Path("results/metrics/rl@n4.json").read_text()
     )
@@ -67,7 +73,7 @@ def named() -> None:
 
 def remove_outputs() -> None:
     """What DVC does before a stage runs."""
-    for name in ("models", "results"):
+    for name in ("made", "results"):
         shutil.rmtree(name, ignore_errors=True)
 
 
@@ -79,17 +85,18 @@ def remove_outputs() -> None:
         ("src/polya_midtrain/figures/budget.py", {"figures"}),
         ("src/polya_midtrain/page/page.js", {"page"}),
         ("src/polya_midtrain/runtime/progress.py", set()),
+        ("models/midtrain/n4", {"rl"}),
+        ("data/train/n4.parquet", {"midtrain"}),
     ],
 )
 def test_half_done_work_hangs_on_the_code_that_the_stage_reads(
     params: Params, monkeypatch: pytest.MonkeyPatch, edited: str, again: set[str]
 ) -> None:
     monkeypatch.delenv("DVC_STAGE")
-    everything = [("rl", "n4"), ("midtrain", "n4"), ("base", None), ("figures", None), ("page", None)]
-    before = {name: key(params, name, arm) for name, arm in everything}
+    before = {name: key(params, name, arm) for name, arm in STAGES}
     with Path(edited).open("a") as stream:
         stream.write("\n")
-    assert {name for name, arm in everything if key(params, name, arm) != before[name]} == again
+    assert {name for name, arm in STAGES if key(params, name, arm) != before[name]} == again
 
 
 def test_a_result_that_dvc_had_no_time_to_note_is_found_again(params: Params) -> None:
@@ -101,7 +108,7 @@ def test_a_result_that_dvc_had_no_time_to_note_is_found_again(params: Params) ->
     assert Path("worked").read_text() == "x"
     # Nothing but the result is kept, and it takes no room of its own.
     assert not list(scratch.ROOT.glob("*/*/checkpoint"))
-    assert Path("models/arm/weights").stat().st_nlink == 2
+    assert Path("made/arm/weights").stat().st_nlink == 2
 
 
 def test_a_result_that_dvc_has_noted_is_computed_when_it_is_asked_for(params: Params) -> None:
@@ -125,9 +132,9 @@ def test_a_result_stays_while_dvc_names_another(params: Params) -> None:
 
 def test_a_result_of_other_code_or_that_was_changed_is_not_taken(params: Params) -> None:
     run(params)
-    Path("models/arm/weights").write_text("edited in place")  # the same file as the one kept
+    Path("made/arm/weights").write_text("edited in place")  # the same file as the one kept
     run(params)
-    assert Path("models/arm/weights").read_text() == "weights"
+    assert Path("made/arm/weights").read_text() == "weights"
     with Path("src/polya_midtrain/training/grpo.py").open("a") as stream:
         stream.write("\n")
     run(params)

@@ -7,7 +7,8 @@ a stage may meet occurs: right and wrong answers, some that are cut off, traces 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from polya_midtrain import params as settings
 from polya_midtrain import paths
 from polya_midtrain.common.records import Question, read_records, write_records
 from polya_midtrain.params import Params
-from polya_midtrain.runtime import mlflow_store, scratch
+from polya_midtrain.runtime import guard, mlflow_store, scratch
 from polya_midtrain.stages import (
     claims,
     compose,
@@ -54,6 +55,7 @@ ARMS: dict[str, dict[str, Any]] = {
     "w2": {"traces": "wrong", "n": 2},
 }
 SEEDS = [1, 2]
+MADE = ("data", "models", "results", "reports")
 KEYS = ("OPENAI_API_KEY", "HF_TOKEN", "AWS_SECRET_ACCESS_KEY", "MLFLOW_TRACKING_PASSWORD")
 PLANTED = "open-sesame-4711"  # as every key, and to be found nowhere
 WORLD = {"source": "world", "task": "chain", "parts": [1], "pool": "seen"}
@@ -121,40 +123,58 @@ def _store(tracking_uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def project(tmp_path_factory: pytest.TempPathFactory, tiny_policy: Path) -> Path:
-    """A project root with the catalogue, the claims and the base model, which is its own teacher."""
+    """A project root with the pipeline, catalogue, claims and the base model, which is its own teacher."""
     folder = tmp_path_factory.mktemp("project")
     shutil.copytree(ROOT / "data/heuristics", folder / "data/heuristics")
-    shutil.copy(ROOT / paths.CLAIMS, folder / paths.CLAIMS)
+    for file in (guard.PIPELINE, paths.CLAIMS):
+        shutil.copy(ROOT / file, folder / file)
     for model in (paths.BASE, paths.TEACHER):
         shutil.copytree(tiny_policy, folder / model)
     return folder
 
 
+@contextmanager
+def alone(inputs: Sequence[Path]) -> Iterator[None]:
+    """Of what stages have made, only ``inputs`` are to be found meanwhile."""
+    aside = Path("aside")
+    made = [file for name in MADE for file in Path(name).rglob("*") if file.is_file()]
+    hidden = [file for file in made if not any(file.is_relative_to(path) for path in inputs)]
+    for file in hidden:
+        (aside / file).parent.mkdir(parents=True, exist_ok=True)
+        file.rename(aside / file)
+    try:
+        yield
+    finally:
+        for file in hidden:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            (aside / file).rename(file)
+
+
 @pytest.fixture(scope="session")
-def seen() -> dict[str, tuple[set[str], set[str]]]:
-    """The inputs and outputs of each stage that ran, as it declared them."""
+def published() -> dict[str, set[str]]:
+    """The outputs of each stage that ran, as it declared them."""
     return {}
 
 
 @pytest.fixture(scope="session")
-def study(project: Path, tracking_uri: str, seen: dict[str, tuple[set[str], set[str]]]) -> Params:
-    """The whole study, stage by stage in the project's folder."""
+def study(project: Path, tracking_uri: str, published: dict[str, set[str]]) -> Params:
+    """The whole study, stage by stage in the project's folder; each stage finds what dvc.yaml lists and no more."""
     params = make_params(project)
 
     def watched(run: Callable[..., None], *more: str) -> None:
-        read: list[Path] = []
         made: list[Path] = []
-        hashed, publish = scratch.hash_inputs, scratch.publish
+        publish = scratch.publish
+        label = "@".join([run.__module__.rpartition(".")[2], *more])
         with pytest.MonkeyPatch.context() as patch:
             patch.chdir(project)
             patch.setenv("MLFLOW_TRACKING_URI", tracking_uri)
             for name in KEYS:
                 patch.setenv(name, PLANTED)
-            patch.setattr(scratch, "hash_inputs", lambda inputs, key: (read.extend(inputs), hashed(inputs, key))[1])
             patch.setattr(scratch, "publish", lambda src, dst: (made.append(dst), publish(src, dst)))
-            run(params, *more)
-        label = "@".join([run.__module__.rpartition(".")[2], *more])
-        seen[label] = ({path.as_posix() for path in read}, {path.as_posix() for path in made})
+            sources, inputs, _ = guard.listed(*[*label.split("@"), None][:2], params.model_dump(mode="json"))
+            with alone([*sources, *inputs]):
+                run(params, *more)
+        published[label] = {path.as_posix() for path in made}
 
     watched(questions.run)
     for name in (paths.MID, paths.RL_QUESTIONS, *(paths.BENCHMARKS / f"{name}.parquet" for name in ("pairs", "odd"))):
@@ -191,5 +211,6 @@ def again(study: Params, project: Path, tmp_path: Path, monkeypatch: pytest.Monk
     """A copy of the finished study, to run stages in."""
     for name in ("data", "models", "results"):
         shutil.copytree(project / name, tmp_path / name)
+    shutil.copy(project / guard.PIPELINE, tmp_path)
     monkeypatch.chdir(tmp_path)
     return study

@@ -31,19 +31,17 @@ def metrics(name: str) -> dict[str, float]:
     return found
 
 
-def test_stages_read_and_write_what_the_map_says(here: Params, seen: dict[str, tuple[set[str], set[str]]]) -> None:
+def test_stages_write_what_the_map_says(here: Params, published: dict[str, set[str]]) -> None:
     pipeline = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
-    for label, (inputs, outputs) in seen.items():
+    for label, outputs in published.items():
         name, _, item = label.partition("@")
         entry = pipeline[name].get("do", pipeline[name])
         items = pipeline[name].get("foreach")
         own = items[item] if isinstance(items, dict) else item
-        text = yaml.safe_dump(entry).replace("${key}", item).replace("${item}", own)
-        entry = yaml.safe_load(text.replace("${prompts.catalogue}", here.prompts.catalogue.as_posix()))
-        assert inputs == {dep for dep in entry["deps"] if not dep.startswith("src/")}, label
+        entry = yaml.safe_load(yaml.safe_dump(entry).replace("${key}", item).replace("${item}", own))
         assert outputs == {next(iter(out)) if isinstance(out, dict) else out for out in entry["outs"]}, label
         assert (paths.METRICS / f"{label}.json").exists()
-    assert {label.partition("@")[0] for label in seen} == set(pipeline) - {
+    assert {label.partition("@")[0] for label in published} == set(pipeline) - {
         "base",
         "teacher",
     }  # which have tests of their own
@@ -279,7 +277,9 @@ def test_nor_where_a_judge_was_asked_with_it(
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://me:{value}@127.0.0.1:9")
     model_server.always = lambda _: (200, {"choices": [{"message": {"content": '{"heuristics": []}'}}]}, {})
-    judge = Endpoint(url=model_server.url, model="m", max_tokens=64)
+    judge = Endpoint(
+        url=model_server.url, model="m", max_tokens=64, temperature=0.0, timeout=60.0, tries=1, parallel=2
+    )
     params = again.model_copy(
         update={"compose": again.compose.model_copy(update={"judge": "endpoint", "endpoint": judge})}
     )

@@ -7,7 +7,6 @@ import csv
 import gzip
 import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from polya_midtrain import paths
@@ -80,11 +79,6 @@ class Claim:
     command: str
     time: str
     tables: list[str]
-
-
-def inputs() -> list[Path]:
-    """Every file and folder that the page is made from, but for the stages' wall times (see `seconds`)."""
-    return [paths.CLAIMS_REPORT, LEDGER, paths.FIGURES, paths.TABLES]
 
 
 def claims() -> list[Claim]:

@@ -6,6 +6,7 @@ them at its start, and fails at its end if they changed.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,31 +37,42 @@ class Guard:
 
 
 def reads(stage: str, item: str | None) -> dict[str, Any]:
-    """What dvc.yaml lists, but for what other stages make: the values of settings, the hashes of sources.
+    """What a stage reads, but for what other stages make: the values of settings, the hashes of sources.
 
     ``item``: the arm or table of an expanded stage. Empty outside of a project.
     """
+    sources, _, settings = listed(stage, item, yamlfile.content(PARAMS_FILE) if PIPELINE.exists() else {})
+    values = {f"{PARAMS_FILE}: {name}": value for name, value in settings.items()}
+    return values | {str(path): hash_inputs([path], {}) for path in sources}
+
+
+def listed(stage: str, item: str | None, settings: Mapping[str, Any]) -> tuple[list[Path], list[Path], dict[str, Any]]:
+    """What dvc.yaml lists for a stage: sources, what other stages make, and settings with their values.
+
+    ``settings``: all of params.yaml. A source that is not here is left out; nothing is listed outside of a project.
+    """
     if not PIPELINE.exists():
-        return {}
+        return [], [], {}
     entry = yamlfile.content(PIPELINE)["stages"].get(stage, {})
+    each = entry.get("foreach")
+    items = each if isinstance(each, dict) else {}
     entry = entry.get("do", entry)
-    settings = yamlfile.content(PARAMS_FILE)
-    found: dict[str, Any] = {}
-    for name in (_expand(name, item) for name in entry.get("params", [])):
-        found[f"{PARAMS_FILE}: {name}"] = _at(settings, name)
-    for dep in (_expand(dep, item) for dep in entry.get("deps", [])):
-        path = Path(str(_at(settings, dep[2:-1])) if dep.startswith("${") else dep)
-        if dep.startswith(("${", "src/")) and path.exists():
-            found[str(path)] = hash_inputs([path], {})
-    return found
 
+    def filled(text: str) -> str:
+        return text.replace("${key}", item or "").replace("${item}", items.get(item) or "")
 
-def _expand(text: str, item: str | None) -> str:
-    return text.replace("${key}", item or "").replace("${item}", item or "")
+    sources, made = [], []
+    for dep in map(filled, entry.get("deps", [])):
+        if dep.startswith(("${", "src/")):
+            sources.append(Path(str(_at(settings, dep[2:-1])) if dep.startswith("${") else dep))
+        else:
+            made.append(Path(dep))
+    values = {name: _at(settings, name) for name in map(filled, entry.get("params", []))}
+    return [path for path in sources if path.exists()], made, values
 
 
 def _at(settings: Any, name: str) -> Any:
     """The value under a dotted name, None where there is none."""
     for part in name.split("."):
-        settings = settings.get(part) if isinstance(settings, dict) else None
+        settings = settings.get(part) if isinstance(settings, Mapping) else None
     return settings

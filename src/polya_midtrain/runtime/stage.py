@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from polya_midtrain import paths
 from polya_midtrain.errors import UserError
@@ -39,8 +38,6 @@ def stage(
     name: str,
     *,
     arm: str | None = None,
-    inputs: Sequence[Path] = (),
-    settings: Mapping[str, Any],
     outputs: Mapping[str, Path],
     unit: str = "",
     tasks: int = 1,
@@ -48,16 +45,16 @@ def stage(
 ) -> Iterator[Stage]:
     """Run a stage's block; if it ends well, publish its outputs and its numbers, else leave everything as it was.
 
-    ``settings`` and ``inputs`` are what the result depends on: with the code that dvc.yaml lists they key the scratch
-    folder (but not how much is worked on at a time, so that a run whose memory ran out goes on with less). The numbers
-    (flat, for `dvc metrics show`) go to results/metrics/STAGE[@ARM].json and to the tracked run.
+    What dvc.yaml lists for the stage is what the result depends on: it keys the scratch folder (but not how much is
+    worked on at a time, so that a run whose memory ran out goes on with less). The numbers (flat, for `dvc metrics
+    show`) go to results/metrics/STAGE[@ARM].json and to the tracked run.
     Raises `finished.Again` instead where an interrupted run has left the result: it is published.
     """
     begun = time.monotonic()
     label = name if arm is None else f"{name}@{arm}"
     stage_name, _, item = label.partition("@")
-    read = {"settings": settings, "code": guard.reads(stage_name, item)}
-    key = scratch.hash_inputs(inputs, room.without(read))
+    sources, made, settings = guard.listed(stage_name, item, params.model_dump(mode="json"))
+    key = scratch.hash_inputs([*sources, *made], room.without(settings))
     folder = label.replace("@", "-")
     with _alone(folder):
         work = scratch.workdir(folder, key)

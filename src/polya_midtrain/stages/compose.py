@@ -36,16 +36,6 @@ def run(params: Params) -> None:
     with stage(
         params,
         "compose",
-        inputs=[
-            paths.MID,
-            paths.BENCHMARKS,
-            paths.COMPLETIONS,
-            paths.COUNTS,
-            paths.TRAIN,
-            paths.VERIFIED,
-            params.prompts.catalogue,
-        ],
-        settings={"compose": settings.model_dump(), "arms": arms, "seeds": params.seeds},
         outputs={"composition.json": paths.COMPOSITION},
         unit="chains",
         tasks=len(arms),

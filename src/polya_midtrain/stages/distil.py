@@ -29,12 +29,6 @@ def run(params: Params) -> None:
     with stage(
         params,
         "distil",
-        inputs=[source, paths.MID_PROMPTS, paths.TEACHER, params.prompts.catalogue],
-        settings={
-            "distil": settings.model_dump(mode="json"),
-            "prompts": params.prompts.model_dump(mode="json"),
-            "sandbox": params.machine.sandbox,
-        },
         outputs={"distilled.parquet": paths.DISTILLED},
         unit="completions",
         tasks=len(jobs),

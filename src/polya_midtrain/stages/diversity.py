@@ -40,11 +40,6 @@ def run(params: Params) -> None:
     with stage(
         params,
         "diversity",
-        inputs=[paths.TRAIN],
-        settings={
-            "diversity": settings.model_dump(),
-            "arms": {name: arm.model_dump() for name, arm in params.arms.items()},
-        },
         outputs={"diversity.json": paths.DIVERSITY},
         unit="sets",
     ) as this:

@@ -32,15 +32,6 @@ def run(params: Params, arm: str) -> None:
         params,
         "evaluate",
         arm=arm,
-        inputs=[paths.BENCHMARKS, paths.TRANSFER, paths.BASE, paths.MIDTRAIN / arm, paths.RL / arm],
-        settings={
-            "evaluate": settings.model_dump(),
-            "prompts": params.prompts.model_dump(mode="json"),
-            "seeds": params.seeds,
-            "sandbox": params.machine.sandbox,
-            "benchmarks": list(files),
-            "phases": phases,
-        },
         outputs={
             "completions.parquet": paths.COMPLETIONS / f"{arm}.parquet",
             "counts.json": paths.COUNTS / f"{arm}.json",

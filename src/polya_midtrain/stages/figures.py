@@ -19,7 +19,6 @@ from polya_midtrain.figures import (
     training,
     transfer,
 )
-from polya_midtrain.figures.data import TABLES
 from polya_midtrain.params import Params
 from polya_midtrain.runtime.stage import stage
 
@@ -43,15 +42,9 @@ def run(params: Params) -> None:
     A figure of arms that params.yaml does not have is left out. Raises `UserError` for a table or curve that is
     missing, malformed or too small for its figure.
     """
-    tables = [paths.TABLES / f"{name}.csv" for name in TABLES]
     with stage(
         params,
         "figures",
-        inputs=[paths.CURVES, *tables],
-        settings={
-            "arms": {name: arm.model_dump() for name, arm in params.arms.items()},
-            "confidence": params.tables.confidence,
-        },
         outputs={"figures": paths.FIGURES},
         unit="figures",
     ) as this:

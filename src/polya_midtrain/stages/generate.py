@@ -35,11 +35,6 @@ def run(params: Params) -> None:
     with stage(
         params,
         "generate",
-        inputs=[source, paths.MID_PROMPTS, paths.BASE, params.prompts.catalogue],
-        settings={
-            "generate": settings.model_dump(mode="json"),
-            "prompts": params.prompts.model_dump(mode="json"),
-        },
         outputs={"generated.parquet": paths.GENERATED},
         unit="completions",
         tasks=len(jobs),

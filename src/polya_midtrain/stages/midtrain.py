@@ -15,18 +15,11 @@ from polya_midtrain.training.seeds import Seed, Training, final, trained
 def run(params: Params, arm: str) -> None:
     """Write models/midtrain/ARM/seed-S for every seed; an arm without mid-training gets pointers to the base."""
     source = paths.TRAIN / f"{arm}.parquet"
-    settings = params.midtrain
     traces = params.arm(arm).traces
     with stage(
         params,
         "midtrain",
         arm=arm,
-        inputs=[source, paths.BASE],
-        settings={
-            "midtrain": settings.model_dump(),
-            "prompts": params.prompts.model_dump(mode="json"),
-            "seeds": params.seeds,
-        },
         outputs={"seeds": paths.MIDTRAIN / arm},
         unit="steps",
         tasks=len(params.seeds),

@@ -87,12 +87,6 @@ def run(params: Params, arm: str) -> None:
         params,
         "modes",
         arm=arm,
-        inputs=[source, paths.BASE, paths.MIDTRAIN / arm, paths.RL / arm],
-        settings={
-            "modes": settings.model_dump(),
-            "prompts": params.prompts.model_dump(mode="json"),
-            "seeds": params.seeds,
-        },
         outputs={"modes.json": paths.MODES / f"{arm}.json"},
         unit="branch points",
         tasks=len(PHASES) * len(params.seeds),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from polya_midtrain import paths
-from polya_midtrain.page import build, content
+from polya_midtrain.page import build
 from polya_midtrain.params import Params
 from polya_midtrain.runtime.stage import stage
 
@@ -36,8 +36,6 @@ def run(params: Params) -> None:
     with stage(
         params,
         "page",
-        inputs=content.inputs(),
-        settings={"profile": params.profile, "blocks": build.flat(blocks)},
         outputs={"index.html": paths.PAGE},
     ) as this:
         text = build.html(params.profile, params.evaluate, blocks)

@@ -36,12 +36,6 @@ def run(params: Params) -> None:
     with stage(
         params,
         "prompts",
-        inputs=[paths.QUESTIONS, paths.BASE, params.prompts.catalogue],
-        settings={
-            "prompts": params.prompts.model_dump(mode="json"),
-            "heuristics": params.generate.heuristics,
-            "reward": params.reward.kind,
-        },
         outputs={"prompts": paths.PROMPTS},
     ) as this:
         policy.quiet()

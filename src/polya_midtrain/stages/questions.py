@@ -25,9 +25,7 @@ EVALUATED = ("benchmarks", "transfer")
 def run(params: Params) -> None:
     """Write data/questions/{mid,reward,rl}.parquet, {benchmarks,transfer}/NAME.parquet and summary.json (counts)."""
     settings = params.questions
-    with stage(
-        params, "questions", settings=settings.model_dump(mode="json"), outputs={"questions": paths.QUESTIONS}
-    ) as this:
+    with stage(params, "questions", outputs={"questions": paths.QUESTIONS}) as this:
         specs = sets_of(settings)
         sets, dropped = build(specs, settings.seed)
         removed = decontaminate(sets)

@@ -23,12 +23,6 @@ def run(params: Params) -> None:
     with stage(
         params,
         "reward",
-        inputs=[source, paths.REWARD_PROMPTS, paths.BASE, params.prompts.catalogue],
-        settings={
-            "reward": settings.model_dump(mode="json"),
-            "prompts": params.prompts.model_dump(mode="json"),
-            "heuristics": params.generate.heuristics,
-        },
         outputs={"model": paths.REWARD},
     ) as this:
         if isinstance(settings, RewardTraining):

@@ -22,20 +22,12 @@ CURVES = {"reward": "reward", "entropy": "entropy", "completions/mean_length": "
 def run(params: Params, arm: str) -> None:
     """Write models/rl/ARM/seed-S for every seed, and their training curves to results/curves/ARM.json."""
     source = paths.RL_QUESTIONS
-    start = paths.MIDTRAIN / arm
     settings = params.rl
     params.arm(arm)
     with stage(
         params,
         "rl",
         arm=arm,
-        inputs=[source, paths.BASE, start],
-        settings={
-            "rl": settings.model_dump(),
-            "prompts": params.prompts.model_dump(mode="json"),
-            "seeds": params.seeds,
-            "sandbox": params.machine.sandbox,
-        },
         outputs={"seeds": paths.RL / arm, "curves.json": paths.CURVES / f"{arm}.json"},
         unit="steps",
         tasks=len(params.seeds),

@@ -19,8 +19,6 @@ def run(params: Params) -> None:
     with stage(
         params,
         "score",
-        inputs=[source, paths.VERIFIED, paths.REWARD, params.prompts.catalogue],
-        settings={"score": params.score.model_dump()},
         outputs={"scored.parquet": paths.SCORED},
         unit="responses",
     ) as this:

@@ -26,11 +26,6 @@ def run(params: Params) -> None:
     with stage(
         params,
         "select",
-        inputs=[source, paths.SCORED, paths.DISTILLED, params.prompts.catalogue],
-        settings={
-            "arms": {name: arm.model_dump() for name, arm in params.arms.items()},
-            "select": params.select.model_dump(),
-        },
         outputs={"train": paths.TRAIN, "training_sets.json": paths.TRAINING_SETS},
         tasks=len(params.arms),
     ) as this:

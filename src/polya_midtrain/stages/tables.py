@@ -43,11 +43,6 @@ def run(params: Params, table: str) -> None:
     with stage(
         params,
         f"tables@{table}",
-        inputs=[INPUTS[table]],
-        settings={
-            "tables": params.tables.model_dump(),
-            "arms": {name: arm.model_dump() for name, arm in params.arms.items()},
-        },
         outputs={f"{table}.{suffix}": paths.TABLES / f"{table}.{suffix}" for suffix in ("csv", "md", "tex")},
         seeds=params.seeds,
     ) as this:

@@ -20,8 +20,6 @@ def run(params: Params) -> None:
     with stage(
         params,
         "teacher",
-        inputs=[paths.BASE] if world else [],
-        settings=settings.model_dump(mode="json"),
         outputs={"model": paths.TEACHER},
         unit="steps",
     ) as this:

@@ -15,8 +15,6 @@ def run(params: Params) -> None:
     with stage(
         params,
         "verify",
-        inputs=[source, paths.GENERATED],
-        settings={"sandbox": params.machine.sandbox},
         outputs={"verified.parquet": paths.VERIFIED},
     ) as this:
         rows = read_records(paths.GENERATED, Completion)
