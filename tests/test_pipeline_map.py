@@ -1,4 +1,4 @@
-"""dvc.yaml is the map of the study: each stage lists the code and the settings that it uses, all of them and no others.
+"""dvc.yaml is the map of the study: each stage hangs on its code and lists the settings that it uses, and no others.
 
 What a stage uses is read off its source: the modules that it imports, directly or not, and the settings that they take
 from params.yaml. A missing entry would leave outdated results in place, a needless one make them again for nothing.
@@ -9,7 +9,6 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +18,16 @@ from pydantic import BaseModel
 
 from polya_midtrain import cli
 from polya_midtrain.params import Block, Params
+from polya_midtrain.runtime import sources
 from polya_midtrain.stages import questions
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src/polya_midtrain"
 PIPELINE: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 PARAMS: dict[str, Any] = yaml.safe_load((ROOT / "profiles/tiny.yaml").read_text())
-# What runs stages and says where things are: no result depends on it.
-PLUMBING = ("runtime/", "params/", "paths.py", "errors.py", "cli.py")
 MACHINE = "machine"  # where the work runs, not what comes out, but for how programs are confined
 CONFINED = "machine.sandbox"
-HAND_WRITTEN = ("claims.yaml",)  # inputs that people write
-DATA = re.compile(r"[\w.]+\.j2|templates")
+HAND_WRITTEN = ("claims.yaml", "dvc.yaml")  # inputs that people write
 
 
 def expanded() -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -50,88 +47,12 @@ STAGES = list(expanded())
 NAMES = [f"{name}@{item}" if item else name for name, item, _ in STAGES]
 
 
-def together(name: str, item: str) -> list[str]:
-    """The items that an entry of dvc.yaml has to serve: those of a stage that runs another module for each share what
-    these modules use, all but the module of the item itself (a list cannot depend on the item in dvc.yaml)."""
-    return [other for stage, other, _ in STAGES if stage == name] if name in cli.TABLE_STAGES else [item]
-
-
-def of_project(file: Path) -> bool:
-    """Whether a source belongs on the map: no plumbing, and no package's front page."""
-    name = file.relative_to(PACKAGE).as_posix()
-    return file.name != "__init__.py" and not name.startswith(PLUMBING)
-
-
-def sources(module: str) -> list[Path]:
-    """The files that importing a module of the package executes: its own and those of the packages around it."""
-    parts = module.split(".")[1:]
-    found = [PACKAGE.joinpath(*parts[:depth], "__init__.py") for depth in range(len(parts) + 1)]
-    return [file for file in [*found, PACKAGE.joinpath(*parts).with_suffix(".py")] if file.is_file()]
-
-
-class Imports(ast.NodeVisitor):
-    """Collects the modules of the package that a source imports or names, but not those for the type checker alone."""
-
-    def __init__(self, item: str) -> None:
-        self.item = item
-        self.modules: set[str] = set()
-        self.data: set[Path] = set()
-
-    def visit_If(self, node: ast.If) -> None:
-        if not (isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"):
-            self.generic_visit(node)
-
-    def visit_Import(self, node: ast.Import) -> None:
-        self.modules |= {alias.name for alias in node.names}
-
-    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
-        assert node.level == 0
-        assert node.module
-        self.modules |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-
-    def visit_Constant(self, node: ast.Constant) -> None:
-        # A module that a helper process runs, or package data.
-        if isinstance(node.value, str):
-            self.modules.add(node.value)
-            if DATA.fullmatch(node.value):
-                self.data |= set(PACKAGE.rglob(node.value))
-
-    def visit_JoinedStr(self, node: ast.JoinedStr) -> None:
-        # importlib.import_module(f"polya_midtrain.tables.{table}"): the module of the expanded stage's item
-        lead, *rest = node.values
-        if isinstance(lead, ast.Constant) and len(rest) == 1:
-            self.modules.add(f"{lead.value}{self.item}")
-        self.generic_visit(node)
-
-
-@cache
-def closure(file: Path, item: str) -> frozenset[Path]:
-    """The package's files that a module's execution involves, itself included."""
-    found: set[Path] = set()
-    waiting = [file]
-    while waiting:
-        source = waiting.pop()
-        if source in found or (source.name != "__init__.py" and not of_project(source)):
-            continue
-        found.add(source)
-        imports = Imports(item)
-        imports.visit(ast.parse(source.read_text(encoding="utf-8")))
-        for module in imports.modules:
-            if re.fullmatch(r"polya_midtrain(\.\w+)+", module):
-                waiting += sources(module)
-        for data in imports.data:
-            found |= {path for path in ([data] if data.is_file() else data.rglob("*")) if path.is_file()}
-    return frozenset(path for path in found if of_project(path))
+def used(name: str, item: str) -> frozenset[Path]:
+    return sources.used(name, item if name in cli.TABLE_STAGES else "")
 
 
 def stage_file(name: str) -> Path:
     return PACKAGE / f"stages/{name}.py"
-
-
-def covered(dep: str) -> set[Path]:
-    """The files behind a dependency: itself, or all below it."""
-    path = ROOT / dep
-    return {path} if path.is_file() else {file for file in path.rglob("*") if "__pycache__" not in file.parts}
 
 
 def test_every_stage_is_a_module_and_every_module_a_stage() -> None:
@@ -151,17 +72,29 @@ def test_a_stage_runs_its_module_and_keeps_its_numbers(name: str, item: str, ent
 
 
 @pytest.mark.parametrize(("name", "item", "entry"), STAGES, ids=NAMES)
-def test_the_code_that_a_stage_lists_is_the_code_that_it_uses(name: str, item: str, entry: dict[str, Any]) -> None:
-    used = set().union(*(closure(stage_file(name), other) for other in together(name, item)))
-    used -= {PACKAGE / f"tables/{other}.py" for other in together(name, item) if other != item}
-    listed = {dep: covered(dep) for dep in entry["deps"] if dep.startswith("src/")}
-    assert all(listed.values()), f"no such file: {[dep for dep, files in listed.items() if not files]}"
-    missing = sorted(
-        str(file.relative_to(ROOT)) for file in used if not any(file in files for files in listed.values())
-    )
-    needless = sorted(dep for dep, files in listed.items() if not files & used)
-    assert (missing, needless) == ([], [])
-    assert len(set(listed)) == sum(dep.startswith("src/") for dep in entry["deps"]), "listed twice"
+def test_a_stage_hangs_on_its_code(name: str, item: str, entry: dict[str, Any]) -> None:
+    label = f"{name}@{item}" if name in cli.TABLE_STAGES else name
+    listed = [dep for dep in entry["deps"] if dep.startswith(("results/code", "src"))]
+    assert listed == (["src/polya_midtrain"] if name == "code" else [f"results/code/{label}.json"])
+    assert stage_file(name) in used(name, item)
+
+
+@pytest.mark.parametrize(
+    ("file", "stages"),
+    [
+        ("training/grpo.py", {"rl"}),
+        ("training/sft.py", {"base", "teacher", "midtrain"}),
+        ("figures/budget.py", {"figures"}),
+        ("page/page.js", {"page"}),
+        ("tables/modes.py", {"tables@modes"}),
+        ("grading/landlock.py", {"prompts", "distil", "verify", "score", "select", "rl", "evaluate"}),
+        ("runtime/progress.py", set()),
+    ],
+)
+def test_a_file_belongs_to_the_stages_that_use_it(file: str, stages: set[str]) -> None:
+    assert (PACKAGE / file).exists()
+    labels = {f"{name}@{item}" if name in cli.TABLE_STAGES else name: (name, item) for name, item, _ in STAGES}
+    assert {label for label, (name, item) in labels.items() if PACKAGE / file in used(name, item)} == stages
 
 
 def fields_of(model: Any) -> dict[str, Any]:
@@ -219,7 +152,7 @@ class Settings(ast.NodeVisitor):
 def settings_of(name: str, item: str) -> set[str]:
     """The settings that a stage takes, those of the machine aside; of a block and a part of it the block."""
     found = Settings(item)
-    for file in sorted(closure(stage_file(name), item)):
+    for file in sorted(used(name, item)):
         if file.suffix == ".py":
             found.visit(ast.parse(file.read_text(encoding="utf-8")))
     names = {one for one in found.names if one.split(".")[0] != MACHINE or one == CONFINED}
@@ -230,7 +163,9 @@ def settings_of(name: str, item: str) -> set[str]:
 def test_the_settings_that_a_stage_lists_are_those_that_it_takes(name: str, item: str, entry: dict[str, Any]) -> None:
     # A setting that only names an input file is on the map as that file.
     files = {dep[2:-1] for dep in entry["deps"] if dep.startswith("${")}
-    taken = set().union(*(settings_of(name, other) for other in together(name, item)))
+    # Those of an expanded stage's own modules stand in one list.
+    items = [other for stage, other, _ in STAGES if stage == name] if name in cli.TABLE_STAGES else [item]
+    taken = set().union(*(settings_of(name, other) for other in items))
     listed = set(entry.get("params", []))
     # Of its own block a stage may list the whole.
     whole = {one for one in taken if one.startswith(f"{name}.")} if name in listed else set()

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from polya_midtrain.errors import UserError
-from polya_midtrain.runtime.guard import Guard
+from polya_midtrain.runtime import sources
+from polya_midtrain.runtime.guard import Guard, shown
 
 PIPELINE = """
 stages:
   base:
     cmd: polya stage base
     params: [base]
-    deps: [src/base.py, src/world, "${prompts.catalogue}", data/big.parquet]
+    deps: [results/code/base.json, "${prompts.catalogue}", data/big.parquet]
   rl:
     foreach: ${arms}
     do:
       cmd: polya stage rl --arm ${key}
       params: ["arms.${key}", rl.learning_rate]
-      deps: [src/rl.py]
+      deps: [results/code/rl.json]
 """
 PARAMS = """
 base: {steps: 1}
@@ -29,6 +31,7 @@ arms: {n1: {n: 1}, n2: {n: 2}}
 rl: {learning_rate: 0.1, epochs: 1}
 """
 FILES = ["src/base.py", "src/world/a.py", "src/rl.py", "heuristics.yaml", "data/big.parquet"]
+CODE = {"base": ["base.py", "world/a.py"], "rl": ["rl.py"]}
 
 
 @pytest.fixture(autouse=True)
@@ -39,6 +42,10 @@ def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in FILES:
         Path(name).parent.mkdir(parents=True, exist_ok=True)
         Path(name).write_text("one")
+    monkeypatch.setattr(sources, "PACKAGE", Path("src").resolve())
+    Path("results/code").mkdir(parents=True)
+    for stage, names in CODE.items():
+        Path(f"results/code/{stage}.json").write_text(json.dumps({name: sources.sha256(name) for name in names}))
 
 
 @pytest.mark.parametrize("name", ["src/base.py", "src/world/a.py", "heuristics.yaml"])
@@ -47,7 +54,7 @@ def test_an_edited_source_is_named(name: str) -> None:
     Path(name).write_text("two")
     with pytest.raises(UserError, match=r"changed while stage base ran; .*: run `dvc repro` again$") as caught:
         guard.check()
-    assert str(caught.value).startswith(("src/base.py:", "src/world:", "heuristics.yaml:"))
+    assert str(caught.value).startswith((shown(name.removeprefix("src/")), "heuristics.yaml:"))
 
 
 @pytest.mark.parametrize(("old", "new"), [("n: 2", "n: 3"), ("learning_rate: 0.1", "learning_rate: 0.2")])
@@ -68,10 +75,18 @@ def test_edits_of_what_a_stage_does_not_read_are_let_be() -> None:
     rl.check()
 
 
+def test_an_edit_between_stage_code_and_the_stage_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("src/base.py").write_text("two")
+    Guard("base", None)  # by hand: what is there runs
+    monkeypatch.setenv("DVC_STAGE", "base")
+    with pytest.raises(UserError, match=r"^src/polya_midtrain/base\.py: changed before stage base ran; "):
+        Guard("base", None)
+
+
 def test_a_deleted_source_counts_as_edited() -> None:
     guard = Guard("rl", "n1")
     Path("src/rl.py").unlink()
-    with pytest.raises(UserError, match=r"^src/rl\.py: changed"):
+    with pytest.raises(UserError, match=r"^src/polya_midtrain/rl\.py: changed"):
         guard.check()
 
 

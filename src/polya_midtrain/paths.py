@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+CODE = Path("results/code")
 QUESTIONS = Path("data/questions")
 MID, REWARD_QUESTIONS, RL_QUESTIONS = (QUESTIONS / f"{name}.parquet" for name in ("mid", "reward", "rl"))
 BENCHMARKS = QUESTIONS / "benchmarks"

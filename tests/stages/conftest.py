@@ -23,6 +23,7 @@ from polya_midtrain.params import Params
 from polya_midtrain.runtime import guard, mlflow_store, scratch
 from polya_midtrain.stages import (
     claims,
+    code,
     compose,
     distil,
     diversity,
@@ -176,7 +177,8 @@ def study(project: Path, tracking_uri: str, published: dict[str, set[str]]) -> P
                 run(params, *more)
         published[label] = {path.as_posix() for path in made}
 
-    watched(questions.run)
+    for stage in (code, questions):
+        watched(stage.run)
     for name in (paths.MID, paths.RL_QUESTIONS, *(paths.BENCHMARKS / f"{name}.parquet" for name in ("pairs", "odd"))):
         relabel(project / name)
     for stage in (prompts, reward, generate, distil, verify, score, select):

@@ -277,9 +277,7 @@ def test_nor_where_a_judge_was_asked_with_it(
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://me:{value}@127.0.0.1:9")
     model_server.always = lambda _: (200, {"choices": [{"message": {"content": '{"heuristics": []}'}}]}, {})
-    judge = Endpoint(
-        url=model_server.url, model="m", max_tokens=64, temperature=0.0, timeout=60.0, tries=1, parallel=2
-    )
+    judge = Endpoint(url=model_server.url, model="m", max_tokens=64, temperature=0.0, timeout=60.0, tries=1, parallel=2)
     params = again.model_copy(
         update={"compose": again.compose.model_copy(update={"judge": "endpoint", "endpoint": judge})}
     )

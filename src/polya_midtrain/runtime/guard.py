@@ -6,32 +6,43 @@ them at its start, and fails at its end if they changed.
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from polya_midtrain import paths
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import PARAMS_FILE
-from polya_midtrain.runtime import yamlfile
+from polya_midtrain.runtime import sources, yamlfile
 from polya_midtrain.runtime.scratch import hash_inputs
 
 PIPELINE = Path("dvc.yaml")
 
 
 class Guard:
-    """The sources and settings of a stage as they are now. ``item``: the arm or table of an expanded stage."""
+    """The sources and settings of a stage as they are now. ``item``: the arm or table of an expanded stage.
+
+    Raises `UserError` where DVC runs the stage and its code is no longer what stage code has noted.
+    """
 
     def __init__(self, stage: str, item: str | None) -> None:
         self.stage, self.item = stage, item
         self.before = reads(stage, item)
+        if "DVC_STAGE" in os.environ:
+            self._compare({shown(name): value for name, value in code(stage, item).items()}, "before")
 
     def check(self) -> None:
         """Raise `UserError` if one of them is no longer what it was."""
+        self._compare(self.before, "while")
+
+    def _compare(self, known: Mapping[str, Any], when: str) -> None:
         now = reads(self.stage, self.item)
-        for what, value in self.before.items():
+        for what, value in known.items():
             if now.get(what) != value:
                 raise UserError(
-                    f"{what}: changed while stage {self.stage} ran; its outputs, made by the older version, are not "
+                    f"{what}: changed {when} stage {self.stage} ran; its outputs, made by the older version, are not "
                     "recorded: run `dvc repro` again"
                 )
 
@@ -41,15 +52,42 @@ def reads(stage: str, item: str | None) -> dict[str, Any]:
 
     ``item``: the arm or table of an expanded stage. Empty outside of a project.
     """
-    sources, _, settings = listed(stage, item, yamlfile.content(PARAMS_FILE) if PIPELINE.exists() else {})
-    values = {f"{PARAMS_FILE}: {name}": value for name, value in settings.items()}
-    return values | {str(path): hash_inputs([path], {}) for path in sources}
+    inputs, _, settings = listed(stage, item, yamlfile.content(PARAMS_FILE) if PIPELINE.exists() else {})
+    found = {f"{PARAMS_FILE}: {name}": value for name, value in settings.items()}
+    found |= {str(path): hash_inputs([path], {}) for path in inputs if path.exists()}
+    return found | {shown(name): sources.sha256(name) for name in code(stage, item)}
+
+
+def code(stage: str, item: str | None) -> dict[str, str]:
+    """The files of the package that a stage uses, with their hashes, as stage code has noted them."""
+    _, made, _ = listed(stage, item, {})
+    found: dict[str, str] = {}
+    for path in made:
+        if path.parent == paths.CODE and path.exists():
+            found |= json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+def shown(name: str) -> str:
+    """A file of the package as a message names it."""
+    return f"src/polya_midtrain/{name}"
+
+
+def with_code() -> list[str]:
+    """The stages of dvc.yaml that depend on their code, expanded ones of modules of their own as STAGE@ITEM."""
+    stages = yamlfile.content(PIPELINE)["stages"]
+    found = []
+    for name, entry in stages.items():
+        each = entry.get("foreach")
+        labels = [f"{name}@{item}" for item in each] if isinstance(each, dict) else [name]
+        found += [label for label in labels if label != paths.CODE.name]
+    return found
 
 
 def listed(stage: str, item: str | None, settings: Mapping[str, Any]) -> tuple[list[Path], list[Path], dict[str, Any]]:
-    """What dvc.yaml lists for a stage: sources, what other stages make, and settings with their values.
+    """What dvc.yaml lists for a stage: inputs that people write, what other stages make, settings with their values.
 
-    ``settings``: all of params.yaml. A source that is not here is left out; nothing is listed outside of a project.
+    ``settings``: all of params.yaml. Nothing is listed outside of a project.
     """
     if not PIPELINE.exists():
         return [], [], {}
@@ -61,14 +99,13 @@ def listed(stage: str, item: str | None, settings: Mapping[str, Any]) -> tuple[l
     def filled(text: str) -> str:
         return text.replace("${key}", item or "").replace("${item}", items.get(item) or "")
 
-    sources, made = [], []
+    inputs, made = [], []
     for dep in map(filled, entry.get("deps", [])):
-        if dep.startswith(("${", "src/")):
-            sources.append(Path(str(_at(settings, dep[2:-1])) if dep.startswith("${") else dep))
+        if dep.startswith("${"):
+            inputs.append(Path(str(_at(settings, dep[2:-1]))))
         else:
             made.append(Path(dep))
-    values = {name: _at(settings, name) for name in map(filled, entry.get("params", []))}
-    return [path for path in sources if path.exists()], made, values
+    return inputs, made, {name: _at(settings, name) for name in map(filled, entry.get("params", []))}
 
 
 def _at(settings: Any, name: str) -> Any:

@@ -53,8 +53,8 @@ def stage(
     begun = time.monotonic()
     label = name if arm is None else f"{name}@{arm}"
     stage_name, _, item = label.partition("@")
-    sources, made, settings = guard.listed(stage_name, item, params.model_dump(mode="json"))
-    key = scratch.hash_inputs([*sources, *made], room.without(settings))
+    inputs, made, settings = guard.listed(stage_name, item, params.model_dump(mode="json"))
+    key = scratch.hash_inputs([*inputs, *made], room.without(settings))
     folder = label.replace("@", "-")
     with _alone(folder):
         work = scratch.workdir(folder, key)
