@@ -298,7 +298,7 @@ def test_a_missing_setting_is_named_at_its_block(tmp_path: Path) -> None:
         (
             "questions",
             "  rl: ",
-            "  rl: {source: world, parts: [1], count: 21}",
+            "  rl: {source: world, task: chain, parts: [1], pool: seen, count: 21}",
             "rl:",
             "would be left out of each epoch; set count to 24",
         ),

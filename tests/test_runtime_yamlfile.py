@@ -55,10 +55,9 @@ def ours(text: str) -> Any:
 
 @pytest.mark.parametrize("scalar", SCALARS)
 def test_a_scalar_is_what_it_is_to_dvc(scalar: str) -> None:
-    read, known = ours(f"a: {scalar}\nb: [{scalar}]"), dvc(f"a: {scalar}\nb: [{scalar}]")
-    assert isinstance(read, dict)
-    assert same(read["a"], known["a"])
-    assert same(read["b"][0], known["b"][0])
+    assert same(ours(f"a: {scalar}")["a"], dvc(f"a: {scalar}")["a"])
+    listed = dvc(f"a: [{scalar}]")  # which it may refuse: an older libyaml takes no 1:30 there
+    assert listed == "ScannerError" or same(ours(f"a: [{scalar}]")["a"][0], listed["a"][0])
 
 
 @given(st.text("0123456789-+.:_eExobnfasy~", min_size=1, max_size=6))
