@@ -101,10 +101,8 @@ def listed(stage: str, item: str | None, settings: Mapping[str, Any]) -> tuple[l
 
     inputs, made = [], []
     for dep in map(filled, entry.get("deps", [])):
-        if dep.startswith("${"):
-            inputs.append(Path(str(_at(settings, dep[2:-1]))))
-        else:
-            made.append(Path(dep))
+        path = Path(str(_at(settings, dep[2:-1])) if dep.startswith("${") else dep)
+        (inputs if dep.startswith("${") or len(path.parts) == 1 else made).append(path)
     return inputs, made, {name: _at(settings, name) for name in map(filled, entry.get("params", []))}
 
 
