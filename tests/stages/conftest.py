@@ -129,6 +129,7 @@ def project(tmp_path_factory: pytest.TempPathFactory, tiny_policy: Path) -> Path
     shutil.copytree(ROOT / "data/heuristics", folder / "data/heuristics")
     for file in (guard.PIPELINE, paths.CLAIMS):
         shutil.copy(ROOT / file, folder / file)
+    (folder / "src").symlink_to(ROOT / "src")
     for model in (paths.BASE, paths.TEACHER):
         shutil.copytree(tiny_policy, folder / model)
     return folder

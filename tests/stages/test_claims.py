@@ -15,7 +15,6 @@ from polya_midtrain import params as settings
 from polya_midtrain.errors import UserError
 from polya_midtrain.ledger import schema
 from polya_midtrain.params import Params
-from polya_midtrain.runtime import scratch
 from polya_midtrain.stages import claims
 from polya_midtrain.tables.parts import render
 from polya_midtrain.tables.row import Row
@@ -107,16 +106,6 @@ def test_the_ledger_and_its_tally_are_written(ledger: Path) -> None:
         "inconclusive": 0,
         "not_tested": 1,
     }
-
-
-def test_its_inputs_are_the_claims_and_the_tables(ledger: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    read: list[str] = []
-    hashed = scratch.hash_inputs
-    monkeypatch.setattr(
-        scratch, "hash_inputs", lambda inputs, key: (read.extend(map(str, inputs)), hashed(inputs, key))[1]
-    )
-    claims.run(PARAMS)
-    assert read == ["claims.yaml", "reports/tables/main.csv", "reports/tables/modes.csv"]
 
 
 def test_another_table_gives_another_verdict_and_the_same_the_same_bytes(ledger: Path) -> None:

@@ -235,7 +235,7 @@ def test_a_server_out_of_reach_is_one_warning_and_all_is_added_later(
     project: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://user:secret@127.0.0.1:9")
-    assert start.main(["sync"]) == 0
+    assert start.main(["sync"]) == 1
     printed = capfd.readouterr()
     assert printed.err.count("\n") == 1
     assert "secret" not in printed.err
