@@ -121,6 +121,16 @@ def test_a_repeated_prompt_gets_the_same_group(subject: Subject) -> None:
     assert first != middle
 
 
+def test_each_prompt_may_have_a_seed_of_its_own(subject: Subject) -> None:
+    """Also the same prompt several; what one gets is what it would get alone."""
+    one, other = subject.prompts([2, 1])
+    asked = [(one, 3), (other, 4), (one, 4)]
+    together = subject.engine.generate([prompt for prompt, _ in asked], replace(SAMPLING, seed=[3, 4, 4]))
+    alone = [subject.engine.generate([prompt], replace(SAMPLING, seed=seed))[0] for prompt, seed in asked]
+    assert tokens(together) == tokens(alone)
+    assert tokens(together)[0] != tokens(together)[2]
+
+
 def test_no_prompts_no_completions(subject: Subject) -> None:
     assert subject.engine.generate([], SAMPLING) == []
 
@@ -398,7 +408,11 @@ def test_a_gpu_is_asked_nothing_and_sent_nothing_from_token_to_token(
     for length in (4, 12):
         with decoding(model), Uploads() as uploads:
             meta = TransformersEngine(model, engine.tokenizer)
-            meta._batch(prompts, replace(SAMPLING, max_tokens=length, top_p=top_p), range(SAMPLING.n))
+            meta._batch(
+                [(prompt, 1) for prompt in prompts],
+                replace(SAMPLING, max_tokens=length, top_p=top_p),
+                range(SAMPLING.n),
+            )
         sent.append(uploads.count)
     assert sent == [1, 1]  # the uniform numbers
     assert steps == [len(parts) * SAMPLING.n] * (4 + 12)

@@ -23,7 +23,7 @@ import torch
 from polya_midtrain.common.seeding import derive
 from polya_midtrain.engine.attention import decoding
 from polya_midtrain.engine.cache import PreallocatedCache
-from polya_midtrain.engine.contract import Output, SamplingParams
+from polya_midtrain.engine.contract import Asked, Output, SamplingParams
 from polya_midtrain.runtime.model_time import model_call
 
 if TYPE_CHECKING:
@@ -55,9 +55,9 @@ class TransformersEngine:
         progress: Callable[[int, int], None] | None = None,
     ) -> list[list[Output]]:
         """Sample ``sampling.n`` completions of every prompt. ``progress`` hears (prompts done, prompts)."""
-        distinct = {tuple(prompt) for prompt in prompts}
-        order = sorted(distinct, key=lambda prompt: (len(prompt), prompt))
-        done: dict[tuple[int, ...], list[Output]] = {}
+        asked = sampling.asked(prompts)
+        order = sorted(set(asked), key=lambda one: (len(one[0]), one))
+        done: dict[Asked, list[Output]] = {}
         was_training = self.model.training
         self.model.eval()
         try:
@@ -68,22 +68,22 @@ class TransformersEngine:
                         0, sampling.n, self.rows
                     ):  # several only where one prompt's samples are too many
                         samples = range(start, min(start + self.rows, sampling.n))
-                        for prompt, group in zip(chunk, self._batch(chunk, sampling, samples), strict=True):
-                            done.setdefault(prompt, []).extend(group)
+                        for one, group in zip(chunk, self._batch(chunk, sampling, samples), strict=True):
+                            done.setdefault(one, []).extend(group)
                     if progress:
                         progress(len(done), len(order))
         finally:
             self.model.train(was_training)
-        return [done[tuple(prompt)] for prompt in prompts]
+        return [done[one] for one in asked]
 
     def close(self) -> None:
         """Let go of the model: it is its owner's."""
         del self.model
 
     @torch.inference_mode()
-    def _batch(self, prompts: list[tuple[int, ...]], sampling: SamplingParams, samples: range) -> list[list[Output]]:
+    def _batch(self, asked: list[Asked], sampling: SamplingParams, samples: range) -> list[list[Output]]:
         """Those of the ``samples`` of each prompt, side by side."""
-        device = self.model.device
+        device, prompts = self.model.device, [prompt for prompt, _ in asked]
         longest = len(prompts[-1])
         cache = PreallocatedCache(self.model.config.num_hidden_layers, longest + sampling.max_tokens)
         logits = self._prefill(prompts, cache)
@@ -100,7 +100,7 @@ class TransformersEngine:
             places = torch.arange(longest + sampling.max_tokens, device=device)
             held = ((places < lengths[:, None]) | (places >= longest))[:, None, None]
 
-        noise = torch.from_numpy(_uniforms(prompts, sampling, samples)).to(device)
+        noise = torch.from_numpy(_uniforms(asked, sampling, samples)).to(device)
         total = len(repeat)
         tokens = torch.zeros(total, sampling.max_tokens, dtype=torch.long, device=device)
         logprobs = torch.zeros(total, sampling.max_tokens, device=device)
@@ -221,13 +221,13 @@ def _nucleus(probabilities: torch.Tensor, top_p: float) -> torch.Tensor:
     return kept / kept.sum(-1, keepdim=True)
 
 
-def _uniforms(prompts: list[tuple[int, ...]], sampling: SamplingParams, samples: range) -> np.ndarray:
+def _uniforms(asked: list[Asked], sampling: SamplingParams, samples: range) -> np.ndarray:
     """Uniform draws, (prompts x samples, max_tokens), each prompt's from its own stream."""
     draws = [
-        np.random.Generator(np.random.Philox(derive(sampling.seed, *prompt))).random(
+        np.random.Generator(np.random.Philox(derive(seed, *prompt))).random(
             (samples.stop, sampling.max_tokens), dtype=np.float32
         )[samples.start :]
-        for prompt in prompts
+        for prompt, seed in asked
     ]
     return np.concatenate(draws)
 
@@ -238,7 +238,7 @@ def _common_prefix(prompts: list[tuple[int, ...]]) -> int:
     return next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), min(len(first), len(last)))
 
 
-def _chunks(order: list[tuple[int, ...]], n: int, rows: int) -> list[list[tuple[int, ...]]]:
+def _chunks(order: list[Asked], n: int, rows: int) -> list[list[Asked]]:
     """Split prompts, sorted by length, into batches of at most ``rows`` sequences, or of one prompt."""
     size = max(1, rows // n)
     return [order[start : start + size] for start in range(0, len(order), size)]

@@ -71,7 +71,7 @@ def train(
     with vllm if rollouts.beside == "vllm" else nullcontext():
         trainer = capped(GRPOTrainer)(
             model=model,
-            args=config,
+            args=hooks.on_one_gpu(config),
             reward_funcs=reward(verify),
             train_dataset=Dataset.from_list(data),
             processing_class=tokenizer,
