@@ -307,7 +307,7 @@ def test_seeds_of_a_small_model_share_a_gpu_and_the_plan_says_how_many(capsys: p
     assert one.wall > auto.wall > one.wall / 4
     vllm, _ = shared(capsys, engine="vllm")
     assert set(vllm.sharing) == {"midtrain", "modes"}
-    assert shared(capsys, processes=2)[0].sharing.keys() == {"generate", "modes"}
+    assert not {"midtrain", "rl"} & set(shared(capsys, processes=2)[0].sharing)
     assert build.plan(paper(), DEVICES["h100"]).sharing == {}
 
 

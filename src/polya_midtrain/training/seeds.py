@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -69,7 +70,9 @@ def train_all(
     """Train every seed; the final numbers of each. ``need``, ``alone``: as `card.processes` takes them."""
 
     def one(seed: int, report: workers.Report) -> dict[str, float]:
-        return trained(Seed(params, this.name, arm, seed, this.work, this.key), training, report)
+        numbers = trained(Seed(params, this.name, arm, seed, this.work, this.key), training, report)
+        gc.collect()  # a trainer is a knot of references, and would keep its GPU memory from the next one
+        return numbers
 
     machine = params.machine
     count = card.processes(machine, len(params.seeds), need, alone or machine.spread)
