@@ -16,9 +16,12 @@ import numpy as np
 import pytest
 import torch
 from scipy import stats
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from polya_midtrain.common import policy
-from polya_midtrain.engine import Engine, Output, SamplingParams
+from polya_midtrain.engine import Engine, Output, SamplingParams, transformers_engine
+from polya_midtrain.engine.attention import decoding
 from polya_midtrain.engine.build import open_engine
 from polya_midtrain.engine.transformers_engine import COMPACT_BELOW, TransformersEngine
 from polya_midtrain.params import Machine
@@ -116,6 +119,16 @@ def test_a_repeated_prompt_gets_the_same_group(subject: Subject) -> None:
     first, middle, last = subject.engine.generate([one, other, one], SAMPLING)
     assert first == last
     assert first != middle
+
+
+def test_each_prompt_may_have_a_seed_of_its_own(subject: Subject) -> None:
+    """Also the same prompt several; what one gets is what it would get alone."""
+    one, other = subject.prompts([2, 1])
+    asked = [(one, 3), (other, 4), (one, 4)]
+    together = subject.engine.generate([prompt for prompt, _ in asked], replace(SAMPLING, seed=[3, 4, 4]))
+    alone = [subject.engine.generate([prompt], replace(SAMPLING, seed=seed))[0] for prompt, seed in asked]
+    assert tokens(together) == tokens(alone)
+    assert tokens(together)[0] != tokens(together)[2]
 
 
 def test_no_prompts_no_completions(subject: Subject) -> None:
@@ -360,3 +373,67 @@ def test_a_model_with_several_end_tokens_ends_at_each(engine: TransformersEngine
     outputs = flat(several.generate(subject.prompts([1, 2]), replace(SAMPLING, n=32)))
     assert {output.token_ids[-1] for output in outputs if output.finish == "stop"} == {end, jar}
     assert all(not {end, jar} & set(output.token_ids[:-1]) for output in outputs)
+
+
+class Uploads(TorchDispatchMode):
+    """Counts the tensors, not the single numbers, that leave the host for the device of the model."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        output = function(*args, **(kwargs or {}))
+        taken, given = (
+            {one.device.type for one in tree_leaves(held) if isinstance(one, torch.Tensor) and one.dim()}
+            for held in (args, output)
+        )
+        self.count += "cpu" in taken and "meta" in given
+        return output
+
+
+@pytest.mark.parametrize("parts", [[2, 2, 2], [1, 4, 2, 3]], ids=["even", "uneven"])
+@pytest.mark.parametrize("top_p", [1.0, 0.8])
+def test_a_gpu_is_asked_nothing_and_sent_nothing_from_token_to_token(
+    parts: list[int], top_p: float, engine: TransformersEngine, subject: Subject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The meta device stands for it: whatever waits for a value fails there, for it has none. How many rows still run
+    is asked by `Running` alone, and what was drawn is read at the end of the batch."""
+    model = policy.empty_copy(engine.model, torch.device("meta"), torch.bfloat16)
+    steps: list[int] = []
+    monkeypatch.setattr(transformers_engine.Running, "of", lambda _, live: steps.append(len(live)) or len(live))
+    monkeypatch.setattr(TransformersEngine, "_outputs", lambda *_: [])
+    prompts = sorted((tuple(prompt) for prompt in subject.prompts(parts, " by scale:")), key=len)
+    sent = []
+    for length in (4, 12):
+        with decoding(model), Uploads() as uploads:
+            meta = TransformersEngine(model, engine.tokenizer)
+            meta._batch(
+                [(prompt, 1) for prompt in prompts],
+                replace(SAMPLING, max_tokens=length, top_p=top_p),
+                range(SAMPLING.n),
+            )
+        sent.append(uploads.count)
+    assert sent == [1, 1]  # the uniform numbers
+    assert steps == [len(parts) * SAMPLING.n] * (4 + 12)
+
+
+def test_the_host_may_be_ahead_of_a_gpu(
+    engine: TransformersEngine, subject: Subject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a GPU draws is what a CPU draws; at the end of a batch it works on `AHEAD` tokens in vain."""
+    engine.model.generation_config.eos_token_id = list(range(0, len(subject.tokenizer), 3))  # so that rows end soon
+    several = TransformersEngine(engine.model, engine.tokenizer)
+    prompts, sampling = subject.prompts([1, 4, 2]), replace(SAMPLING, n=24, max_tokens=60)
+    expected, passes = several.generate(prompts, sampling), len(forwarded(several, prompts, sampling))
+
+    class Ahead(transformers_engine.Running):
+        def __init__(self, device: torch.device) -> None:
+            super().__init__(device)
+            assert self.ahead == 0
+            self.ahead = transformers_engine.AHEAD
+
+    monkeypatch.setattr(transformers_engine, "Running", Ahead)
+    assert tokens(several.generate(prompts, sampling)) == tokens(expected)
+    assert [one.finish for one in flat(several.generate(prompts, sampling))] == [one.finish for one in flat(expected)]
+    assert len(forwarded(several, prompts, sampling)) == passes + transformers_engine.AHEAD < sampling.max_tokens

@@ -131,6 +131,29 @@ def test_vllm_beside_the_trainer_sleeps_but_for_the_rollouts(monkeypatch: pytest
     assert llm.heard == [*once, "sync", *once]
 
 
+def test_the_trainers_of_a_stage_have_one_vllm(monkeypatch: pytest.MonkeyPatch) -> None:
+    from trl.generation import vllm_generation
+
+    started: list[str] = []
+
+    def start(model: str, **_: Any) -> object:
+        started.append(model)
+        return object()
+
+    monkeypatch.setattr(vllm_generation, "LLM", start, raising=False)
+    monkeypatch.setattr(rollouts, "_started", {})
+
+    def trainer(model: str, **given: float) -> Any:
+        with rollouts.one_vllm():
+            return vllm_generation.LLM(model=model, **given)
+
+    first = trainer("seed-1", gpu_memory_utilization=0.4)
+    assert trainer("seed-2", gpu_memory_utilization=0.4) is first
+    assert trainer("seed-3", gpu_memory_utilization=0.5) is not first
+    assert started == ["seed-1", "seed-3"]
+    assert vllm_generation.LLM is start
+
+
 def test_a_folder_without_a_checkpoint_is_one_line_on_either_engine(tmp_path: Path) -> None:
     for name in ("transformers", "vllm"):
         with pytest.raises(UserError, match="no checkpoint here"):

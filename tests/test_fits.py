@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import LlamaConfig, LlamaForCausalLM, TrainingArguments
 
 from polya_midtrain.common.shapes import TRAINING, USABLE, Model, of_config
 from polya_midtrain.plan.sizes import MODELS
-from polya_midtrain.training import fits
+from polya_midtrain.training import fits, hooks
 
 GIB = 2.0**30
 H100 = 79.2 * GIB  # as torch sees it
@@ -166,3 +167,12 @@ def test_on_a_cpu_auto_asks_no_machine() -> None:
     }
     assert LLAMA.alone(16, 5120, "auto") == 1
     assert LLAMA.alone(16, 5120, 4) == 4
+
+
+def test_a_process_trains_on_one_gpu_however_many_it_sees(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """transformers would train on all of them, and on so many times the batch of an arm."""
+    config = TrainingArguments(**hooks.common(tmp_path, "cpu", 1, 10), per_device_train_batch_size=4)
+    assert hooks.on_one_gpu(config).n_gpu == 0
+    monkeypatch.setattr(config, "_n_gpu", 4)
+    assert config.train_batch_size == 16
+    assert hooks.on_one_gpu(config).train_batch_size == 4

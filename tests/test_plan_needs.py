@@ -281,9 +281,41 @@ def test_what_auto_comes_to_is_shown(capsys: pytest.CaptureFixture[str], monkeyp
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(1, 1, 3 * 10**12))
     assert cli.execute(["plan", "paper"]) == 0
     shown = " ".join(capsys.readouterr().out.split())
-    found = needs.batches(paper(), sizes.models(paper())["base"], DEVICES["h100"], layout.of(paper().machine, "cuda"))
+    gpus = layout.of(paper().machine, "cuda")
+    found = needs.batches(paper(), sizes.models(paper())["base"], DEVICES["h100"], gpus, {})
     assert f"Sequences in a backward pass: midtrain {found['midtrain'].rows}" in shown
     assert "vLLM takes 0.75 of a GPU for rollouts (machine.rollout_memory)." in shown
+
+
+def shared(capsys: pytest.CaptureFixture[str], **machine: Any) -> tuple[build.Plan, str]:
+    """The plan of profile smollm2 on an H100, and what it says of the GPU."""
+    content = yaml.safe_load((ROOT / "profiles/smollm2.yaml").read_text())
+    planned = build.plan(Params.model_validate(content | {"machine": ALONE | machine}), DEVICES["h100"])
+    report.show(planned, [], None, None, arms=False)
+    return planned, " ".join(capsys.readouterr().out.split())
+
+
+def test_seeds_of_a_small_model_share_a_gpu_and_the_plan_says_how_many(capsys: pytest.CaptureFixture[str]) -> None:
+    auto, shown = shared(capsys)
+    assert {stage: auto.sharing[stage] for stage in ("midtrain", "rl", "modes")} == {"midtrain": 2, "rl": 2, "modes": 4}
+    assert "Processes side by side on a GPU (machine.workers): " in shown
+    assert f"rl 2, {needs.human(shapes.part(80e9, 2))} each" in shown
+    assert all(one.bytes < 80e9 for one in auto.memory)
+    one, said = shared(capsys, workers=1)
+    assert one.sharing == {}
+    assert "side by side" not in said
+    assert one.wall > auto.wall > one.wall / 4
+    vllm, _ = shared(capsys, engine="vllm")
+    assert set(vllm.sharing) == {"midtrain", "modes"}
+    assert not {"midtrain", "rl"} & set(shared(capsys, processes=2)[0].sharing)
+    assert build.plan(paper(), DEVICES["h100"]).sharing == {}
+
+
+def test_too_many_processes_for_a_gpu_are_refused() -> None:
+    several = Params.model_validate(PAPER | {"machine": ALONE | {"workers": 3}})
+    planned = build.plan(several, DEVICES["h100"])
+    told = needs.shortfalls(planned.disk, planned.memory, planned.device, Path())
+    assert any(one.startswith("stage rl needs ") and one.endswith("lower machine.workers") for one in told)
 
 
 def test_arms_share_the_gpus_that_there_are(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import gc
 import random
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +100,21 @@ def test_rollouts_beside_a_gpu_s_trainer_have_the_trainer_s_probabilities(
         ]
         assert sum(differences) / len(differences) < (MEAN if half else 2e-5)
         assert max(differences) < (MOST if half else 2e-4)
+
+
+def test_a_trained_model_is_let_go(tiny_policy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside the weights and Adam's averages of one seed those of the next would not fit on a GPU."""
+    load, loaded = policy.load, []
+
+    def watched(*arguments: Any, **more: Any) -> Any:
+        model, tokenizer = load(*arguments, **more)
+        loaded.append(weakref.ref(model))
+        return model, tokenizer
+
+    monkeypatch.setattr(policy, "load", watched)
+    train(tmp_path, tiny_policy, half=True)
+    gc.collect()
+    assert [model() for model in loaded] == [None]
 
 
 def test_a_gpu_reads_in_the_stored_format_and_trains_in_float32(tiny_policy: Path, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ import pytest
 from polya_midtrain.errors import UserError
 from polya_midtrain.runtime import cores
 from polya_midtrain.runtime import workers as module
-from polya_midtrain.runtime.workers import Report, run_tasks, worker_count
+from polya_midtrain.runtime.workers import Report, apart, run_tasks, worker_count
 
 
 class Awkward(Exception):
@@ -175,9 +175,14 @@ def test_workers_end_when_the_parent_is_killed(tmp_path: Path) -> None:
 
 
 def test_worker_count() -> None:
-    assert 1 <= worker_count(0, "cpu") == cores.available() <= len(os.sched_getaffinity(0))
-    assert worker_count(3, "cpu") == 3
-    assert worker_count(0, "cuda") == worker_count(4, "cuda") == 1
+    assert 1 <= worker_count(0) == cores.available() <= len(os.sched_getaffinity(0))
+    assert worker_count(3) == 3
+
+
+def test_what_is_asked_apart_is_asked_in_another_process() -> None:
+    assert apart(os.getpid) != os.getpid()
+    with pytest.raises(ZeroDivisionError):
+        apart(lambda: 1 // 0)
 
 
 GROUPS = {

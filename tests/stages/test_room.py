@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,11 @@ import yaml
 
 from polya_midtrain import params as settings
 from polya_midtrain import paths
-from polya_midtrain.common import policy
+from polya_midtrain.common import policy, shapes
 from polya_midtrain.common.records import Question, TrainingRow, write_records
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import Params
-from polya_midtrain.runtime import room
+from polya_midtrain.runtime import card, cores, room
 from polya_midtrain.stages import evaluate, midtrain
 from polya_midtrain.training import launch, sft
 from polya_midtrain.world import problems, traces
@@ -85,7 +86,7 @@ def test_a_training_whose_memory_ran_out_goes_on_with_less(monkeypatch: pytest.M
     monkeypatch.setattr(sft, "fine_tune", second_fails)
     assert refused(midtrain.run, written(), "n1") == (
         "params.yaml: the memory of the GPU ran out in stage midtrain (CUDA out of memory); lower "
-        "midtrain.micro_batch, or take a GPU with more, then run it again: what it finished is kept"
+        "midtrain.micro_batch or machine.workers, or take a GPU with more, then run it again: what it finished is kept"
     )
     midtrain.run(written(midtrain={"micro_batch": 2}), "n1")
     assert made == [4, 4, 2], "the first seed is not trained again"
@@ -105,7 +106,7 @@ def test_a_sampling_whose_memory_ran_out_goes_on_with_less(monkeypatch: pytest.M
         return batch(engine, *arguments)
 
     monkeypatch.setattr(TransformersEngine, "_batch", third_fails)
-    assert "in stage evaluate (CUDA out of memory); lower evaluate.rows, or" in refused(
+    assert "in stage evaluate (CUDA out of memory); lower evaluate.rows or machine.workers, or" in refused(
         evaluate.run, written(), "vanilla"
     )
     evaluate.run(written(evaluate={"rows": 4}), "vanilla")
@@ -113,6 +114,40 @@ def test_a_sampling_whose_memory_ran_out_goes_on_with_less(monkeypatch: pytest.M
     assert len(made) == 3 + 2 * 6, "two of eight jobs were finished; the others take two batches each"
     counts = json.loads((paths.COUNTS / "vanilla.json").read_text())["rows"]
     assert len(counts) == 2 * 2 * 2 * 2
+
+
+def weights(run: Params) -> list[bytes]:
+    """Those of both seeds of arm n1, mid-trained anew."""
+    shutil.rmtree(paths.MIDTRAIN / "n1", ignore_errors=True)
+    midtrain.run(run, "n1")
+    return [(paths.MIDTRAIN / f"n1/seed-{seed}/model.safetensors").read_bytes() for seed in (1, 2)]
+
+
+def test_seeds_share_a_gpu_and_are_trained_as_they_would_be_alone(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A CPU stands for the GPU; what it is asked, and told of its memory, is said to a GPU of 80 GB."""
+    alone = weights(written())
+    told = project / "told"
+    monkeypatch.setattr(card, "device_of", lambda _: "cuda")
+    monkeypatch.setattr(card, "memory", lambda: 80e9)
+    monkeypatch.setattr(cores, "available", lambda: 4)
+    monkeypatch.setattr(
+        torch.cuda, "set_per_process_memory_fraction", lambda part: (told / f"{os.getpid()}").write_text(f"{part}")
+    )
+    told.mkdir()
+    assert weights(written(machine={"workers": 0})) == alone
+    parts = {file.name: float(file.read_text()) for file in told.iterdir()}
+    assert len(parts) == 2
+    assert set(parts.values()) == {shapes.part(80e9, 2) / 80e9}
+
+    def fails(*arguments: Any, **more: Any) -> None:
+        raise torch.OutOfMemoryError(SAID)
+
+    monkeypatch.setattr(sft, "fine_tune", fails)
+    assert "lower midtrain.micro_batch or machine.workers, or take" in refused(
+        midtrain.run, written(midtrain={"batch": 8}), "n1"
+    )
 
 
 @pytest.mark.usefixtures("project")
@@ -124,7 +159,7 @@ def test_a_launched_process_says_it_too(monkeypatch: pytest.MonkeyPatch, tmp_pat
 
     monkeypatch.setattr(launch, "train", fails)
     assert launch.main(["midtrain", "n1", "1", str(tmp_path), "key"]) == 2
-    assert "lower midtrain.micro_batch, or" in (tmp_path / "launch-1.fault").read_text()
+    assert "lower midtrain.micro_batch or machine.workers, or" in (tmp_path / "launch-1.fault").read_text()
 
 
 def test_other_faults_are_left_alone_and_other_settings_are_kept() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Iterator
@@ -9,7 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from polya_midtrain.common.shapes import Model, of_config
 from polya_midtrain.errors import UserError
+from polya_midtrain.runtime import workers
 
 POINTER = "same-as.txt"
 Purpose = Literal["read", "train"]
@@ -26,7 +29,9 @@ def device_of(wanted: str) -> str:
     so is one that would be left idle because its driver is too old."""
     import torch
 
-    available = torch.cuda.is_available()
+    # A process that has asked CUDA can fork none that uses it.
+    here = torch.cuda.is_initialized() or not torch.backends.cuda.is_built()
+    available = torch.cuda.is_available() if here else workers.apart(torch.cuda.is_available)
     if wanted != "cpu" and not available:
         check_driver(torch.version.cuda)
     if wanted == "cuda" and not available:
@@ -172,10 +177,14 @@ def save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, path: Path,
     tokenizer.save_pretrained(path)
 
 
+def shape(path: Path) -> Model:
+    """The shape of a checkpoint folder's model."""
+    check(path)
+    return of_config(str(path), json.loads((path / "config.json").read_text()))
+
+
 def stored_dtype(path: Path) -> torch.dtype:
     """The number format that a checkpoint folder is stored in."""
-    import json
-
     import torch
 
     config = json.loads((path / "config.json").read_text())

@@ -21,6 +21,8 @@ KEPT = 17
 LOGITS = 3  # float32 copies of the logits at once: the model's, the loss's or the sampler's, and a gradient or a sum
 USABLE = 0.92  # of a GPU: the rest is CUDA's own, and lost between blocks
 ASLEEP = 3e9  # bytes that vLLM keeps of a GPU while it sleeps: its graphs, and what CUDA keeps for it
+CONTEXT = 0.6e9  # bytes that CUDA takes of a GPU for a process; if there is one, of what is not `USABLE`
+MOST = 8  # processes of a GPU: every one takes a core of the host, and the GPU works for one after the other
 CPU_ROOM = 1e9  # bytes of activations that a training on a CPU takes by itself
 ENOUGH = 4  # rows at a time with all activations kept are better than more rows with layers worked twice
 
@@ -122,6 +124,23 @@ class Model:
             return most, False
         return max(fitting[True], default=parts[0]), True
 
+    def sampled(self, rows: int, length: float, size: int) -> float:
+        """Bytes to decode so many sequences side by side."""
+        return size * self.parameters + rows * self.sampled_row(length, size)
+
+    def learning(self, share: int, length: float, wanted: Wanted, beside: float = 0.0) -> float:
+        """Bytes of a GPU for a training that works no layer twice, and on `ENOUGH` rows at a time or those wanted."""
+        rows = min(share, ENOUGH if wanted == "auto" else wanted)
+        return TRAINING * self.parameters + beside + self.update(rows, length, False)
+
+    def rollouts(self, rows: int, length: float) -> float:
+        """Bytes of a GPU to sample a bfloat16 copy beside a trainer's weights and Adam's averages."""
+        return (TRAINING - WEIGHT) * self.parameters + self.sampled(rows, length, HALF)
+
+    def stepped(self, length: float) -> float:
+        """Bytes of gradient steps of one sequence: weights, gradients and moved weights, in float32."""
+        return 3 * self.weights + self.trained_row(length)
+
     def beside(self, vllm: bool) -> float:
         """Bytes that GRPO's rollouts keep of a GPU during an update: a copy in bfloat16, or vLLM asleep."""
         return ASLEEP if vllm else float(HALF * self.parameters)
@@ -140,6 +159,16 @@ class Model:
 
 
 Wanted = int | Literal["auto"]
+
+
+def part(memory: float, processes: int) -> float:
+    """Bytes of a GPU for each of its processes."""
+    return memory / processes - (CONTEXT if processes > 1 else 0.0)
+
+
+def together(need: float, memory: float) -> int:
+    """How many processes that want so many bytes each may share a GPU; one where not even that one fits."""
+    return max((count for count in range(1, MOST + 1) if need <= USABLE * part(memory, count)), default=1)
 
 
 def of_config(name: str, config: Mapping[str, Any], score: bool = False) -> Model:

@@ -61,7 +61,7 @@ def make(params: Params, folder: Path, on_progress: workers.OnProgress) -> dict[
     def run(name: str, report: workers.Report) -> None:
         jobs[name][1](report)
 
-    workers.run_tasks(run, list(jobs), workers.worker_count(0, "cpu"), on_progress)
+    workers.run_tasks(run, list(jobs), workers.worker_count(0), on_progress)
     return {snapshot: folder / name for name, (snapshot, _) in jobs.items()}
 
 

@@ -10,23 +10,32 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 
+Asked = tuple[tuple[int, ...], int]
+"""A prompt's token ids and its seed."""
+
+
 @dataclass(frozen=True, slots=True)
 class SamplingParams:
     """Decoding settings of one call.
 
     ``n`` completions per prompt; ``temperature`` 0 is greedy; ``stop`` strings end a completion and stay in its text;
-    ``seed`` and a prompt's tokens alone determine that prompt's completions, whatever else is in the call. Without
-    ``texts`` or ``logprobs`` an engine may leave these out of its outputs, where they cost it something.
+    ``seed`` (of all prompts, or one for each) and a prompt's tokens alone determine that prompt's completions, whatever
+    else is in the call. Without ``texts`` or ``logprobs`` an engine may leave these out, where they cost it something.
     """
 
     n: int
     max_tokens: int
-    seed: int
+    seed: int | Sequence[int]
     temperature: float = 1.0
     top_p: float = 1.0
     stop: tuple[str, ...] = ()
     texts: bool = True
     logprobs: bool = True
+
+    def asked(self, prompts: Sequence[Sequence[int]]) -> list[Asked]:
+        """The prompts with their seeds."""
+        seeds = [self.seed] * len(prompts) if isinstance(self.seed, int) else self.seed
+        return [(tuple(prompt), seed) for prompt, seed in zip(prompts, seeds, strict=True)]
 
 
 @dataclass(frozen=True, slots=True)

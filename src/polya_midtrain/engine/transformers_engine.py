@@ -7,10 +7,13 @@ batch; the cache is written in place; rows that have ended leave the batch.
 Everything is computed in the number format of the model's weights. The decoder and the head are called by themselves,
 never the model's ``forward``: accelerate replaces that of a trained model by one under autocast, and two formats would
 meet in the cache (and autocast would convert every weight again at each token).
+
+No token is read back from a GPU before the batch ends, and the host never waits for the last one: `Running`.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +23,7 @@ import torch
 from polya_midtrain.common.seeding import derive
 from polya_midtrain.engine.attention import decoding
 from polya_midtrain.engine.cache import PreallocatedCache
-from polya_midtrain.engine.contract import Output, SamplingParams
+from polya_midtrain.engine.contract import Asked, Output, SamplingParams
 from polya_midtrain.runtime.model_time import model_call
 
 if TYPE_CHECKING:
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
 COMPACT_BELOW = 0.75
 # Tokens looked back over when searching a stop string.
 STOP_WINDOW = 24
+# Tokens by which the host is ahead of a GPU: its next kernels wait for it, and few tokens are drawn in vain at the end.
+AHEAD = 2
 
 
 class TransformersEngine:
@@ -50,9 +55,9 @@ class TransformersEngine:
         progress: Callable[[int, int], None] | None = None,
     ) -> list[list[Output]]:
         """Sample ``sampling.n`` completions of every prompt. ``progress`` hears (prompts done, prompts)."""
-        distinct = {tuple(prompt) for prompt in prompts}
-        order = sorted(distinct, key=lambda prompt: (len(prompt), prompt))
-        done: dict[tuple[int, ...], list[Output]] = {}
+        asked = sampling.asked(prompts)
+        order = sorted(set(asked), key=lambda one: (len(one[0]), one))
+        done: dict[Asked, list[Output]] = {}
         was_training = self.model.training
         self.model.eval()
         try:
@@ -63,22 +68,22 @@ class TransformersEngine:
                         0, sampling.n, self.rows
                     ):  # several only where one prompt's samples are too many
                         samples = range(start, min(start + self.rows, sampling.n))
-                        for prompt, group in zip(chunk, self._batch(chunk, sampling, samples), strict=True):
-                            done.setdefault(prompt, []).extend(group)
+                        for one, group in zip(chunk, self._batch(chunk, sampling, samples), strict=True):
+                            done.setdefault(one, []).extend(group)
                     if progress:
                         progress(len(done), len(order))
         finally:
             self.model.train(was_training)
-        return [done[tuple(prompt)] for prompt in prompts]
+        return [done[one] for one in asked]
 
     def close(self) -> None:
         """Let go of the model: it is its owner's."""
         del self.model
 
     @torch.inference_mode()
-    def _batch(self, prompts: list[tuple[int, ...]], sampling: SamplingParams, samples: range) -> list[list[Output]]:
+    def _batch(self, asked: list[Asked], sampling: SamplingParams, samples: range) -> list[list[Output]]:
         """Those of the ``samples`` of each prompt, side by side."""
-        device = self.model.device
+        device, prompts = self.model.device, [prompt for prompt, _ in asked]
         longest = len(prompts[-1])
         cache = PreallocatedCache(self.model.config.num_hidden_layers, longest + sampling.max_tokens)
         logits = self._prefill(prompts, cache)
@@ -88,39 +93,41 @@ class TransformersEngine:
         logits = logits[repeat]
         lengths = torch.tensor([len(prompt) for prompt in prompts], device=device)[repeat]
         # Prompts of one length need no mask; otherwise the gap between a short prompt's end and the first new token
-        # is hidden and positions go on from the prompt's own length.
-        uneven = len(prompts[0]) != longest
-        held = torch.arange(longest, device=device) < lengths[:, None] if uneven else None
+        # is hidden and positions go on from the prompt's own length. In four dimensions, (rows, 1, 1, length), it is
+        # taken as it is: of one in two transformers asks at each token whether all of it is true.
+        held = None
+        if len(prompts[0]) != longest:
+            places = torch.arange(longest + sampling.max_tokens, device=device)
+            held = ((places < lengths[:, None]) | (places >= longest))[:, None, None]
 
-        noise = torch.from_numpy(_uniforms(prompts, sampling, samples)).to(device)
+        noise = torch.from_numpy(_uniforms(asked, sampling, samples)).to(device)
         total = len(repeat)
         tokens = torch.zeros(total, sampling.max_tokens, dtype=torch.long, device=device)
         logprobs = torch.zeros(total, sampling.max_tokens, device=device)
-        counts = torch.full((total,), sampling.max_tokens, device=device)
+        counts = torch.zeros(total, dtype=torch.long, device=device)
         ended = torch.zeros(total, dtype=torch.bool, device=device)
         rows = torch.arange(total, device=device)  # batch row -> output row
         live = torch.ones(total, dtype=torch.bool, device=device)
+        running = Running(device)
         for step in range(sampling.max_tokens):
             chosen, chosen_logprobs = _sample(logits, noise[rows, step], sampling)
             tokens[rows, step] = torch.where(live, chosen, tokens[rows, step])
             logprobs[rows, step] = torch.where(live, chosen_logprobs, logprobs[rows, step])
+            counts[rows] += live
             stopped = live & torch.isin(chosen, self.ends)
             if sampling.stop:
                 stopped |= live & self._hit_stop(tokens[rows, max(0, step + 1 - STOP_WINDOW) : step + 1], sampling.stop)
-            counts[rows[stopped]] = step + 1
-            ended[rows[stopped]] = True
+            ended[rows] |= stopped
             live &= ~stopped
-            running = int(live.sum())
-            if running == 0 or step + 1 == sampling.max_tokens:
+            count = running.of(live)
+            if count == 0 or step + 1 == sampling.max_tokens:
                 break
-            if running < COMPACT_BELOW * len(rows):
+            if count is not None and count < COMPACT_BELOW * len(rows):
                 kept = live.nonzero().squeeze(1)
                 cache.select(kept)
                 rows, chosen, live, lengths = rows[kept], chosen[kept], live[kept], lengths[kept]
                 held = held[kept] if held is not None else None
-            mask = None
-            if held is not None:
-                mask = torch.cat([held, held.new_ones(len(rows), step + 1)], dim=1)
+            mask = held[..., : longest + step + 1] if held is not None else None
             hidden = self._hidden(chosen[:, None], lengths[:, None] + step, cache, mask)
             logits = self.model.lm_head(hidden)[:, -1].float()
         return self._outputs(tokens, logprobs, counts, ended, len(samples))
@@ -134,9 +141,8 @@ class TransformersEngine:
             self._hidden(head, torch.arange(shared, device=device)[None], cache, None)
             cache.select(torch.zeros(len(prompts), dtype=torch.long, device=device))
         longest = len(prompts[-1])
-        tails = torch.zeros(len(prompts), longest - shared, dtype=torch.long, device=device)
-        for row, prompt in enumerate(prompts):
-            tails[row, : len(prompt) - shared] = torch.tensor(prompt[shared:], device=device)
+        padded = [[*prompt[shared:], *[0] * (longest - len(prompt))] for prompt in prompts]
+        tails = torch.tensor(padded, device=device)
         last = torch.tensor([len(prompt) - shared - 1 for prompt in prompts], device=device)
         # Causal attention: padding after a prompt's end cannot reach the logits read at its end.
         positions = torch.arange(shared, longest, device=device).expand(len(prompts), -1)
@@ -169,6 +175,27 @@ class TransformersEngine:
         return [flat[start : start + n] for start in range(0, len(flat), n)]
 
 
+class Running:
+    """How many rows of a batch still run: on a CPU now, on a GPU `AHEAD` tokens ago, so that nobody waits for it."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.ahead = 0 if device.type == "cpu" else AHEAD
+        self.asked: deque[tuple[torch.Tensor, torch.cuda.Event | None]] = deque()
+
+    def of(self, live: torch.Tensor) -> int | None:
+        """The count, once it is known; ``live`` (rows,) may have fewer rows than before."""
+        event = torch.cuda.Event() if live.is_cuda else None
+        self.asked.append((live.sum().to("cpu", non_blocking=True), event))
+        if event is not None:
+            event.record()
+        if len(self.asked) <= self.ahead:
+            return None
+        count, event = self.asked.popleft()
+        if event is not None:
+            event.synchronize()
+        return int(count)
+
+
 def _sample(logits: torch.Tensor, uniform: torch.Tensor, sampling: SamplingParams) -> tuple[torch.Tensor, torch.Tensor]:
     """Draw one token a row by inverting the distribution function at ``uniform``; (rows,), (rows,) log-probabilities.
 
@@ -194,13 +221,13 @@ def _nucleus(probabilities: torch.Tensor, top_p: float) -> torch.Tensor:
     return kept / kept.sum(-1, keepdim=True)
 
 
-def _uniforms(prompts: list[tuple[int, ...]], sampling: SamplingParams, samples: range) -> np.ndarray:
+def _uniforms(asked: list[Asked], sampling: SamplingParams, samples: range) -> np.ndarray:
     """Uniform draws, (prompts x samples, max_tokens), each prompt's from its own stream."""
     draws = [
-        np.random.Generator(np.random.Philox(derive(sampling.seed, *prompt))).random(
+        np.random.Generator(np.random.Philox(derive(seed, *prompt))).random(
             (samples.stop, sampling.max_tokens), dtype=np.float32
         )[samples.start :]
-        for prompt in prompts
+        for prompt, seed in asked
     ]
     return np.concatenate(draws)
 
@@ -211,7 +238,7 @@ def _common_prefix(prompts: list[tuple[int, ...]]) -> int:
     return next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), min(len(first), len(last)))
 
 
-def _chunks(order: list[tuple[int, ...]], n: int, rows: int) -> list[list[tuple[int, ...]]]:
+def _chunks(order: list[Asked], n: int, rows: int) -> list[list[Asked]]:
     """Split prompts, sorted by length, into batches of at most ``rows`` sequences, or of one prompt."""
     size = max(1, rows // n)
     return [order[start : start + size] for start in range(0, len(order), size)]

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from polya_midtrain.common import policy
 from polya_midtrain.common.seeding import derive
 from polya_midtrain.engine import heads
-from polya_midtrain.engine.contract import Output, SamplingParams
+from polya_midtrain.engine.contract import Asked, Output, SamplingParams
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import Machine
 from polya_midtrain.runtime import workers
@@ -57,22 +57,23 @@ class VllmEngine:
         progress: Callable[[int, int], None] | None = None,
     ) -> list[list[Output]]:
         """Sample ``sampling.n`` completions of every prompt. ``progress`` hears (prompts done, prompts)."""
-        distinct = sorted({tuple(prompt) for prompt in prompts})  # sorted: neighbours share their beginnings
-        done: dict[tuple[int, ...], list[Output]] = {}
+        asked = sampling.asked(prompts)
+        distinct = sorted(set(asked))  # neighbours share their beginnings
+        done: dict[Asked, list[Output]] = {}
         for start in range(0, len(distinct), WAVE):
             wave = distinct[start : start + WAVE]
             replies = self._model.generate(
-                [{"prompt_token_ids": list(prompt)} for prompt in wave],
-                [self._request(prompt, sampling) for prompt in wave],
+                [{"prompt_token_ids": list(prompt)} for prompt, _ in wave],
+                [self._request(one, sampling) for one in wave],
                 use_tqdm=False,
             )
-            for prompt, reply in zip(wave, replies, strict=True):
+            for one, reply in zip(wave, replies, strict=True):
                 group = self._outputs(reply.outputs, sampling)
                 # Greedy decoding has one outcome, which vLLM refuses to give more than once.
-                done[prompt] = group * sampling.n if sampling.temperature == 0 else group
+                done[one] = group * sampling.n if sampling.temperature == 0 else group
             if progress:
                 progress(len(done), len(distinct))
-        return [done[tuple(prompt)] for prompt in prompts]
+        return [done[one] for one in asked]
 
     def swap(self, checkpoint: Path) -> bool:
         """Take the weights of another checkpoint in place of the present ones, if it is of the same shape; whether.
@@ -97,9 +98,10 @@ class VllmEngine:
         """
         self._model.llm_engine.engine_core.shutdown(timeout=PATIENCE)
 
-    def _request(self, prompt: tuple[int, ...], sampling: SamplingParams) -> Any:
+    def _request(self, asked: Asked, sampling: SamplingParams) -> Any:
         import vllm
 
+        prompt, seed = asked
         greedy = sampling.temperature == 0
         return vllm.SamplingParams(
             n=1 if greedy else sampling.n,
@@ -109,7 +111,7 @@ class VllmEngine:
             stop=list(sampling.stop),
             include_stop_str_in_output=True,
             # Sample i of a prompt is drawn with this plus i, so that more samples only add to fewer.
-            seed=None if greedy else derive(sampling.seed, *prompt),
+            seed=None if greedy else derive(seed, *prompt),
             logprobs=0 if sampling.logprobs else None,  # of the drawn token alone
             detokenize=bool(sampling.stop),
         )

@@ -17,7 +17,7 @@ def grade_rows(rows: Sequence[Completion], golds: Mapping[str, Question], params
     items = [(row.text, golds[row.question_id].answer, golds[row.question_id].kind) for row in rows]
     verdicts = grade_many(
         items,
-        workers.worker_count(params.machine.workers, "cpu"),
+        workers.worker_count(params.machine.workers),
         weak=params.machine.sandbox == "weak",
         timeouts=Timeouts(work / "timeouts"),
     )

@@ -11,8 +11,11 @@ from polya_midtrain.params.models import Sampling
 
 
 class Machine(Block):
-    """Where the work runs, and on which engine. ``workers`` 0 means one process a core (CPU) or one process (CUDA).
+    """Where the work runs, and on which engine.
 
+    ``workers``: processes of a stage, of trainings one a seed; 0: one a core, on a GPU as many as fit side by side
+    (`polya plan` says how many; one where vLLM samples, or where a training has ``processes`` of its own). On device
+    cpu the questions of each heuristic are answered apart, elsewhere together as far as ``rows`` goes.
     With engine vllm ``data_parallel`` copies of a model answer side by side, each spread over ``tensor_parallel`` GPUs
     and taking the share ``gpu_memory`` of their memory. RL's rollouts then come from vLLM too: from a ``server`` (the
     address of a running `vllm serve`), or beside the trainer, taking the share ``rollout_memory`` (auto: what the
@@ -34,6 +37,11 @@ class Machine(Block):
     rollout_memory: Annotated[float, Field(gt=0, lt=1)] | Literal["auto"] = "auto"
     server: Url | None = None
     sandbox: Literal["required", "weak"] = "required"
+
+    @property
+    def spread(self) -> bool:
+        """Whether `accelerate launch` starts the trainings."""
+        return self.processes > 1 or self.accelerate is not None
 
     @model_validator(mode="after")
     def _parallel(self) -> Machine:

@@ -36,14 +36,16 @@ NONE = Corrections()
 
 @dataclass(frozen=True)
 class Plan:
-    """A run before it is run. ``seconds``: inside of each stage and arm; ``side_by_side``: tasks of a stage at a time;
-    ``lanes``: arms at a time, each on the GPUs of the ``layout``."""
+    """A run before it is run. ``seconds``: inside of each stage and arm; ``side_by_side``: tasks of a stage at a time
+    on a CPU, ``sharing``: by stage, on each GPU, where there are several; ``lanes``: arms at a time, each on the GPUs
+    of the ``layout``."""
 
     params: Params
     assumed: Assumptions
     sizes: Mapping[str, Model]
     device: Device
     side_by_side: int
+    sharing: Mapping[str, int]
     lanes: int
     layout: Layout
     works: list[Work]
@@ -104,11 +106,16 @@ def plan(params: Params, device: Device, gpus: int | None = None, corrections: C
         replace(one, load=one.load.longer(corrections.tokens.get(one.stage, 1.0)))
         for one in work.works(params, assumed, sizes, dict(devices.GRADING))
     ]
+    tasks: dict[str, int] = {}
+    for one in found:
+        tasks[one.stage] = max(one.load.tasks, tasks.get(one.stage, 1))
+    sharing = needs.processes(params, assumed, sizes, device, tasks)
     seconds: dict[Place, float] = {}
     for one in found:
         place = (one.stage, one.arm)
         # An endpoint answers elsewhere: its work is counted, and takes no device of ours.
-        busy = 0.0 if one.model == "judge" else devices.seconds(one.load, sizes[one.model], device, side_by_side, here)
+        many = side_by_side if device.kind == "cpu" else sharing.get(one.stage, 1)
+        busy = 0.0 if one.model == "judge" else devices.seconds(one.load, sizes[one.model], device, many, here)
         seconds[place] = seconds.get(place, devices.inside(one.stage)) + busy
     factors = corrections.seconds
     return Plan(
@@ -117,12 +124,13 @@ def plan(params: Params, device: Device, gpus: int | None = None, corrections: C
         sizes,
         device,
         side_by_side,
+        sharing,
         (gpus or here.gpus) // here.gpus,
         here,
         found,
         {place: value * factors.get(place[0], 1.0) for place, value in seconds.items()},
-        needs.disk(params, found, sizes, side_by_side),
-        needs.memory(params, assumed, sizes, device, side_by_side, here),
+        needs.disk(params, found, sizes, sharing.get("rl", side_by_side)),
+        needs.memory(params, assumed, sizes, device, side_by_side, here, sharing),
     )
 
 

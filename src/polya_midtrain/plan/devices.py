@@ -151,14 +151,16 @@ def host_memory() -> float:
 def seconds(load: Load, model: Model, device: Device, side_by_side: int, layout: Layout = ALONE) -> float:
     """Wall seconds inside of a stage, without what `INSIDE` holds: ``side_by_side`` of the load's tasks run at a time.
 
-    Tasks are taken as equal; the last round may be partly idle. On GPUs the ``layout`` says how many share a model or a
-    training; it then also says how many tasks vLLM works on at a time.
+    Tasks are taken as equal; the last round may be partly idle. Those that share a GPU share its rates, and gain in
+    what a step takes however small it is. On GPUs the ``layout`` says how many share a model or a training, and how
+    many tasks vLLM works on at a time.
     """
     cuda = device.kind == "cuda"
     together = _joint(load.processes) if cuda else 1.0  # GPUs of a training
     streamed = cuda and load.streamed
     wide = _joint(layout.wide) if streamed and not load.processes else 1.0  # GPUs of an answering model
-    if streamed and not load.processes:
+    apart = not cuda or (streamed and not load.processes)  # copies under vLLM have GPUs of their own
+    if cuda and apart:
         side_by_side = layout.copies
     reading = device.sampling_peak * device.sampling_share * model.hidden / (model.hidden + device.sampling_half)
     sampling = reading * wide * together
@@ -167,17 +169,21 @@ def seconds(load: Load, model: Model, device: Device, side_by_side: int, layout:
     layer = STREAMED_LAYER if streamed else device.layer_step
     small = model.stored / WEIGHT if cuda else 1.0
     forward = 2.0 * model.parameters
-    busy = (
+    computing = (
         forward * (load.prefilled + load.completion_tokens) / sampling
         + forward * load.scored_tokens / reading
-        + load.decode_steps * (model.layers * layer + small * model.weights / (stream * wide))
+        + load.decode_steps * small * model.weights / (stream * wide)
         + load.looked_back * small * model.key_values / (stream * wide * together)
         + 3.0 * forward * load.trained_tokens / (training * together)
+    )
+    steps = (
+        load.decode_steps * model.layers * layer
         + load.train_steps * device.train_step
         + load.checkpoints * model.checkpoint / CHECKPOINT_RATE
     )
     rounds = -(-load.tasks // side_by_side) / load.tasks
-    return busy * rounds + load.checking / cores.available() + load.downloads / DOWNLOAD_RATE
+    elsewhere = load.checking / cores.available() + load.downloads / DOWNLOAD_RATE
+    return computing * (rounds if apart else 1.0) + steps * rounds + elsewhere
 
 
 def _joint(count: int) -> float:

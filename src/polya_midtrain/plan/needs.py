@@ -7,12 +7,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from polya_midtrain.common.shapes import ASLEEP, HALF, TRAINING, USABLE, WEIGHT, Model
+from polya_midtrain.common.shapes import (
+    ASLEEP,
+    CONTEXT,
+    HALF,
+    TRAINING,
+    USABLE,
+    WEIGHT,
+    Model,
+    part,
+    together,
+)
 from polya_midtrain.params import Params, RewardTraining, Sampling
 from polya_midtrain.plan.assume import Assumptions
 from polya_midtrain.plan.devices import Device, host_memory
 from polya_midtrain.plan.layout import Layout
 from polya_midtrain.plan.work import Place, Work
+from polya_midtrain.training import fits
 
 SPREAD = ", or share its state over processes: machine.accelerate: machines/fsdp.yaml"
 COPIES = 2  # of every output: in the project, and in DVC's cache
@@ -84,20 +95,57 @@ def disk(params: Params, found: Sequence[Work], sizes: Mapping[str, Model], side
     return Disk(sum(models for models, _ in kept), sum(data for _, data in kept), scratch)
 
 
+def processes(
+    params: Params, assumed: Assumptions, sizes: Mapping[str, Model], device: Device, tasks: Mapping[str, int]
+) -> dict[str, int]:
+    """By stage, processes that share a GPU where there are several (`runtime.card`). ``tasks``: of each stage."""
+    if device.kind == "cpu":
+        return {}
+    base, machine = sizes["base"], params.machine
+    wants = {"modes": base.stepped(assumed.bare["rl"].prompt + assumed.bare["rl"].answer)}
+    if not machine.spread:
+        wants["midtrain"] = fits.midtrain(base, params.midtrain)
+    if machine.engine != "vllm":
+        wants |= {
+            stage: model.sampled(settings.rows, prompt + settings.max_tokens, model.stored)
+            for stage, settings, model, prompt in (
+                ("generate", params.generate, base, assumed.generate.prompt),
+                ("distil", params.distil, sizes["teacher"], assumed.distil.prompt),
+                ("evaluate", params.evaluate, base, _longest(assumed)),
+            )
+        }
+        if not machine.spread:
+            wants["rl"] = fits.rl(base, params.rl)
+    found = {
+        stage: min(tasks[stage], machine.workers or together(want, device.memory)) for stage, want in wants.items()
+    }
+    return {stage: count for stage, count in found.items() if count > 1}
+
+
 def memory(
-    params: Params, assumed: Assumptions, sizes: Mapping[str, Model], device: Device, side_by_side: int, layout: Layout
+    params: Params,
+    assumed: Assumptions,
+    sizes: Mapping[str, Model],
+    device: Device,
+    side_by_side: int,
+    layout: Layout,
+    sharing: Mapping[str, int],
 ) -> list[Memory]:
-    """Every stage that loads a model, the hungriest first. On a CPU its processes add up; of GPUs it is that of one."""
+    """Every stage that loads a model, the hungriest first: of a CPU, or of one GPU, all processes of the stage.
+
+    ``sharing``: `processes`.
+    """
     base, cpu = sizes["base"], device.kind == "cpu"
     here = _Place(room(device), side_by_side if cpu else 1, cpu, layout, params.machine.gpu_memory)
-    chosen = batches(params, base, device, layout)
-    longest = max(asked.prompt for asked in assumed.bare.values())
+    chosen = batches(params, base, device, layout, sharing)
+    longest = _longest(assumed)
     found = [
         _sampling("generate", "generate", params.generate, base, assumed.generate.prompt, here),
         _sampling("distil", "distil", params.distil, sizes["teacher"], assumed.distil.prompt, here),
         _sampling("evaluate", "evaluate", params.evaluate, base, longest, here, checkpoints=here.processes),
         _training("midtrain", base, chosen["midtrain"], params.midtrain.max_length, params, here),
         *_rl(params, base, assumed.bare["rl"].prompt, chosen["rl"], here),
+        _modes(base, assumed, here),
     ]
     judge = sizes["reward"]
     size = here.size(judge)
@@ -108,8 +156,12 @@ def memory(
         pairs = _training("reward", judge, Batch(2 * settings.batch, not cpu), settings.max_length, params, here)
         found.append(Memory("reward", pairs.bytes, "lower reward.batch"))
         found.append(_sampling("reward", "reward.sampling", settings.sampling, base, assumed.reward.prompt, here))
-    libraries = PROCESS + SHARED * (here.processes - 1)
-    every = [Memory(one.stage, one.bytes + libraries, one.remedy) for one in found]
+    every = []
+    for one in found:
+        count = sharing.get(one.stage, 1)
+        libraries = PROCESS + (SHARED * (here.processes - 1) if cpu else CONTEXT * (count - 1))
+        remedy = one.remedy if count == 1 else "lower machine.workers"
+        every.append(Memory(one.stage, count * one.bytes + libraries, remedy))
     return sorted(every, key=lambda one: -one.bytes)
 
 
@@ -153,7 +205,9 @@ class Batch:
     checkpointed: bool
 
 
-def batches(params: Params, base: Model, device: Device, layout: Layout) -> dict[str, Batch]:
+def batches(
+    params: Params, base: Model, device: Device, layout: Layout, sharing: Mapping[str, int]
+) -> dict[str, Batch]:
     """What `training.fits` will choose for both trainings on a GPU; on a CPU what the settings say."""
     found = {}
     rl, learn = params.rl, params.midtrain
@@ -165,7 +219,7 @@ def batches(params: Params, base: Model, device: Device, layout: Layout) -> dict
         if device.kind == "cpu":
             found[stage] = Batch(base.alone(share, length, wanted), False)
             continue
-        free = USABLE * device.memory - layout.state(base.weights)
+        free = USABLE * part(device.memory, sharing.get(stage, 1)) - layout.state(base.weights)
         if stage == "rl" and params.machine.server is None:
             free -= base.beside(layout.streaming)
         found[stage] = Batch(*base.batch(share, length, free, wanted, layout.shards))
@@ -194,8 +248,8 @@ class _Place:
         """How many rows fit beside what is needed anyway."""
         return max(0, int((self.bytes - fixed - PROCESS - SHARED * (self.processes - 1)) / row))
 
-    def remedy(self, setting: str, most: int, now: int) -> str:
-        """What to change where ``most`` rows of ``now`` fit."""
+    def remedy(self, setting: str = "", most: int = 0, now: int = 0) -> str:
+        """What to change where ``most`` rows of ``now`` fit; without rows only the machine can be changed."""
         if 0 < most < now:
             return f"lower {setting} from {now} to {most} or less"
         if self.cpu and self.processes > 1:
@@ -223,6 +277,17 @@ def _served(model: Model, length: float, wide: int) -> float:
     Rows that do not fit wait: they cost time and not memory.
     """
     return model.stored * (model.parameters + length * model.key_values / WEIGHT) / wide + ASLEEP
+
+
+def _longest(assumed: Assumptions) -> float:
+    """Tokens of the longest prompt of an evaluation."""
+    return max(asked.prompt for asked in assumed.bare.values())
+
+
+def _modes(base: Model, assumed: Assumptions, here: _Place) -> Memory:
+    """Gradient steps at a branch point, one at a time; on a CPU of a policy in each process."""
+    asked = assumed.bare["rl"]
+    return Memory("modes", here.processes * base.stepped(asked.prompt + asked.answer), here.remedy())
 
 
 def _training(stage: str, model: Model, batch: Batch, length: float, params: Params, here: _Place) -> Memory:

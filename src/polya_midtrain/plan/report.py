@@ -8,6 +8,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from polya_midtrain.common.shapes import part
 from polya_midtrain.plan import needs, power
 from polya_midtrain.plan.build import Corrections, Plan, by_stage
 from polya_midtrain.plan.measured import Measured
@@ -64,12 +65,17 @@ def show(plan: Plan, others: Sequence[Plan], run: Measured | None, corrected: Co
 def _at_a_time(plan: Plan) -> str:
     """What the trainings work on at a time, and how much of a GPU vLLM takes beside them."""
     base, machine = plan.sizes["base"], plan.params.machine
-    chosen = needs.batches(plan.params, base, plan.device, plan.layout)
+    chosen = needs.batches(plan.params, base, plan.device, plan.layout, plan.sharing)
     parts = [f"{stage} {one.rows}" + (", checkpointed" if one.checkpointed else "") for stage, one in chosen.items()]
     text = f"Sequences in a backward pass: {'; '.join(parts)}."
     if plan.layout.streaming and machine.server is None:
         share = needs.rollout_memory(plan.params, base, plan.device.memory, plan.layout)
         text += f" vLLM takes {share:.2f} of a GPU for rollouts (machine.rollout_memory)."
+    if plan.sharing:
+        many = "; ".join(
+            f"{stage} {count}, {human(part(plan.device.memory, count))} each" for stage, count in plan.sharing.items()
+        )
+        text += f" Processes side by side on a GPU (machine.workers): {many}."
     return text
 
 

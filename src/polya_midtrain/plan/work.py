@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields, replace
 
 from polya_midtrain import studies
 from polya_midtrain.common.shapes import Model
+from polya_midtrain.engine.sampling import FULL
 from polya_midtrain.params import Params, RewardTraining
 from polya_midtrain.plan.assume import Asked, Assumptions
 from polya_midtrain.stages import distil, reward, tables
@@ -89,15 +90,14 @@ def works(params: Params, assumed: Assumptions, sizes: dict[str, Model], grading
     mid = assumed.counts["mid"]
     answers = grading["plain"] if params.base.kind == "world" else grading["maths"]
     main = studies.main(params.arms)
-    heuristics, generate = params.generate.heuristics, params.generate
-    vllm = params.machine.engine == "vllm"
-    named = sampled([mid], generate.samples, generate.rows, assumed.generate, traces.CHUNK, vllm).times(heuristics)
-    plain = sampled([mid], generate.unprompted, generate.rows, assumed.unprompted, traces.CHUNK, vllm)
-    generated = replace(named + plain, checkpoints=1.0, tasks=(heuristics + 1) * math.ceil(mid / traces.CHUNK))
-    distilled = sampled([mid], params.distil.samples, params.distil.rows, assumed.distil, distil.CHUNK, vllm)
-    distilled = replace(
-        distilled, checking=answers * distilled.samples, checkpoints=1.0, tasks=math.ceil(mid / distil.CHUNK)
-    )
+    generate, vllm = params.generate, params.machine.engine == "vllm"
+    named = _named(params, [mid], generate.samples, generate.rows, assumed.generate, traces.CHUNK)
+    call = _call(params, generate.unprompted, generate.rows, traces.CHUNK)
+    plain = sampled([mid], generate.unprompted, generate.rows, assumed.unprompted, call, vllm)
+    generated = replace(named + plain, checkpoints=1.0, tasks=named.tasks + plain.tasks)
+    call = _call(params, params.distil.samples, params.distil.rows, distil.CHUNK)
+    distilled = sampled([mid], params.distil.samples, params.distil.rows, assumed.distil, call, vllm)
+    distilled = replace(distilled, checking=answers * distilled.samples, checkpoints=1.0)
     found = [
         Work("questions", "", "base", Load()),
         Work("base", "", "base", _trained_or_fetched(params.base, assumed, sizes["base"])),
@@ -154,6 +154,22 @@ def sampled(
     )
 
 
+def _call(params: Params, samples: int, rows: int, chunk: int) -> int:
+    """Questions that are answered at a time: a job's ``chunk``, or as many as `sampling.joined` takes."""
+    return chunk if params.machine.device == "cpu" else max(chunk, FULL * rows // samples)
+
+
+def _named(params: Params, counts: Sequence[int], samples: int, rows: int, asked: Asked, chunk: int) -> Load:
+    """Answers under every heuristic, each by itself or together."""
+    heuristics, vllm = params.generate.heuristics, params.machine.engine == "vllm"
+    call = _call(params, samples, rows, chunk)
+    if params.machine.device == "cpu":
+        one = sampled(counts, samples, rows, asked, call, vllm)
+        return replace(one.times(heuristics), tasks=one.tasks * heuristics)
+    alike = asked if vllm else replace(asked, shared=0.0)  # prompts of several have no worked examples in common
+    return sampled([heuristics * count for count in counts], samples, rows, alike, call, vllm)
+
+
 def _trained_or_fetched(settings: object, assumed: Assumptions, model: Model) -> Load:
     """The base or the teacher: trained on the world's corpus, unpacked, or downloaded."""
     kind = getattr(settings, "kind", "")
@@ -174,9 +190,7 @@ def _reward(params: Params, assumed: Assumptions, model: Model) -> list[Work]:
     count = assumed.counts["reward"]
     held = max(1, round(count * settings.held_out))
     sampling = settings.sampling
-    vllm = params.machine.engine == "vllm"
-    traces = sampled([count - held, held], sampling.samples, sampling.rows, assumed.reward, reward.CHUNK, vllm)
-    traces = traces.times(params.generate.heuristics)
+    traces = _named(params, [count - held, held], sampling.samples, sampling.rows, assumed.reward, reward.CHUNK)
     pairs = min(float(settings.pairs), traces.samples)
     length = min(float(settings.max_length), assumed.reward.judged)
     rows = 2.0 * pairs * settings.epochs
@@ -189,7 +203,7 @@ def _reward(params: Params, assumed: Assumptions, model: Model) -> list[Work]:
         checkpoints=2.0,
     )
     return [
-        Work("reward", "", "base", replace(traces, tasks=traces.tasks * params.generate.heuristics)),
+        Work("reward", "", "base", traces),
         Work("reward", "", "reward", training),
     ]
 

@@ -16,13 +16,13 @@ LOWER = MappingProxyType(
         "base": "base.batch",
         "teacher": "teacher.batch",
         "reward": "reward.batch or reward.sampling.rows",
-        "generate": "generate.rows",
-        "distil": "distil.rows",
+        "generate": "generate.rows or machine.workers",
+        "distil": "distil.rows or machine.workers",
         "score": "score.batch",
-        "midtrain": "midtrain.micro_batch",
-        "rl": "rl.micro_batch, rl.rows or machine.rollout_memory",
-        "evaluate": "evaluate.rows",
-        "modes": "rl.max_prompt_tokens",
+        "midtrain": "midtrain.micro_batch or machine.workers",
+        "rl": "rl.micro_batch, rl.rows, machine.workers or machine.rollout_memory",
+        "evaluate": "evaluate.rows or machine.workers",
+        "modes": "machine.workers",
     }
 )
 AT_A_TIME = ("rows", "micro_batch")

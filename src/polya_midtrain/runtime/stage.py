@@ -24,6 +24,7 @@ class Stage:
     ``outputs`` maps a name in ``work`` to its place in the project; `stage` publishes them all when the block ends.
     """
 
+    name: str
     key: str
     work: Path
     line: progress.Progress
@@ -65,7 +66,7 @@ def stage(
             tracking.run(params, stage=name, arm=arm, inputs_hash=key) as log,
             progress.stage_line(name, arm=arm, seeds=seeds, unit=unit, tasks=tasks) as line,
         ):
-            this = Stage(key, work, line, log, dict(outputs))
+            this = Stage(name, key, work, line, log, dict(outputs))
             with room.enough(name):
                 yield this
             this.numbers["seconds"] = round(time.monotonic() - begun)

@@ -1,7 +1,7 @@
 """One task a core: forked processes of one thread each, their progress, and their faults.
 
 Two threads in one process are slower here than one (the models are small), so all parallelism is by process. The
-processes are forked after the heavy imports, which they then share. On a GPU there is one process: this one.
+processes are forked after the heavy imports, which they then share. How many share a GPU `card` says.
 """
 
 from __future__ import annotations
@@ -38,10 +38,8 @@ class Report(Protocol):
     def __call__(self, done: float, total: float, note: str = "") -> None: ...
 
 
-def worker_count(requested: int, device: str) -> int:
-    """Processes to use: ``requested``, or for 0 every core that this process may use; one on a GPU."""
-    if device != "cpu":
-        return 1
+def worker_count(requested: int) -> int:
+    """Processes to use on a CPU: ``requested``, or for 0 every core that this process may use."""
     return requested or cores.available()
 
 
@@ -62,6 +60,12 @@ def run_tasks(
     if workers <= 1 or len(tasks) <= 1:
         return [function(task, _reporter(index, notify)) for index, task in enumerate(tasks)]
     return _Pool(function, tasks, notify).run(min(workers, len(tasks)))
+
+
+def apart(function: Callable[[], R]) -> R:
+    """What a function returns in a forked process, so that whatever it opens is not open in this one."""
+    found: R = _Pool(lambda _, __: function(), [None], _ignore).run(1)[0]
+    return found
 
 
 class _Pool:

@@ -56,7 +56,7 @@ def run(params: Params) -> None:
             report(chains, chains, arm)
             return file, found
 
-        cores = workers.worker_count(params.machine.workers, "cpu")
+        cores = workers.worker_count(params.machine.workers)
         examined = dict(zip(arms, workers.run_tasks(examine, arms, cores, this.line.update), strict=True))
         first, _ = examined[arms[0]]
         for arm, (file, _) in examined.items():

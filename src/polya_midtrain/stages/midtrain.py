@@ -7,9 +7,9 @@ from polya_midtrain.common import policy, prompts
 from polya_midtrain.common.records import TrainingRow, read_records
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import Params
-from polya_midtrain.runtime import workers
 from polya_midtrain.runtime.stage import stage
-from polya_midtrain.training.seeds import Seed, Training, final, trained
+from polya_midtrain.training import fits
+from polya_midtrain.training.seeds import Training, final, train_all
 
 
 def run(params: Params, arm: str) -> None:
@@ -39,11 +39,7 @@ def run(params: Params, arm: str) -> None:
         plan = training(params, arm)
         from polya_midtrain.training import sft  # noqa: F401  loaded once, before the workers fork
 
-        def train(seed: int, report: workers.Report) -> dict[str, float]:
-            return trained(Seed(params, "midtrain", arm, seed, this.work, this.key), plan, report)
-
-        cores = workers.worker_count(params.machine.workers, policy.device_of(params.machine.device))
-        results = workers.run_tasks(train, params.seeds, cores, this.line.update)
+        results = train_all(params, arm, plan, this, lambda: fits.midtrain(policy.shape(paths.BASE), settings))
         this.numbers.update(final(results, params.seeds, ("loss", "missing")))
         this.numbers["rows"] = len(rows)
 

@@ -30,7 +30,7 @@ from polya_midtrain.common.records import Question, read_records
 from polya_midtrain.common.seeding import derive
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import Modes, Params
-from polya_midtrain.runtime import workers
+from polya_midtrain.runtime import card, workers
 from polya_midtrain.runtime.stage import stage
 from polya_midtrain.science import softmax
 from polya_midtrain.science.softmax import Array
@@ -108,9 +108,13 @@ def run(params: Params, arm: str) -> None:
                 report(done, len(questions))
             return rows
 
-        found = workers.run_tasks(
-            measure, tasks, workers.worker_count(params.machine.workers, device), this.line.update
-        )
+        def need() -> float:
+            encoder, rng = policy.load_tokenizer(paths.BASE), random.Random(settings.seed)
+            contexts = [branch_at(question, params, encoder, rng).context for question in questions]
+            return policy.shape(paths.BASE).stepped(max(map(len, contexts)))
+
+        count = card.processes(params.machine, len(tasks), need)
+        found = card.run_tasks(measure, tasks, params.machine, count, this.line.update)
         rows = [row for group in found for row in group]
         document = {"arm": arm, **settings.model_dump(), "columns": COLUMNS, "rows": rows}
         (this.work / "modes.json").write_text(to_json(document))

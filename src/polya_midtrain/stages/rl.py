@@ -12,9 +12,9 @@ from polya_midtrain.common.records import Question, read_records
 from polya_midtrain.errors import UserError
 from polya_midtrain.grading.timeouts import Timeouts
 from polya_midtrain.params import Params
-from polya_midtrain.runtime import workers
 from polya_midtrain.runtime.stage import stage
-from polya_midtrain.training.seeds import Fit, Seed, Training, curves, final, trained
+from polya_midtrain.training import fits
+from polya_midtrain.training.seeds import Fit, Training, curves, final, train_all
 
 CURVES = {"reward": "reward", "entropy": "entropy", "completions/mean_length": "length"}  # trl's names: ours
 
@@ -40,11 +40,8 @@ def run(params: Params, arm: str) -> None:
         plan = training(params, arm)
         from polya_midtrain.training import grpo  # noqa: F401  loaded once, before the workers fork
 
-        def train(seed: int, report: workers.Report) -> dict[str, float]:
-            return trained(Seed(params, "rl", arm, seed, this.work, this.key), plan, report)
-
-        cores = workers.worker_count(params.machine.workers, policy.device_of(params.machine.device))
-        results = workers.run_tasks(train, params.seeds, cores, this.line.update)
+        vllm = params.machine.engine == "vllm"  # beside the trainer, or a server that follows one trainer
+        results = train_all(params, arm, plan, this, lambda: fits.rl(policy.shape(paths.BASE), settings), alone=vllm)
         document = {"arm": arm, "seeds": curves(this.work, params.seeds, CURVES)}
         (this.work / "curves.json").write_text(json.dumps(document) + "\n")
         this.numbers.update(final(results, params.seeds, ("reward", "entropy", "missing")))

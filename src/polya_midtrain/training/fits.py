@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, Literal
 
-from polya_midtrain.common.shapes import TRAINING, USABLE, Wanted, of_config
+from polya_midtrain.common.shapes import TRAINING, USABLE, Model, Wanted, of_config
+from polya_midtrain.params import Midtrain, Rl
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -45,11 +46,24 @@ def rollout_memory(model: PreTrainedModel, wanted: Wanted | float) -> float:
     return shape.rollout_memory(memory(model), shards())
 
 
+def midtrain(shape: Model, settings: Midtrain) -> float:
+    """Bytes of a GPU that mid-training wants."""
+    return shape.learning(settings.batch, settings.max_length, settings.micro_batch)
+
+
+def rl(shape: Model, settings: Rl) -> float:
+    """Bytes of a GPU that GRPO wants with rollouts by the package's own engine."""
+    batch, length = settings.prompts * settings.generations, settings.max_prompt_tokens + settings.max_tokens
+    updates = shape.learning(batch, length, settings.micro_batch, shape.beside(vllm=False))
+    return max(updates, shape.rollouts(min(settings.rows, batch), length))
+
+
 def memory(model: PreTrainedModel) -> float:
-    """Bytes of the memory of the GPU that a model is on."""
+    """Bytes of the GPU that a model is on, or of this process's part of it (`runtime.card`)."""
     import torch
 
-    return float(torch.cuda.get_device_properties(model.device).total_memory)
+    part = torch.cuda.get_per_process_memory_fraction(model.device)
+    return part * float(torch.cuda.get_device_properties(model.device).total_memory)
 
 
 def processes() -> int:

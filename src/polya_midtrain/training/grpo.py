@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from polya_midtrain.common.records import Question
 from polya_midtrain.params import Rl
-from polya_midtrain.training.rollouts import Rollouts, capped
+from polya_midtrain.training.rollouts import Rollouts, capped, one_vllm
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
@@ -67,11 +67,13 @@ def train(
     data = [
         {"prompt": conversation(question), "answer": question.answer, "kind": question.kind} for question in questions
     ]
-    vllm = starting("beside the trainer", "machine.rollout_memory", named="memory")
-    with vllm if rollouts.beside == "vllm" else nullcontext():
+    with ExitStack() as around:
+        if rollouts.beside == "vllm":
+            around.enter_context(starting("beside the trainer", "machine.rollout_memory", named="memory"))
+            around.enter_context(one_vllm())
         trainer = capped(GRPOTrainer)(
             model=model,
-            args=config,
+            args=hooks.on_one_gpu(config),
             reward_funcs=reward(verify),
             train_dataset=Dataset.from_list(data),
             processing_class=tokenizer,

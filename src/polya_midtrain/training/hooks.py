@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from accelerate import PartialState
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
@@ -13,6 +13,7 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerContr
 from polya_midtrain.runtime import tracking
 from polya_midtrain.runtime.model_time import model_call
 
+C = TypeVar("C", bound=TrainingArguments)
 WHOLE = "whole"  # a file in a trainer's checkpoint: all of it was written
 
 
@@ -65,6 +66,13 @@ def common(folder: Path, device: str, seed: int, save_steps: int) -> dict[str, A
         "dataloader_num_workers": 0,
         "dataloader_pin_memory": device == "cuda",
     }
+
+
+def on_one_gpu(config: C) -> C:
+    """A trainer's settings for one GPU a process: transformers would split each pass over all GPUs that it sees, and
+    take so many times the batch."""
+    config._n_gpu = min(1, config.n_gpu)
+    return config
 
 
 def gathered(folder: Path) -> Path:

@@ -60,7 +60,7 @@ def train(
     )
     trainer = RewardTrainer(
         model=model,
-        args=config,
+        args=hooks.on_one_gpu(config),
         train_dataset=Dataset.from_list([pair.row() for pair in pairs]),
         processing_class=tokenizer,
         callbacks=callbacks,

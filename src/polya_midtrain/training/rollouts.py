@@ -9,6 +9,7 @@ capped instead, and the share of capped tokens is logged.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 CAP = 3.0  # of the ratio of a token's probability in the trainer to that in vLLM; trl's default
 Encode = Callable[[Any], list[int]]
+_started: dict[str, Any] = {}  # the vLLM of this process, by its settings
 
 
 @dataclass
@@ -154,6 +156,27 @@ def beside_the_trainer(trainer: Any) -> Engine:
                 beside._llm_weights_sleeping = True
 
     return Woken(beside.llm)
+
+
+@contextmanager
+def one_vllm() -> Iterator[None]:
+    """Trainers that are made here, one after the other, have one vLLM beside them, whose start takes a minute and whose
+    share of the GPU would stay taken. trl writes the weights of each into it before it samples."""
+    from trl.generation import vllm_generation
+
+    start = vllm_generation.LLM
+
+    def kept(model: str, **settings: Any) -> Any:
+        wanted = repr(sorted(settings.items()))
+        if wanted not in _started:
+            _started[wanted] = start(model=model, **settings)
+        return _started[wanted]
+
+    vllm_generation.LLM = kept
+    try:
+        yield
+    finally:
+        vllm_generation.LLM = start
 
 
 class SeedEveryStep(TrainerCallback):

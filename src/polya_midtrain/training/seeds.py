@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -12,7 +13,8 @@ from typing import Any
 from polya_midtrain import paths
 from polya_midtrain.common import policy
 from polya_midtrain.params import Params
-from polya_midtrain.runtime import scratch, tracking, workers
+from polya_midtrain.runtime import card, scratch, tracking, workers
+from polya_midtrain.runtime.stage import Stage
 
 TAIL = 5  # steps at the end of a curve whose mean is the final number
 
@@ -53,14 +55,28 @@ def trained(job: Seed, training: Training, report: workers.Report) -> dict[str, 
     """Train one seed unless an interrupted run already did; the final numbers of its curves."""
     record = _record(job.work, job.seed)
     if not record.exists():
-        machine = job.params.machine
-        if machine.processes > 1 or machine.accelerate is not None:
+        if job.params.machine.spread:
             from polya_midtrain.training import launch
 
             launch.run(job, report)
         else:
-            train(job, training, policy.device_of(machine.device), report)
+            train(job, training, policy.device_of(job.params.machine.device), report)
     return dict(json.loads(record.read_text())["final"])
+
+
+def train_all(
+    params: Params, arm: str, training: Training, this: Stage, need: Callable[[], float], alone: bool = False
+) -> list[dict[str, float]]:
+    """Train every seed; the final numbers of each. ``need``, ``alone``: as `card.processes` takes them."""
+
+    def one(seed: int, report: workers.Report) -> dict[str, float]:
+        numbers = trained(Seed(params, this.name, arm, seed, this.work, this.key), training, report)
+        gc.collect()  # a trainer is a knot of references, and would keep its GPU memory from the next one
+        return numbers
+
+    machine = params.machine
+    count = card.processes(machine, len(params.seeds), need, alone or machine.spread)
+    return card.run_tasks(one, params.seeds, machine, count, this.line.update)
 
 
 def train(job: Seed, training: Training, device: str, report: workers.Report, main: bool = True) -> None:

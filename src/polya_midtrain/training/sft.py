@@ -71,7 +71,7 @@ def fine_tune(
     )
     trainer = SFTTrainer(
         model=model,
-        args=config,
+        args=hooks.on_one_gpu(config),
         train_dataset=Dataset.from_list(rows),
         processing_class=tokenizer,
         callbacks=callbacks,
