@@ -133,6 +133,9 @@ INSIDE = MappingProxyType(
     }
 )
 STREAMED_LAYER = 4e-5  # seconds of a step per layer under vLLM, whose kernels are launched as one graph
+# Of vLLM on one H100, whatever the model's size (reports/gpu): seconds of its scheduler a token (20,000 tokens/s of
+# SmolLM2-135M), and of its start, once a stage and copy, and in stage rl once a training.
+STREAMED_TOKEN, STARTED = 5e-5, 70.0
 JOINT = 0.85  # of their rates together: what GPUs keep that share a model or a training, for they talk
 INSIDE_OTHERS = 1.5
 BETWEEN = 1.0  # seconds between two stages: DVC, and the start of a process (tiny: 897 s with 111 stages of 779 s)
@@ -176,8 +179,12 @@ def seconds(load: Load, model: Model, device: Device, side_by_side: int, layout:
         + load.train_steps * device.train_step
         + load.checkpoints * model.checkpoint / CHECKPOINT_RATE
     )
+    starts = 0.0
+    if streamed:
+        busy += load.completion_tokens * STREAMED_TOKEN / max(1, load.processes)
+        starts = STARTED * (load.tasks if load.processes else 1)
     rounds = -(-load.tasks // side_by_side) / load.tasks
-    return busy * rounds + load.checking / cores.available() + load.downloads / DOWNLOAD_RATE
+    return starts + busy * rounds + load.checking / cores.available() + load.downloads / DOWNLOAD_RATE
 
 
 def _joint(count: int) -> float:
