@@ -11,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+import torch
 import yaml
 
 from polya_midtrain.runtime import tracking
@@ -51,21 +52,19 @@ def figures(rows: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> dict[
     """What each row says that needs no vLLM, on a CPU and a stand-in; of GRPO with vLLM's rollouts those without."""
     bench = rows.Bench(rows.TINY, "cpu", tmp_path_factory.mktemp("bench"))
     found = {name: row(bench) for name, row in rows.ROWS.items() if not name.endswith("vllm")}
-    return found | {"other seed": rows.policy_gradient(bench, vllm=False, ours=True, seed=2)}
+    seeds = {"again": 1, "other seed": 2}
+    return found | {name: rows.policy_gradient(bench, False, True, seed=seed) for name, seed in seeds.items()}
 
 
-def test_every_row_that_needs_no_vllm_runs_on_a_cpu(
-    rows: ModuleType, figures: dict[str, dict[str, float]], tmp_path: Path
-) -> None:
-    assert len(figures) == 7
+def test_every_row_that_needs_no_vllm_runs_on_a_cpu(rows: ModuleType, figures: dict[str, dict[str, float]]) -> None:
+    assert len(figures) == 8
     for row in figures.values():
         assert row
         assert all(tracking.finite(value) and value >= 0 for value in row.values())
     sampling, ours = figures["sampling"], figures["grpo"]
     for form in rows.FORMATS:
         assert (sampling[f"same_again_{form}"], sampling[f"seeds_differ_{form}"]) == (1, 1)
-    bench = rows.Bench(rows.TINY, "cpu", tmp_path)
-    assert rows.policy_gradient(bench, vllm=False, ours=True)["first_rollouts"] == ours["first_rollouts"]
+    assert ours["first_rollouts"] == figures["again"]["first_rollouts"]
     assert ours["first_rollouts"] != figures["other seed"]["first_rollouts"]
 
 
@@ -88,3 +87,14 @@ def test_what_was_measured_has_rows_and_figures_of_the_bench(
 
 def test_there_is_a_measurement() -> None:
     assert MEASURED
+
+
+def test_a_row_that_fails_is_a_line_and_a_host_without_a_gpu_too(
+    rows: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import gpu
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert gpu.main([]) == 2
+    assert re.fullmatch(r"bench-gpu: .* torch sees no GPU; .*\n", capsys.readouterr().err)
+    assert "invalid choice: 'nonesuch'" in gpu.in_a_process("nonesuch", tiny=True)["fault"]
