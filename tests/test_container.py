@@ -203,7 +203,7 @@ def test_health_is_asked_only_where_the_pages_are_served() -> None:
 def test_compose_has_both_services_and_the_pages_stay_on_this_machine() -> None:
     compose: dict[str, Any] = yaml.safe_load(text("compose.yaml"))
     services = compose["services"]
-    assert set(services) == {"repro", "mlflow"}
+    assert set(services) == {"repro", "gpu", "mlflow"}
     assert services["mlflow"]["ports"] == ["127.0.0.1:${PORT:-5000}:5000"]
     arguments = {rest.split("=")[0] for rest in of("ARG")}
     for service in services.values():
@@ -211,6 +211,19 @@ def test_compose_has_both_services_and_the_pages_stay_on_this_machine() -> None:
         assert service["user"] == "${POLYA_USER:-1000:1000}"
         assert set(compose["volumes"]) == {"cache"}
         assert service["volumes"] == [".:/study", "cache:/cache"]
+
+
+def test_compose_s_profile_gpu_builds_the_cuda_image_and_gives_it_the_gpus() -> None:
+    gpu = yaml.safe_load(text("compose.yaml"))["services"]["gpu"]
+    assert gpu["profiles"] == ["gpu"], "a host without one starts none"
+    assert f"BASE_IMAGE={gpu['build']['args']['BASE_IMAGE']}\n" in text("Dockerfile")
+    locks = gpu["build"]["args"]["LOCKS"].split()
+    assert locks[0] == "cuda"
+    assert all((ROOT / f"constraints/{lock}.lock").is_file() for lock in locks)
+    (device,) = gpu["deploy"]["resources"]["reservations"]["devices"]
+    assert device == {"driver": "nvidia", "count": "all", "capabilities": ["gpu"]}
+    assert (ROOT / f"profiles/{gpu['command'].partition('PROFILE=')[2]}.yaml").is_file()
+    assert f'LOCKS="{" ".join(locks)}"' in text("docs/gpu.md")
 
 
 @pytest.mark.parametrize("name", ["check.sh", "local.sh", "entrypoint.sh", "polya"])

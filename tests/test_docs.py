@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
+import shlex
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +23,8 @@ from polya_midtrain.world import corpus, families, problems, traces
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = "src/polya_midtrain/"
-DOCUMENTS = ("README.md", "REPRODUCE.md", "CONTRIBUTING.md", "docs/world.md", "docs/grading.md", "docs/mlflow.md")
+PAGES = ("world", "gpu", "grading", "mlflow")
+DOCUMENTS = ("README.md", "REPRODUCE.md", "CONTRIBUTING.md", *(f"docs/{page}.md" for page in PAGES))
 
 
 def text(name: str) -> str:
@@ -108,6 +112,66 @@ def test_every_machine_of_reproduce_fits_profile_paper() -> None:
         gpus.append((hosts_in_use, params.processes))
         assert params.tensor_parallel * params.data_parallel == params.processes // hosts_in_use
     assert gpus == [(1, 1), (1, 4), (1, 8), (2, 8)]
+
+
+def block(language: str) -> str:
+    """The one example in this language of docs/gpu.md."""
+    (found,) = re.findall(rf"^```{language}\n(.*?)^```", text("docs/gpu.md"), re.MULTILINE | re.DOTALL)
+    return found
+
+
+def runs(script: str) -> None:
+    """What a host is told to do parses, and its commands are the project's."""
+    subprocess.run(["bash", "-n"], input=script, text=True, check=True)
+    made = re.findall(r"make ([a-z-]+)(?: .*?PROFILE=(\S+))?", script)
+    assert made
+    for target, profile in made:
+        assert re.search(rf"^{target}:.*## ", text("Makefile"), re.MULTILINE)
+        assert not profile or (ROOT / f"profiles/{profile}.yaml").is_file()
+
+
+def test_the_slurm_example_is_a_script_with_options_that_sbatch_has() -> None:
+    script = block("bash")
+    runs(script)
+    first, *lines = script.splitlines()
+    options = [line for line in lines if line.startswith("#SBATCH")]
+    assert first == "#!/usr/bin/env bash"
+    assert lines[: len(options)] == options, "sbatch reads none behind a command"
+    given = dict(re.fullmatch(r"#SBATCH --([a-z-]+)(?:=(\S+))?", line).groups() for line in options)  # type: ignore[union-attr]
+    known = {"job-name", "nodes", "ntasks", "gres", "cpus-per-task", "mem", "time", "requeue", "output"}
+    assert known == given.keys()
+    assert given["gres"] == "gpu:1"
+    assert re.fullmatch(r"\d\d:\d\d:\d\d", given["time"])
+
+
+def test_the_skypilot_example_is_a_task() -> None:
+    task = yaml.safe_load(block("yaml"))
+    assert task.keys() == {"name", "resources", "workdir", "setup", "run"}
+    assert task["resources"].keys() <= {"accelerators", "cpus", "memory", "disk_size"}
+    assert re.fullmatch(r"H100:1", task["resources"]["accelerators"])
+    runs(task["setup"])
+    runs(task["run"])
+
+
+def test_the_containers_of_the_gpu_page_are_given_the_folders_of_the_image() -> None:
+    image, page = text("Dockerfile"), text("docs/gpu.md").replace("\\\n", "")
+    lines = re.findall(r"^ *(?:exec )?((?:apptainer|docker) run .*)$", page, re.MULTILINE)
+    assert len(lines) == 3
+    for line in lines:
+        inside = {word.rpartition(":")[2] for word in shlex.split(line) if ":/" in word}
+        assert inside == {"/study", "/cache"}
+        runs(line)
+    assert "HOME=/cache" in image
+    assert "WORKDIR /study" in image
+
+
+def test_the_gpu_page_has_the_figures_of_its_file() -> None:
+    def cell(value: Any) -> str:
+        return " to ".join(f"{one:,}" for one in value) if isinstance(value, list) else f"{value:,}"
+
+    rows = json.loads(text("reports/gpu/2026-11-h100.json"))["rows"]
+    wanted = [f"| {row} | {name} | {cell(value)} |" for row in rows for name, value in rows[row].items()]
+    assert re.findall(r"^\| [a-z0-9-]+ \| [a-z0-9_]+ \| .* \|$", text("docs/gpu.md"), re.MULTILINE)[1:] == wanted
 
 
 def test_the_world_page_shows_the_world() -> None:

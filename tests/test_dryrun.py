@@ -82,7 +82,7 @@ def allowed(name: str) -> bool:
     return limits or any(name == one or name.startswith(f"{one}.") for one in CHANGED)
 
 
-@pytest.mark.parametrize("name", ["paper", "smollm2"])
+@pytest.mark.parametrize("name", ["paper", "smollm2", "smollm2-gpu"])
 def test_only_sizes_and_the_models_sources_change(name: str) -> None:
     before, after = (flat(params) for params in small(name))
     different = {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
@@ -93,7 +93,7 @@ def test_only_sizes_and_the_models_sources_change(name: str) -> None:
             assert new < old, key
 
 
-@pytest.mark.parametrize("name", ["paper", "smollm2"])
+@pytest.mark.parametrize("name", ["paper", "smollm2", "smollm2-gpu"])
 def test_nothing_is_left_that_needs_the_hub_a_service_or_a_gpu(name: str) -> None:
     params, dry = small(name)
     assert dry.profile == f"dry-run-{name}"
@@ -225,7 +225,11 @@ def test_the_copy_s_stages_see_no_key_no_foreign_store_and_no_proxy(
         (["paper"], "nowhere", "POLYA_DATA: nowhere: no such folder; set it to the folder of the public sets"),
         (["paper"], "profiles", "profiles/gsm8k/train.jsonl: no such file, and questions.mid of profiles/paper.yaml"),
         (["tiny"], "profiles", "profiles/tiny.yaml: base or teacher is of the embedded world, which needs no hub; for"),
-        (["nope"], None, "no profile 'nope' in profiles/; the profiles are paper, smoke, smollm2, study, tiny"),
+        (
+            ["nope"],
+            None,
+            "no profile 'nope' in profiles/; the profiles are paper, smoke, smollm2, smollm2-gpu, study, tiny",
+        ),
     ],
 )
 def test_what_cannot_be_walked_is_one_line_and_nothing_is_written(

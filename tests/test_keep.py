@@ -63,6 +63,7 @@ def test_a_run_is_kept_whole(finished: Path, capsys: pytest.CaptureFixture[str])
     assert "| training seeds | 1, 2 |" in card
     assert "| time inside the stages | 1:12 (h:mm), one after the other; most of it in rl 1:10, base 0:02 |" in card
     assert re.search(r"\| machine \| .+, \d+ cores, .+, torch .+, \d+ GB \|", card)
+    assert re.search(r"\| computed \| device cpu; precision float32\b", card)
     (kept / "tables/left.csv").write_text("")
     keep.keep(finished, "mine")  # the new one replaces the old one
     assert not (kept / "tables/left.csv").exists()

@@ -18,7 +18,7 @@ from polya_midtrain import cli
 from polya_midtrain import params as settings
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import Params
-from polya_midtrain.plan import assume, build, command, devices, measured, power, prose, rehearsal, sizes
+from polya_midtrain.plan import assume, build, command, devices, measured, power, prose, rehearsal, report, sizes
 from polya_midtrain.plan.assume import Asked, Cell
 from polya_midtrain.plan.devices import DEVICES
 from polya_midtrain.plan.work import Load, sampled, works
@@ -240,6 +240,24 @@ def test_the_detectable_difference_falls_with_seeds_and_needs_two() -> None:
     assert power.detectable([16] * 6, 1, 7, 0.05, power.LARGE_K) is None
     assert power.spread(1, 64) == power.SMALL_K
     assert power.spread(64, 64) == power.LARGE_K
+
+
+def test_the_documents_have_the_plan_of_the_profile_for_a_gpu() -> None:
+    planned = build.plan(settings.load(ROOT / "profiles/smollm2-gpu.yaml"), DEVICES["h100"])
+    found = power.planned(planned.params, planned.assumed)[64]
+    steps = planned.assumed.counts["rl"] // planned.params.rl.prompts
+    asked = [count for name, count in planned.assumed.counts.items() if name.startswith("benchmarks/")]
+    assert (steps, asked, len(planned.params.seeds) >= 3) == (40, [100, 100, 100], True)
+    assert max(one.bytes for one in planned.memory) < 80e9
+    for name, words in {
+        "REPRODUCE.md": (f"{report.duration(planned.wall)} on an H100, planned", f"differences of {found:.3f} in pass"),
+        "docs/gpu.md": (
+            f"could find: {report.duration(planned.wall).partition(' ')[0]} hours of",
+            f"{found:.3f} of pass",
+        ),
+    }.items():
+        text = (ROOT / name).read_text(encoding="utf-8")
+        assert [word for word in words if word not in text] == [], name
 
 
 # A finished run

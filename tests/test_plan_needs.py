@@ -16,7 +16,7 @@ from polya_midtrain.errors import UserError
 from polya_midtrain.params import Machine, Params
 from polya_midtrain.plan import build, command, devices, layout, needs, report, sizes
 from polya_midtrain.plan.assume import Asked
-from polya_midtrain.plan.devices import DEVICES, Device
+from polya_midtrain.plan.devices import DEVICES, STARTED, STREAMED_TOKEN, Device
 from polya_midtrain.plan.layout import Layout
 from polya_midtrain.plan.work import Load, sampled
 
@@ -197,13 +197,20 @@ def test_a_machine_with_too_little_memory_is_named(
     "case",
     [
         # twice as many on two GPUs, less what they talk
-        Hand(Load(completion_tokens=1000, streamed=True), 2 * 348 * 1000 / (1e6 * 0.5 * 0.5 * 1.7)),
-        Hand(Load(decode_steps=10, streamed=True), 10 * (2 * 4e-5 + 2 * 348 / (1e4 * 0.5 * 1.7))),
-        Hand(Load(looked_back=50, streamed=True), 50 * 16 / (1e4 * 0.5 * 1.7)),
-        Hand(Load(train_steps=4, streamed=True, tasks=4), 4 * 0.1 / 2),  # a copy of the model for every other task
+        Hand(
+            Load(completion_tokens=1000, streamed=True),
+            STARTED + 1000 * (STREAMED_TOKEN + 2 * 348 / (1e6 * 0.5 * 0.5 * 1.7)),
+        ),
+        Hand(Load(decode_steps=10, streamed=True), STARTED + 10 * (2 * 4e-5 + 2 * 348 / (1e4 * 0.5 * 1.7))),
+        Hand(Load(looked_back=50, streamed=True), STARTED + 50 * 16 / (1e4 * 0.5 * 1.7)),
+        # a copy of the model for every other task
+        Hand(Load(train_steps=4, streamed=True, tasks=4), STARTED + 4 * 0.1 / 2),
         Hand(Load(scored_tokens=1000), 2 * 348 * 1000 / (1e6 * 0.5 * 0.5)),  # what is read is read on one
         Hand(Load(trained_tokens=1000, processes=4), 6 * 348 * 1000 / (2e6 * 0.25 * 0.8 * 3.4)),
-        Hand(Load(completion_tokens=1000, streamed=True, processes=4), 2 * 348 * 1000 / (1e6 * 0.5 * 0.5 * 3.4)),
+        Hand(  # three trainings, one after the other
+            Load(completion_tokens=1000, streamed=True, tasks=3, processes=4),
+            3 * STARTED + 1000 * (STREAMED_TOKEN / 4 + 2 * 348 / (1e6 * 0.5 * 0.5 * 3.4)),
+        ),
     ],
 )
 def test_seconds_of_several_gpus_by_hand(case: Hand) -> None:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,7 @@ def test_a_run_arrives_whole_and_flat(params: Params, store: Path) -> None:
     expected = {"study": "polya-midtrain", "profile": params.profile, "stage": "midtrain", "arm": "n4", "seed": "3"}
     assert expected.items() <= tags.items()
     assert (tags["phase"], tags["inputs_hash"]) == ("after", "f00")
+    assert (tags["device"], tags["precision"], tags["torch"]) == ("cpu", "float32", version("torch"))
     assert tags["out:data/rows.parquet"] == "md5 781e5e245d69b566979b86e28d23f2c7, 10 bytes"
     assert "mlflow.parentRunId" not in tags
     assert found.data.params["midtrain.learning_rate"] == str(params.midtrain.learning_rate)

@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 
 from polya_midtrain import params as settings
 from polya_midtrain import paths
+from polya_midtrain.common import policy
 from polya_midtrain.common.records import Question, read_records, write_records
 from polya_midtrain.params import Params
 from polya_midtrain.runtime import guard, mlflow_store, scratch
@@ -94,12 +96,13 @@ CHANGES: dict[str, dict[str, Any]] = {
 }
 
 
-def make_params(folder: Path) -> Params:
+def make_params(folder: Path, machine: dict[str, Any] | None = None) -> Params:
     """params.yaml of the study in ``folder``, read as a stage would read it."""
     content = yaml.safe_load((ROOT / "profiles/smoke.yaml").read_text(encoding="utf-8"))
     content |= {"seeds": SEEDS, "arms": ARMS}
     for name, block in CHANGES.items():
         content[name] |= block
+    content["machine"] = machine or content["machine"]
     (folder / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
     return settings.load(folder / "params.yaml")
 
@@ -124,14 +127,17 @@ def _store(tracking_uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def project(tmp_path_factory: pytest.TempPathFactory, tiny_policy: Path) -> Path:
+    return make_project(tmp_path_factory.mktemp("project"), tiny_policy)
+
+
+def make_project(folder: Path, base: Path) -> Path:
     """A project root with the pipeline, catalogue, claims and the base model, which is its own teacher."""
-    folder = tmp_path_factory.mktemp("project")
     shutil.copytree(ROOT / "data/heuristics", folder / "data/heuristics")
     for file in (guard.PIPELINE, paths.CLAIMS):
         shutil.copy(ROOT / file, folder / file)
     (folder / "src").symlink_to(ROOT / "src")
     for model in (paths.BASE, paths.TEACHER):
-        shutil.copytree(tiny_policy, folder / model)
+        shutil.copytree(base, folder / model)
     return folder
 
 
@@ -160,8 +166,21 @@ def published() -> dict[str, set[str]]:
 
 @pytest.fixture(scope="session")
 def study(project: Path, tracking_uri: str, published: dict[str, set[str]]) -> Params:
+    return walk(project, make_params(project), tracking_uri, published)
+
+
+@pytest.fixture
+def study_on_a_gpu(tmp_path: Path, tiny_policy: Path, tracking_uri: str) -> tuple[Path, Params]:
+    """The folder and settings of the same study on a GPU, its base in bfloat16 as published models are."""
+    half = tmp_path / "half"
+    policy.save(*policy.load(tiny_policy, "cpu"), half, torch.bfloat16)
+    folder = make_project(tmp_path / "project", half)
+    params = make_params(folder, {"device": "cuda", "workers": 1})
+    return folder, walk(folder, params, tracking_uri, {})
+
+
+def walk(project: Path, params: Params, tracking_uri: str, published: dict[str, set[str]]) -> Params:
     """The whole study, stage by stage in the project's folder; each stage finds what dvc.yaml lists and no more."""
-    params = make_params(project)
 
     def watched(run: Callable[..., None], *more: str) -> None:
         made: list[Path] = []

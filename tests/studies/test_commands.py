@@ -85,7 +85,12 @@ IN_A_STUDY = [
     "dvc repro --allow-missing tables figures claims page",
 ]
 # Of studies that this machine may have no room for.
-PLANS = ["polya plan paper", "polya plan smollm2", "polya plan smollm2 --from reports/smollm2"]
+PLANS = [
+    "polya plan",
+    "polya plan smollm2",
+    "polya plan smollm2-gpu",
+    "polya plan smollm2 --from reports/smollm2",
+]
 # By the test, or the check of every change, that runs what the command runs.
 ELSEWHERE = {
     "make test": ".ci/run:make test",
@@ -104,7 +109,11 @@ ELSEWHERE = {
 }
 # A GPU, a container engine, the hub, or too long: make says what it would do, and the names in it exist.
 DRY = [
+    "make setup",
+    "make test-faults",
     "make bench",
+    "make bench-gpu",
+    "make test-gpu",
     "make test-vllm",
     "make docker-check",
     "make setup CONSTRAINTS=constraints/cuda.txt EXTRAS=dev,cuda",

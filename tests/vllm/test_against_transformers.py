@@ -5,14 +5,17 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
+from devices import alike, has_vllm
 from polya_midtrain import grading
 from polya_midtrain.common import policy, prompts
 from polya_midtrain.common.records import Question
-from polya_midtrain.engine import Engine, SamplingParams
+from polya_midtrain.engine import Engine, SamplingParams, heads
 from polya_midtrain.engine.build import open_engine
 from polya_midtrain.params import Machine, Prompts
 from polya_midtrain.science.passk import pass_at_k
@@ -37,13 +40,23 @@ def questions(answers: bool) -> list[Question]:
 
 
 @pytest.fixture(scope="module", params=["form", "trained"])
-def pair(request: pytest.FixtureRequest, tiny_policy: Path) -> Iterator[tuple[Engine, Engine, list[Question]]]:
-    """vLLM and transformers on a policy that knows the form of an answer, and on a trained base if a run left one."""
+def pair(
+    request: pytest.FixtureRequest, tiny_policy: Path, device: Any, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Engine, Engine, list[Question]]]:
+    """vLLM and transformers on a policy that knows the form of an answer, and on a trained base if a run left one; on
+    a GPU in bfloat16, with heads of a size that vLLM has kernels for."""
     if request.param == "trained" and not (TRAINED / "config.json").exists():
         pytest.skip("no models/base of a finished run")
+    if not has_vllm(device):
+        pytest.skip(f"this vLLM is not for {device}")
     folder = TRAINED if request.param == "trained" else tiny_policy
+    if device == "cuda":
+        wide = tmp_path_factory.mktemp("wide")
+        policy.save(*policy.load(heads.fit(folder, [64], wide / "float32"), "cpu"), wide / "half", torch.bfloat16)
+        folder = wide / "half"
     policy.quiet()
-    engines = [open_engine(folder, Machine(device="cpu", engine=name), 128) for name in ("vllm", "transformers")]
+    machines = [Machine(device=device), Machine(device=device, engine="vllm", gpu_memory=0.4)]
+    engines = [open_engine(folder, machine, 128) for machine in machines[::-1]]
     yield engines[0], engines[1], questions(request.param == "trained")
     for engine in engines:
         engine.close()
@@ -53,11 +66,11 @@ def encoded(engine: Engine, asked: list[Question]) -> list[list[int]]:
     return [prompts.encode(engine.tokenizer, prompts.bare(question.question, PROMPTS)) for question in asked]
 
 
-def test_greedy_text_is_the_same(pair: tuple[Engine, Engine, list[Question]]) -> None:
+def test_greedy_text_is_the_same(pair: tuple[Engine, Engine, list[Question]], device: str) -> None:
     greedy = SamplingParams(n=1, max_tokens=60, seed=1, temperature=0.0)
     one, other = (engine.generate(encoded(engine, pair[2]), greedy) for engine in pair[:2])
-    assert [group[0].text for group in one] == [group[0].text for group in other]
-    assert [group[0].finish for group in one] == [group[0].finish for group in other]
+    texts = [[[(group[0].text, group[0].finish)] for group in groups] for groups in (one, other)]
+    assert alike(*texts, device)
 
 
 def test_pass_at_k_differs_by_no_more_than_chance(pair: tuple[Engine, Engine, list[Question]]) -> None:

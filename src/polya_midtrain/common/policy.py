@@ -41,16 +41,21 @@ def device_of(wanted: str) -> str:
 
 def check_driver(cuda: str | None) -> None:
     """Refuse a host whose NVIDIA driver is too old for torch's version of CUDA, in one line."""
-    needed = DRIVERS.get((cuda or "").partition(".")[0])
-    try:
-        found = re.search(r"Kernel Module.*?\s((\d+)\.[\d.]+)", DRIVER.read_text(encoding="utf-8"))
-    except OSError:  # no such driver
-        return
-    if needed and found and int(found[2]) < needed:
+    needed, found = DRIVERS.get((cuda or "").partition(".")[0]), driver()
+    if needed and found and int(found.partition(".")[0]) < needed:
         raise UserError(
-            f"the NVIDIA driver of this host is {found[1]}, and CUDA {cuda} of this torch needs {needed} or newer: "
+            f"the NVIDIA driver of this host is {found}, and CUDA {cuda} of this torch needs {needed} or newer: "
             "renew it, take torch (or an image) for an older CUDA, or set machine.device in params.yaml to cpu"
         )
+
+
+def driver() -> str:
+    """The version of this host's NVIDIA driver; "" without one."""
+    try:
+        found = re.search(r"Kernel Module.*?\s(\d+\.[\d.]+)", DRIVER.read_text(encoding="utf-8"))
+    except OSError:
+        return ""
+    return found[1] if found else ""
 
 
 def need_gpus(wanted: int, why: str) -> None:

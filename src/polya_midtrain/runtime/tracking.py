@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 from pydantic import BaseModel
 
 from polya_midtrain.params import Params, flat
-from polya_midtrain.runtime import mlflow_store
+from polya_midtrain.runtime import machine, mlflow_store
 from polya_midtrain.runtime.clutter import is_clutter
 from polya_midtrain.runtime.mlflow_store import Record
 
@@ -149,6 +149,7 @@ def _record(
         "seed": None if seed is None else str(seed),
         "git_commit": commit(),
         "inputs_hash": inputs_hash,
+        **machine.tags(params.machine.device),
     }
     blocks = {stage: getattr(params, stage, None), "arm": params.arm(arm) if arm else None}
     settings = {

@@ -12,7 +12,7 @@ from pathlib import Path
 from polya_midtrain import params as settings
 from polya_midtrain import paths
 from polya_midtrain.errors import UserError
-from polya_midtrain.runtime import lock, scratch
+from polya_midtrain.runtime import lock, machine, scratch
 from polya_midtrain.runtime.stage import by_stage, read_seconds
 from polya_midtrain.verify import build, runs
 
@@ -55,12 +55,14 @@ def card(run: runs.Run) -> str:
     """What ran, where, and how long, in Markdown; the machine is the one that this is called on."""
     stages = by_stage(read_seconds(run.folder / paths.METRICS))
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+    computed = machine.tags(run.params.machine.device)
     longest = sorted(stages, key=lambda name: -stages[name])[:4]
     lines = {
         "profile": f"{run.params.profile}, {len(run.params.arms)} arms; all settings in params.yaml",
         "training seeds": ", ".join(map(str, run.params.seeds)),
         "commit": f"{run.commit}{changes(run.folder)}",
         "machine": f"{build.machine()}, {memory:.0f} GB",
+        "computed": "; ".join(f"{what} {text}" for what, text in computed.items() if what != "torch"),
         "libraries": ", ".join(f"{name} {version(name)}" for name in LIBRARIES),
         "time inside the stages": f"{clock(sum(stages.values()))} (h:mm), one after the other; most of it in "
         + ", ".join(f"{name} {clock(stages[name])}" for name in longest),

@@ -1,0 +1,30 @@
+"""`polya dry-run` of the profile for a GPU: every arm and stage of it, with tiny counts, on a CPU."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.slow
+def test_every_stage_of_the_profile_for_a_gpu_is_walked(
+    repository: Callable[..., Path], run: Callable[..., str], public_sets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("POLYA_DATA", str(public_sets))
+    clone = repository("clone", False)
+    said = run("polya", "dry-run", "smollm2-gpu", folder=clone)
+    assert "# Dry run of profile smollm2-gpu: passed" in said
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+    arms = yaml.safe_load((ROOT / "profiles/smollm2-gpu.yaml").read_text())["arms"]
+    passed = dict(re.findall(r"^\| (\w+) \| (\d+) \| \d+ \|$", said, re.MULTILINE))
+    times = {
+        name: len(arms) if stage.get("foreach") == "${arms}" else len(stage.get("foreach", "1"))
+        for name, stage in stages.items()
+    }
+    assert passed == {name: str(count) for name, count in times.items()}
