@@ -164,7 +164,7 @@ def flipped(row: Row) -> Row:
 def test_the_same_run_has_the_same_bytes(compare: Compare) -> None:
     assert compare(0) == [
         "profile tiny: no contradictions within the run",
-        "7 of 7 results and tables have the reference's bytes; other seeds: none",
+        "7 of 7 small files have the reference's bytes; other seeds: none",
         "no difference",
     ]
 
@@ -182,7 +182,7 @@ def test_a_run_of_another_machine_or_of_other_seeds_passes(
     make(now | changed, draw, kind=kind)
     within, small, power, last = compare(0)
     assert (within, last) == ("profile tiny: no contradictions within the run", "no difference")
-    assert small.startswith("1 of 7 results and tables")
+    assert small.startswith("1 of 7 small files")
     assert small.endswith(f"other seeds: {[{'base': 'base.seed'}.get(name, name) for name in changed] or 'none'}")
     assert power.startswith("pass@k of 17 means at k = [1, 64]; a shift of 0.")
 
@@ -193,7 +193,7 @@ def test_without_a_committed_run_it_is_held_against_itself_or_a_folder(compare: 
         shutil.copy(name, other)
     shutil.rmtree(".git")
     assert compare(0)[1] == "no run of this profile is committed; `polya compare FOLDER` holds it against one of yours"
-    assert compare(0, str(other))[1].startswith("7 of 7 results")
+    assert compare(0, str(other))[1].startswith("7 of 7 small files")
     edit(flipped)
     assert compare(1)[-1].endswith(" differences")
 

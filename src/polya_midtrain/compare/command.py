@@ -20,7 +20,6 @@ from polya_midtrain.tables import counts
 from polya_midtrain.tables.row import PHASES, Phase
 
 ALPHA = 0.05  # of all numbers together
-QUESTIONS = "questions.seed"  # the one seed that both runs need to share: they are compared question by question
 
 
 def compare(given: Path | None = None) -> int:
@@ -48,15 +47,14 @@ def _against(run: Record, known: Record) -> list[str]:
     changed = sorted(name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name))
     changed = [name for name in changed if not name.startswith("machine.")]
     for name in changed:
-        if name == QUESTIONS or name.rpartition(".")[2] not in ("seed", "seeds"):
+        # Of the seeds those of the questions have to be the same: runs are compared question by question.
+        if name == "questions.seed" or name.rpartition(".")[2] not in ("seed", "seeds"):
             raise UserError(
                 f"{PARAMS_FILE}: {name} is {ours.get(name)}, and {theirs.get(name)} in the reference; restore "
                 "it, or name the folder of a run with yours: `polya compare FOLDER`"
             )
     equal = len(run.small.items() & known.small.items())
-    print(
-        f"{equal} of {len(known.small)} results and tables have the reference's bytes; other seeds: {changed or 'none'}"
-    )
+    print(f"{equal} of {len(known.small)} small files have the reference's bytes; other seeds: {changed or 'none'}")
     if equal == len(known.small):
         return []
     alike = {name for name in run.stages if name in known.stages and run.read(name) == known.read(name)}

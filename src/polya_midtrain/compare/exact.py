@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterator
 from dataclasses import fields
+from operator import attrgetter
 from pathlib import Path
 
 from pydantic import RootModel
@@ -23,6 +24,7 @@ from polya_midtrain.tables.row import PHASES, Row
 
 UNIT = 1.01 * 10.0**-DECIMALS  # a last digit may be rounded otherwise on another machine
 COLUMNS = [field.name for field in fields(Row) if field.name != "method"]  # where the stage notes a weak sandbox
+ABOUT = attrgetter("phase", "benchmark", "metric", "k", "seeds")
 
 
 def faults(run: Record) -> list[str]:
@@ -82,21 +84,12 @@ def _tables(run: Record) -> Iterator[str]:
         made, _ = importlib.import_module(f"polya_midtrain.tables.{name}").build(run.params)
         if len(rows) != len(made):
             yield f"{path}: {len(rows)} rows, and results/ make {len(made)}"
-        values = {_about(row, row.arm): row.value for row in rows}
+        values = {(row.arm, ABOUT(row)): row.value for row in rows}
         for line, (row, again) in enumerate(zip(rows, made, strict=False), start=2):
             for column in COLUMNS:
-                if not _same(number := getattr(row, column), theirs := getattr(again, column)):
-                    yield f"{path}:{line}: {column} is {number}, and results/ make it {theirs}"
-            base = values.get(_about(row, row.reference or REFERENCE))
+                one, other = getattr(row, column), getattr(again, column)
+                if abs(one - other) > UNIT if isinstance(one, float) and isinstance(other, float) else one != other:
+                    yield f"{path}:{line}: {column} is {one}, and results/ make it {other}"
+            base = values.get((row.reference or REFERENCE, ABOUT(row)))
             if row.diff is not None and base is not None and abs(row.diff - (row.value - base)) > 2 * UNIT:
                 yield f"{path}:{line}: diff is {row.diff}, and {row.value} less {base} is not"
-
-
-def _about(row: Row, arm: str) -> tuple[object, ...]:
-    return arm, row.phase, row.benchmark, row.metric, row.k, row.seeds
-
-
-def _same(one: object, other: object) -> bool:
-    if isinstance(one, float) and isinstance(other, float):
-        return abs(one - other) < UNIT
-    return one == other

@@ -15,7 +15,6 @@ from polya_midtrain.params import Params
 from polya_midtrain.runtime import lock, yamlfile
 
 KEPT_LOCK = "lock.yaml"  # dvc.lock in a kept run
-COMMITTED = [str(path) for path in (settings.PARAMS_FILE, lock.LOCK, paths.METRICS.parent, paths.TABLES)]
 
 
 @dataclass(frozen=True)
@@ -53,25 +52,22 @@ def load(folder: Path) -> Record:
 
 
 def committed(profile: str, scratch: Path) -> Path | None:
-    """The folder of the committed run of a profile: the last commit's, brought to ``scratch``, or a kept one's."""
-    folders = [scratch] if from_git("HEAD", scratch) else []
+    """The folder of the committed run of a profile: git's, brought to ``scratch``, or a kept one's; None for none."""
+    folders = [scratch] if from_git(scratch) else []
     folders += [path.parent.parent for path in sorted(paths.TABLES.parent.glob("*/results/counts"))]
     named = (folder for folder in folders if yamlfile.content(folder / settings.PARAMS_FILE)["profile"] == profile)
     return next(named, None)
 
 
-def from_git(tree: str, scratch: Path) -> bool:
-    """Bring a commit's settings, lock file, results and tables to a folder; False where git has none."""
-    archive = _git("archive", tree, "--", *COMMITTED)
-    if archive:
-        with tarfile.open(fileobj=io.BytesIO(archive)) as files:
-            files.extractall(scratch, filter="data")
-    return bool(archive)
-
-
-def staged(scratch: Path) -> bool:
-    """The same of what the next commit will have."""
-    return from_git(_git("write-tree").decode().strip(), scratch)
+def from_git(scratch: Path) -> bool:
+    """Bring the run that git has, committed or staged to be, to a folder; False where it has none."""
+    files = " ".join(map(str, (settings.PARAMS_FILE, lock.LOCK, paths.METRICS.parent, paths.TABLES)))
+    command = f"git archive $(git write-tree) -- {files}"
+    found = subprocess.run(["sh", "-c", command], capture_output=True, check=False)
+    if found.returncode == 0:
+        with tarfile.open(fileobj=io.BytesIO(found.stdout)) as archive:
+            archive.extractall(scratch, filter="data")
+    return found.returncode == 0
 
 
 def leaves(content: Any, place: str = "") -> dict[str, Any]:
@@ -80,11 +76,3 @@ def leaves(content: Any, place: str = "") -> dict[str, Any]:
         return {place: content}
     below = [leaves(value, f"{place}.{key}" if place else key) for key, value in content.items()]
     return {name: value for found in below for name, value in found.items()}
-
-
-def _git(*words: str) -> bytes:
-    """What git says; nothing where there is none, or where it refuses."""
-    try:
-        return subprocess.run(["git", *words], capture_output=True, check=True).stdout
-    except (OSError, subprocess.CalledProcessError):
-        return b""

@@ -25,7 +25,7 @@ def inject(document: Path) -> bool:
     """Put the table of the run that git has, committed or staged, into a document; True if that changed the file."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        if not record.staged(folder):
+        if not record.from_git(folder):
             raise UserError("git has no finished run; run this in a checkout of the project, after `git add` of a run")
         params = settings.load(folder / settings.PARAMS_FILE)
         tables = {path.stem: read.read(path) for path in sorted((folder / paths.TABLES).glob("*.csv"))}
