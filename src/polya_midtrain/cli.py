@@ -190,8 +190,8 @@ def readme(
     That is the run that git has in its root, committed or staged to be.
     """
     from polya_midtrain import params as settings
-    from polya_midtrain.ledger import claims_table
     from polya_midtrain.tables import readme_table
+    from polya_midtrain.tools import claims_table
 
     profile = settings.load(folder / settings.PARAMS_FILE).profile
     changed = {"README.md": readme_table.inject(Path("README.md"), folder, profile)}
