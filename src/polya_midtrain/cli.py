@@ -98,7 +98,6 @@ def repro(
 @app.command()
 def profile(
     name: Annotated[str, typer.Argument(help="The name of a file in profiles/, without .yaml.")],
-    seed_offset: Annotated[int, typer.Option(help="Added to every seed: another draw of the whole study.")] = 0,
 ) -> None:
     """Make params.yaml that of a profile.
 
@@ -106,21 +105,19 @@ def profile(
     """
     from polya_midtrain import params as settings
     from polya_midtrain.runtime import repro, scratch
-    from polya_midtrain.verify import seeds
 
     source = _profile(name)
     settings.load(source)
     with scratch.locked(repro.RUN, wait=False) as ours:
         if not ours:
             raise UserError(repro.BUSY)
-    wanted = seeds.shift(source.read_text(encoding="utf-8"), seed_offset).encode()
+    wanted = source.read_bytes()
     target = settings.PARAMS_FILE
     current = target.read_bytes() if target.exists() else b""
     if current == wanted:
         typer.echo(f"{target} is profile {name} already")
         return
-    given = {seeds.unshifted(path.read_text(encoding="utf-8")) for path in PROFILES.glob("*.yaml")}
-    if current and seeds.unshifted(current.decode()) not in given:
+    if current and current not in {path.read_bytes() for path in PROFILES.glob("*.yaml")}:
         backup = Path(f"{target}.bak")
         backup.write_bytes(current)
         typer.echo(f"{target} had settings of its own: kept as {backup}")
@@ -188,18 +185,17 @@ def dry_run(
 def readme(
     folder: Annotated[Path, typer.Argument(help="The reports of a run: tables/, claims.md, params.yaml.")] = KEPT,
 ) -> None:
-    """Put a kept run's ledger and main table into README.md, and the claims of the run here into REPRODUCE.md.
+    """Put a kept run's ledger and main table into README.md, and the claims of the committed run into REPRODUCE.md.
 
-    The run here has to be the one that is committed, or staged to be.
+    That is the run that git has in its root, committed or staged to be.
     """
     from polya_midtrain import params as settings
     from polya_midtrain.tables import readme_table
-    from polya_midtrain.verify import claims_table
+    from polya_midtrain.tools import claims_table
 
     profile = settings.load(folder / settings.PARAMS_FILE).profile
-    claims_table.check_committed(Path())
     changed = {"README.md": readme_table.inject(Path("README.md"), folder, profile)}
-    changed["REPRODUCE.md"] = claims_table.inject(Path("REPRODUCE.md"), Path())
+    changed["REPRODUCE.md"] = claims_table.inject(Path("REPRODUCE.md"))
     for name, renewed in changed.items():
         typer.echo(f"{name}: tables renewed" if renewed else f"{name}: tables are up to date")
 
@@ -207,15 +203,14 @@ def readme(
 @app.command()
 def keep(
     name: Annotated[str, typer.Argument(help="The folder of reports/ to keep it in.")],
-    source: Annotated[Path, typer.Option("--from", help="The folder of the finished run.")] = Path(),
 ) -> None:
-    """Keep a finished run's reports in reports/NAME.
+    """Keep the finished run's reports in reports/NAME.
 
     With its small results, settings and lock file, the machine (this one) and the time that it took.
     """
-    from polya_midtrain.verify.keep import keep as kept
+    from polya_midtrain.tools import keep as kept
 
-    typer.echo(f"{kept(source, name)}: kept")
+    typer.echo(f"{kept.keep(name)}: kept")
 
 
 @app.command()
@@ -239,29 +234,19 @@ def check(
 
 
 @app.command()
-def verify(
-    profile: Annotated[str | None, typer.Argument(help="The profile that the run should be of.")] = None,
+def compare(
+    folder: Annotated[
+        Path | None, typer.Argument(help="A finished run of the same profile; else the committed one.")
+    ] = None,
 ) -> None:
-    """Compare a run with expected/PROFILE.yaml.
+    """Compare the run here with itself and with the committed one.
 
-    Every number of reports/tables that is outside its range is named. Exit code 1 if there is one.
+    On the same kind of machine every byte has to be the same; elsewhere pass@k may move as far as training seeds and
+    questions explain. Exit code 1 if there is a difference.
     """
-    from polya_midtrain.verify import commands
+    from polya_midtrain.compare import command
 
-    raise typer.Exit(commands.verify(profile))
-
-
-@app.command()
-def expect(
-    folders: Annotated[list[Path], typer.Argument(help="Folders of finished runs with different seeds, five or more.")],
-) -> None:
-    """Make expected/PROFILE.yaml from finished runs.
-
-    Each is a clone with `polya profile NAME --seed-offset N` and `dvc repro`, N another one in each.
-    """
-    from polya_midtrain.verify import commands
-
-    typer.echo(f"{commands.expect(folders)}: made from {len(folders)} runs")
+    raise typer.Exit(command.compare(folder))
 
 
 @app.command()

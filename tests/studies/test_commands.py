@@ -38,7 +38,7 @@ Run = Callable[..., str]
 IN_A_CLONE = [
     "make",
     "make plan",
-    "make verify",
+    "make compare",
     "make mlflow-sync",
     "make readme",
     "polya readme",
@@ -56,7 +56,6 @@ IN_A_CLONE = [
     "dvc remote modify bucket endpointurl http://HOST:9000",
     "mkdir -p out",
     "polya profile smoke",
-    "polya profile smoke --seed-offset 100",
     "polya profile paper",
     "git checkout params.yaml dvc.lock reports results",
     "make clean",
@@ -103,8 +102,6 @@ ELSEWHERE = {
     "polya join 1": "tests/stages/test_launch.py:def test_two_hosts_train_what_one_trains",
     "polya judge": "tests/test_judges_labelled.py:def test_",
     "polya judge --each": "tests/test_judges_labelled.py:def test_",
-    "polya expect": "tests/test_verify.py:def test_",
-    "polya expect CLONE1 CLONE2 CLONE3 CLONE4 CLONE5": "tests/test_verify.py:def test_",
     "make ui": "tests/studies/test_commands.py:def test_the_pages_are_served",
 }
 # A GPU, a container engine, the hub, or too long: make says what it would do, and the names in it exist.
@@ -182,7 +179,7 @@ def test_the_commands_of_a_reader(repository: Callable[..., Path], run: Run, com
     (clone / "tests").mkdir()  # which the fixture leaves out, and `make clean` looks into
     said = {command: run("bash", "-c", command, folder=clone) for command in IN_A_CLONE}
     assert "make repro" in said["make"]
-    assert "no difference" in said["make verify"]
+    assert "no difference" in said["make compare"]
     assert "runs added" in said["make mlflow-sync"]
     assert "up to date" in said["polya readme"]
     assert "evaluate@n4" in said["dvc metrics show"]

@@ -112,6 +112,30 @@ def p_values(difference: Estimate) -> Array:
     return np.where(moves, 2.0 * stdtr(difference.df, -statistic), 1.0)
 
 
+def shifts(ours: Sequence[Sequence[Array]], theirs: Sequence[Sequence[Array]]) -> list[Estimate]:
+    """Per arm its mean in one run less that in another, (m,), with error and df, and without draws.
+
+    ``ours``, ``theirs``: per arm the blocks of `bootstrap.pooled`, of the same questions. Questions are paired, which
+    leaves what a run's own base does to single ones; training seeds are not. Two seeds an arm say next to nothing of
+    their spread: it is taken as one for all arms of both runs, zero where no arm has two.
+    """
+    means = [seed_means(arm) for arm in (*ours, *theirs)]
+    freedom = max(sum(len(seeds) - 1 for seeds in means), 1)
+    spread = np.sum([((seeds - seeds.mean(axis=0)) ** 2).sum(axis=0) for seeds in means], axis=0) / freedom
+    found = []
+    for arm, other in zip(ours, theirs, strict=True):
+        moved = [one.mean(axis=0) - two.mean(axis=0) for one, two in zip(arm, other, strict=True)]
+        parts = [block.var(axis=0, ddof=1) / len(block) / len(moved) ** 2 for block in moved]
+        parts.append(spread * (1.0 / len(arm[0]) + 1.0 / len(other[0])))
+        sizes = np.array([*(len(block) - 1.0 for block in moved), freedom])
+        total = np.sum(parts, axis=0)
+        below = np.sum(np.square(parts) / sizes[:, None], axis=0)
+        df = np.where(total > 0.0, total**2 / np.where(total > 0.0, below, 1.0), sizes.min())
+        value = np.mean([block.mean(axis=0) for block in moved], axis=0)
+        found.append(Estimate(value, np.empty((0, *value.shape)), np.sqrt(total), df))
+    return found
+
+
 def holm(p: Array) -> Array:
     """Holm's (1979) step-down correction of ``p`` (arms, m): each column is one family, the arms compared at one k.
 

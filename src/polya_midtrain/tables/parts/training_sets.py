@@ -20,6 +20,7 @@ class TrainingSet(BaseModel):
     tokens: int = Field(ge=0)
     questions: int = Field(ge=0)
     questions_asked: int = Field(ge=0)
+    rows_per_heuristic: dict[str, int]
     mean_score: float | None
     right: int = Field(ge=0)
     wrong: int = Field(ge=0)

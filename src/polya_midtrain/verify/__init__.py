@@ -1,1 +1,0 @@
-"""`make verify`: whether a run's tables are what other runs of the same settings lead one to expect."""
