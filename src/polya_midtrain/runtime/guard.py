@@ -99,7 +99,8 @@ def listed(stage: str, item: str | None, settings: Mapping[str, Any]) -> tuple[l
     def filled(text: str) -> str:
         return text.replace("${key}", item or "").replace("${item}", items.get(item) or "")
 
-    inputs, made = [], []
+    inputs: list[Path] = []
+    made: list[Path] = []
     for dep in map(filled, entry.get("deps", [])):
         path = Path(str(_at(settings, dep[2:-1])) if dep.startswith("${") else dep)
         (inputs if dep.startswith("${") or len(path.parts) == 1 else made).append(path)

@@ -39,7 +39,7 @@ def run(params: Params, arm: str) -> None:
         plan = training(params, arm)
         from polya_midtrain.training import sft  # noqa: F401  loaded once, before the workers fork
 
-        results = train_all(params, arm, plan, this, lambda: fits.midtrain(policy.shape(paths.BASE), settings))
+        results = train_all(params, arm, plan, this, lambda: fits.midtrain(policy.shape(paths.BASE), params.midtrain))
         this.numbers.update(final(results, params.seeds, ("loss", "missing")))
         this.numbers["rows"] = len(rows)
 
