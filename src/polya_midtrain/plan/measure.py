@@ -21,14 +21,11 @@ FEW, MORE = 2, 6  # questions (and, for training, batches) of two tries, whose d
 
 
 def measure(params: Params) -> tuple[dict[str, float], dict[str, float]]:
-    """Seconds a unit of work of the stages that sample and train the base, and tokens of a mean answer, by stage.
-
-    Raises `UserError` where models/base is not there, or is that of other settings.
-    """
+    """Seconds a unit of work, and tokens of a mean answer, of stages that sample and train models/base; `UserError`
+    where that is not there, or is of other settings."""
     made = lock.stages(lock.LOCK).get("base") if lock.LOCK.is_file() else None
     if made is None or lock.changed(made, params.model_dump(mode="json")) or not paths.BASE.is_dir():
-        why = "not there, or not of these settings; put them into params.yaml and run `dvc repro prompts` first"
-        raise UserError(f"{paths.BASE}: {why}")
+        raise UserError(f"{paths.BASE}: not the base of these settings; run `dvc repro prompts` with them first")
     policy.quiet()
     rl, asked = params.rl, read_records(paths.RL_QUESTIONS, Question)
     (name,) = heuristics.load(params.prompts.catalogue).first(1)
@@ -48,19 +45,15 @@ def measure(params: Params) -> tuple[dict[str, float], dict[str, float]]:
 def _sampled(params: Params, asked: Sequence[Question], name: str | None, decoding: Sampling) -> tuple[float, float]:
     """Seconds a token on all of the machine's workers, and tokens a completion; ``name``: None for a bare question."""
     found = []
-    for questions in (FEW, MORE):
-        jobs = [
-            Job(str(place), paths.BASE, name or "", [asked[place % len(asked)]], decoding.samples, place, name is None)
-            for place in range(questions)
-        ]
+    for count in (FEW, MORE):
+        each = [(str(place), [asked[place % len(asked)]], place) for place in range(count)]
+        jobs = [Job(n, paths.BASE, name or "", one, decoding.samples, seed, name is None) for n, one, seed in each]
         with tempfile.TemporaryDirectory() as folder:
             begun = time.monotonic()
-            rows = [
-                row.tokens for part in sample(params, jobs, decoding, Path(folder), lambda *_: None) for row in part
-            ]
-            found.append((time.monotonic() - begun, sum(rows), len(rows)))
-    (first, few, _), (second, many, count) = found
-    return max(second - first, 0.0) / max(many - few, 1), many / count
+            parts = sample(params, jobs, decoding, Path(folder), lambda *_: None)
+            found.append((time.monotonic() - begun, sum(row.tokens for part in parts for row in part)))
+    (first, few), (second, many) = found
+    return max(second - first, 0.0) / max(many - few, 1), many / MORE / decoding.samples
 
 
 def _trained(params: Params, prompt: int, answer: int, device: str) -> float:

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from polya_midtrain.common.shapes import ASLEEP, HALF, TRAINING, USABLE, WEIGHT, Model, Wanted, of_config
+from polya_midtrain.common.shapes import ASLEEP, HALF, TRAINING, USABLE, WEIGHT, Model, of_config
 from polya_midtrain.errors import UserError
-from polya_midtrain.params import FolderModel, PackageBase, Params, RewardTraining, Sampling, WorldBase, WorldTeacher
+from polya_midtrain.params import FolderModel, PackageBase, Params, RewardTraining, WorldBase, WorldTeacher
 from polya_midtrain.plan.work import Work
 from polya_midtrain.pretrained import hub, packaged
 from polya_midtrain.runtime import cores, yamlfile
@@ -26,9 +26,8 @@ GGUF |= {"num_key_value_heads": "attention.head_count_kv"}
 
 @dataclass(frozen=True)
 class Device:
-    """Where a run computes: ``memory`` of one GPU, or of this machine, in bytes (None: not known), and how many
-    ``processes`` share it; ``shards``: processes that hold a share each of a training's state, by FSDP; ``rollouts``:
-    the share of a GPU that vLLM takes beside the trainer, None where it does not."""
+    """Where a run computes: bytes of ``memory`` of a GPU, or of this machine (None: not known), which ``processes``
+    share; ``shards`` of a training's state (FSDP); ``rollouts``: the share of a GPU of vLLM beside a trainer."""
 
     cuda: bool
     memory: float | None
@@ -39,8 +38,7 @@ class Device:
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes that a stage takes at most of a GPU, or of this machine; of a training also the ``rows`` of a backward
-    pass, and whether they are ``checkpointed``."""
+    """Bytes that a stage takes at most, and of a training the ``rows`` of a backward pass, ``checkpointed`` or not."""
 
     bytes: float
     rows: int = 0
@@ -85,8 +83,7 @@ def device(params: Params, sizes: Mapping[str, Model], memory: float | None) -> 
 
 def left(work: Work, sizes: Mapping[str, Model]) -> float:
     """Bytes that a stage leaves; checkpoints of a model that is not known left out."""
-    data = work.stage in ("generate", "verify", "distil", "evaluate")
-    model = sizes.get(work.model)
+    model, data = sizes.get(work.model), work.stage in ("generate", "verify", "distil", "evaluate")
     return data * (ROW * work.samples + TOKEN * work.tokens) + (work.checkpoints * model.checkpoint if model else 0)
 
 
@@ -97,31 +94,25 @@ def scratch(params: Params, sizes: Mapping[str, Model], here: Device) -> float:
 
 
 def memory(params: Params, sizes: Mapping[str, Model], here: Device) -> dict[str, Memory]:
-    """By stage, where the model is known, and for a training on a GPU its memory, which decides what ``auto`` takes.
-
-    Prompts are taken for as long as RL allows them to be.
-    """
-    rl, learn, size = params.rl, params.midtrain, sizes.get
-    found = {
-        "generate": _sampling(params, params.generate, size("base"), here, 1),
-        "distil": _sampling(params, params.distil, size("teacher"), here, 1),
-        "evaluate": _sampling(params, params.evaluate, size("base"), here, here.processes),
-        "midtrain": _training(params, size("base"), learn.batch, learn.micro_batch, learn.max_length, here),
-        "rl": _training(params, size("base"), rl.prompts * rl.generations, rl.micro_batch, None, here),
-    }
-    if judge := size("reward"):
+    """By stage, where model and device are known; prompts are taken for as long as RL allows them to be."""
+    found: dict[str, Memory] = {}
+    for stage, block in (("generate", "base"), ("distil", "teacher"), ("evaluate", "base")):
+        if block in sizes:
+            found[stage] = _sampling(params, stage, sizes[block], here)
+    if "base" in sizes and here.memory is not None:
+        found |= {stage: _training(params, stage, sizes["base"], here, here.memory) for stage in ("midtrain", "rl")}
+    if judge := sizes.get("reward"):
         width = judge.stored if here.cuda else WEIGHT
-        row = judge.read_row(rl.max_prompt_tokens + params.generate.max_tokens, width)
+        row = judge.read_row(params.rl.max_prompt_tokens + params.generate.max_tokens, width)
         found["score"] = Memory(width * judge.parameters + params.score.batch * row)
     libraries = PROCESS + FURTHER * (here.processes - 1)
-    return {stage: replace(one, bytes=one.bytes + libraries) for stage, one in found.items() if one is not None}
+    return {stage: replace(one, bytes=one.bytes + libraries) for stage, one in found.items()}
 
 
-def _sampling(params: Params, block: Sampling, model: Model | None, here: Device, checkpoints: int) -> Memory | None:
+def _sampling(params: Params, stage: str, model: Model, here: Device) -> Memory:
     """Processes with one checkpoint share its weights. Under vLLM rows that do not fit wait: one has to."""
-    if model is None:
-        return None
-    length, machine = params.rl.max_prompt_tokens + block.max_tokens, params.machine
+    block, machine, checkpoints = getattr(params, stage), params.machine, here.processes if stage == "evaluate" else 1
+    length = params.rl.max_prompt_tokens + block.max_tokens
     if here.cuda and machine.engine == "vllm":
         needed = model.stored * (model.parameters + length * model.key_values / WEIGHT) / machine.tensor_parallel
         return Memory((needed + ASLEEP) / machine.gpu_memory)
@@ -129,14 +120,13 @@ def _sampling(params: Params, block: Sampling, model: Model | None, here: Device
     return Memory(size * model.parameters * checkpoints + block.rows * here.processes * model.sampled_row(length, size))
 
 
-def _training(
-    params: Params, model: Model | None, batch: int, wanted: Wanted, most: int | None, here: Device
-) -> Memory | None:
-    """The larger of updates and, in RL (``most`` None), rollouts, for which the gradients are gone."""
-    if model is None or here.memory is None:
-        return None
-    rl, seeds = most is None, 1 if here.cuda else min(here.processes, len(params.seeds))
-    length = float(params.rl.max_prompt_tokens + params.rl.max_tokens if most is None else most)
+def _training(params: Params, stage: str, model: Model, here: Device, there: float) -> Memory:
+    """The larger of updates and, in RL, rollouts, for which the gradients are gone; ``there``: bytes that there are."""
+    seeds, settings = 1 if here.cuda else min(here.processes, len(params.seeds)), params.rl
+    batch, wanted, length = settings.prompts * settings.generations, settings.micro_batch, settings.max_prompt_tokens
+    if not (rl := stage == "rl"):
+        batch, wanted, length = params.midtrain.batch, params.midtrain.micro_batch, params.midtrain.max_length
+    length += rl * settings.max_tokens
     share, state = batch // (params.machine.processes if here.cuda else 1), TRAINING * model.parameters / here.shards
     rolled = state * (TRAINING - WEIGHT) / TRAINING
     waiting = min(params.rl.rows, share) * model.sampled_row(length, HALF if here.cuda else WEIGHT)
@@ -145,8 +135,8 @@ def _training(
         return Memory(seeds * max(state + rows * model.trained_row(length), rl * (rolled + waiting)), rows)
     vllm = params.machine.engine == "vllm"
     fixed = state + (model.beside(vllm) if rl and params.machine.server is None else 0.0)
-    rows, checkpointed = model.batch(share, length, USABLE * here.memory - fixed, wanted, here.shards)
-    rolled += (here.rollouts or 0.0) * here.memory if vllm else HALF * model.parameters + waiting
+    rows, checkpointed = model.batch(share, length, USABLE * there - fixed, wanted, here.shards)
+    rolled += (here.rollouts or 0.0) * there if vllm else HALF * model.parameters + waiting
     return Memory(max(fixed + model.update(rows, length, checkpointed, here.shards), rl * rolled), rows, checkpointed)
 
 
@@ -164,9 +154,11 @@ def _config(settings: Any) -> dict[str, Any]:
         held = GGUFReader(packaged.locate(settings)).fields
         kind = held["general.architecture"].contents()
         return {ours: held[f"{kind}.{name}"].contents() for ours, name in GGUF.items()} | {"tie_word_embeddings": True}
-    if isinstance(settings, FolderModel):
-        content = yamlfile.content(settings.path / "config.json")  # JSON is YAML
-        return dict(content.get("text_config", content))
     with tempfile.TemporaryDirectory() as folder:
-        hub.configuration(settings.id, settings.revision, Path(folder))
-        return _config(FolderModel.model_construct(kind="folder", path=Path(folder)))
+        place = settings.path if isinstance(settings, FolderModel) else Path(folder)
+        if not isinstance(settings, FolderModel):
+            hub.configuration(settings.id, settings.revision, place)
+        content = yamlfile.content(place / "config.json")  # JSON is YAML
+        if any("experts" in key for key in content):
+            raise KeyError  # `of_config` would count one of them
+        return dict(content.get("text_config", content))

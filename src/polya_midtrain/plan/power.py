@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -17,34 +17,21 @@ from polya_midtrain.science import compare
 QUESTIONS, SEEDS = (0.10, 0.17), (0.017, 0.020)
 
 
-def detectable(benchmarks: Sequence[int], seeds: int, comparisons: int, alpha: float, share: float) -> float | None:
-    """The true difference of two arms' means over benchmarks that is found with probability 0.8.
+def planned(params: Params, counts: Mapping[str, int]) -> dict[int, float]:
+    """By k, the true difference of an arm's mean over the benchmarks from vanilla's that is found with probability 0.8.
 
-    ``benchmarks``: questions of each; ``comparisons``: arms in Holm's family, at its strictest step; ``share``: where k
-    is between the smallest and the largest, by its logarithm. As in the tables (`compare.detectable`): a t test whose
-    degrees of freedom are Satterthwaite's. None where the tables test nothing: one training seed, or one question.
+    ``counts``: questions of each set, 0 if unknown. As in the tables, at Holm's strictest step over the main arms.
+    Empty where the tables test nothing: one training seed, or fewer than two questions of a benchmark.
     """
-    if seeds < 2 or min(benchmarks) < 2:
-        return None
-    questions, drawn = (low + share * (high - low) for low, high in (QUESTIONS, SEEDS))
-    parts = [(questions**2 / count / len(benchmarks) ** 2, count - 1.0) for count in benchmarks]
-    parts += [(drawn**2 / seeds, seeds - 1.0)] * 2
-    variance = sum(part for part, _ in parts)
-    df = variance**2 / sum(part**2 / free for part, free in parts)
-    return float(compare.detectable(np.array(math.sqrt(variance)), np.array(df), alpha / max(1, comparisons)))
-
-
-def planned(params: Params, counts: Mapping[str, int]) -> dict[int, float | None]:
-    """By k, for the arms of the main table against vanilla; ``counts``: questions of each set."""
-    sizes = [count for name, count in counts.items() if name.startswith("benchmarks/")]
-    ks, others = sorted(params.tables.ks), len(studies.main(params.arms)) - 1
-    shares = {k: math.log(k) / math.log(ks[-1]) if ks[-1] > 1 else 1.0 for k in ks}
-    level = 1.0 - params.tables.confidence
-    return {k: detectable(sizes, len(params.seeds), others, level, share) for k, share in shares.items()}
-
-
-def sentence(found: Mapping[int, float | None]) -> str:
-    """What is planned, by k, in words."""
-    what = "Smallest difference to vanilla in mean pass@k after RL, found with probability 0.8: "
-    known = ", ".join(f"{value:.3f} (k = {k})" for k, value in found.items() if value is not None)
-    return what + (known or "no test, with one training seed or fewer than two questions of a benchmark")
+    sizes = [count for name, count in counts.items() if name.startswith("benchmarks/") and count]
+    ks, seeds, found = sorted(params.tables.ks), len(params.seeds), {}
+    level = (1.0 - params.tables.confidence) / max(1, len(studies.main(params.arms)) - 1)
+    for k in ks if seeds > 1 and min(sizes, default=0) > 1 else ():
+        share = math.log(k) / math.log(ks[-1]) if ks[-1] > 1 else 1.0
+        questions, drawn = (low + share * (high - low) for low, high in (QUESTIONS, SEEDS))
+        parts = [(questions**2 / count / len(sizes) ** 2, count - 1.0) for count in sizes]
+        parts += [(drawn**2 / seeds, seeds - 1.0)] * 2
+        variance = sum(part for part, _ in parts)
+        free = variance**2 / sum(part**2 / df for part, df in parts)  # Satterthwaite's degrees of freedom
+        found[k] = float(compare.detectable(np.array(math.sqrt(variance)), np.array(free), level))
+    return found

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from polya_midtrain import studies
 from polya_midtrain.params import Arm, Params, RewardTraining
@@ -13,25 +12,20 @@ from polya_midtrain.stages import tables
 
 @dataclass(frozen=True)
 class Facts:
-    """What no setting says.
-
-    ``counts``: questions of each set; ``answers``: tokens of a mean completion, by stage; ``rows``: of each arm's
-    training set, and ``lengths``: response tokens of a row; ``scored``: samples that the reward model reads.
-    """
+    """What no setting says: ``counts`` of each set's questions, tokens of mean ``answers`` by stage, ``rows`` of each
+    arm's training set, and response tokens of such a row (``lengths``)."""
 
     counts: Mapping[str, int]
     answers: Mapping[str, float]
     rows: Mapping[str, float]
     lengths: Mapping[str, float]
-    scored: float
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
     """A stage's work for one arm (or table), all seeds together, on one model (base, teacher, reward; "" for none).
 
-    ``samples``: completions drawn or read, and their ``tokens``; ``rows`` learned in all epochs, and ``trained``: their
-    response tokens; ``checkpoints`` written.
+    ``samples``: completions drawn or read, and their ``tokens``; ``rows`` learned, and ``trained`` tokens of responses.
     """
 
     stage: str
@@ -44,11 +38,6 @@ class Work:
     checkpoints: int = 0
 
     @property
-    def name(self) -> str:
-        """As DVC has it."""
-        return f"{self.stage}@{self.arm}" if self.arm else self.stage
-
-    @property
     def units(self) -> float:
         """What its seconds grow with: tokens, else rows or samples, else nothing."""
         return self.tokens + self.trained or self.rows or self.samples or 1.0
@@ -56,11 +45,11 @@ class Work:
 
 def works(params: Params, facts: Facts) -> list[Work]:
     """The whole run, stage by stage; those of an arm together."""
-    mid, answers, arms, generate = facts.counts["mid"], facts.answers, params.arms, params.generate
+    mid, generate, answer = facts.counts["mid"], params.generate, facts.answers["generate"]
     drawn = float(mid * (generate.heuristics * generate.samples + generate.unprompted))
-    taught, answer = float(mid * params.distil.samples), answers["generate"]
+    taught = float(mid * params.distil.samples)
     judged = sum(facts.counts[f"benchmarks/{name}"] for name in params.compose.benchmarks) * params.evaluate.samples
-    chains = float(judged * 2 * len(params.seeds) * len(studies.main(arms)) + params.compose.labelled)
+    chains = judged * 2 * len(params.seeds) * len(studies.main(params.arms)) + params.compose.labelled
     return [
         Work("questions"),
         Work("base", model="base", rows=_documents(params.base), checkpoints=1),
@@ -68,12 +57,12 @@ def works(params: Params, facts: Facts) -> list[Work]:
         Work("teacher", model="teacher", rows=_documents(params.teacher), checkpoints=1),
         _reward(params, facts),
         Work("generate", "", "base", drawn, drawn * answer),
-        Work("distil", "", "teacher", taught, taught * answers["distil"]),
+        Work("distil", "", "teacher", taught, taught * facts.answers["distil"]),
         Work("verify", "", "", drawn, drawn * answer),
-        Work("score", "", "reward", facts.scored, facts.scored * answer),
+        Work("score", "", "reward", drawn, drawn * answer),
         Work("select"),
-        *(work for arm in arms for work in _arm(params, facts, arm)),
-        Work("compose", samples=chains),
+        *(work for arm in params.arms for work in _arm(params, facts, arm)),
+        Work("compose", samples=float(chains)),
         Work("diversity"),
         *(Work("tables", table) for table in tables.TABLES),
         *(Work(stage) for stage in ("figures", "claims", "page")),
@@ -86,8 +75,8 @@ def most_rows(params: Params, arm: Arm, mid: int) -> float:
     return float(mid * min(arm.n, most.get(arm.traces, arm.n)))
 
 
-def _documents(model: Any) -> float:
-    """Of the world's corpus that a model is trained on; of one that others trained none."""
+def _documents(model: object) -> float:
+    """Of the world's corpus, that a model is trained on."""
     return float((getattr(model, "drill_steps", 0) + getattr(model, "steps", 0)) * getattr(model, "batch", 0))
 
 
@@ -102,17 +91,15 @@ def _reward(params: Params, facts: Facts) -> Work:
 
 def _arm(params: Params, facts: Facts, arm: str) -> list[Work]:
     """Arms of the ablations answer the benchmarks after RL alone, others also the transfer sets, and before RL."""
-    seeds, rl, whole = len(params.seeds), params.rl, studies.in_main(params.arms[arm])
+    seeds, rl, asked = len(params.seeds), params.rl, facts.counts["rl"]
     rows = facts.rows[arm] * params.midtrain.epochs * seeds
-    steps = round(facts.counts["rl"] * rl.epochs / rl.prompts)
-    rolled = float(steps * rl.prompts * rl.generations * seeds)
-    tokens = rolled * facts.answers["rl"]
-    kinds = ("benchmarks/", "transfer/") if whole else ("benchmarks/",)
-    asked = sum(count for name, count in facts.counts.items() if name.startswith(kinds))
-    drawn = float(asked * params.evaluate.samples * seeds * len(kinds))
+    rolled = float(round(asked * rl.epochs / rl.prompts) * rl.prompts * rl.generations * seeds)
+    kinds = ("benchmarks/", "transfer/") if studies.in_main(params.arms[arm]) else ("benchmarks/",)
+    sets = sum(count for name, count in facts.counts.items() if name.startswith(kinds))
+    drawn, tokens = float(sets * params.evaluate.samples * seeds * len(kinds)), rolled * facts.answers["rl"]
     return [
         Work("midtrain", arm, "base", 0.0, 0.0, rows, rows * facts.lengths[arm], checkpoints=seeds * bool(rows)),
         Work("rl", arm, "base", rolled, tokens, rolled, tokens, checkpoints=seeds),
         Work("evaluate", arm, "base", drawn, drawn * facts.answers["evaluate"]),
-        Work("modes", arm, "base", float(min(params.modes.questions, facts.counts["rl"]) * 2 * seeds)),
+        Work("modes", arm, "base", float(min(params.modes.questions, asked) * 2 * seeds)),
     ]
