@@ -174,8 +174,8 @@ def dry_run(
 ) -> None:
     """Walk a profile of the hub's models without the hub.
 
-    Every arm and every stage, on questions from the folder POLYA_DATA, with tiny counts and small random models in
-    place of the hub's, on the CPU, in a copy of the project below .scratch. Exit code 2 if a stage fails.
+    Every arm and every stage, on questions from the folder POLYA_DATA, with tiny counts and small folder models in
+    place of the profile's, on the CPU, in a copy of the project below .scratch. Exit code 2 if a stage fails.
     """
     from polya_midtrain.dryrun import command
 

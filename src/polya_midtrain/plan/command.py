@@ -40,16 +40,17 @@ def show(path: Path, source: Path | None, measured: bool, gpu: float | None) -> 
         here = needs.device(params, sizes, gpu and gpu * 1e9)
         memory, works = needs.memory(params, sizes, here), work.works(params, facts)
     print(f"Plan of profile {params.profile}: {len(params.arms)} arms, {len(params.seeds)} training seeds\n")
-    print("stage                samples  their tokens          rows  their tokens      time      disk    memory")
+    print("stage             samples     their tokens       rows     their tokens      time      disk   memory")
 
     def show_row(name: str, parts: Sequence[Work]) -> None:
         known = [rates[one.stage] * one.units for one in parts if one.stage in rates]
         time = ("> " if len(known) < len(parts) else "") + duration(sum(known)) if known else "?"
-        sums = [sum(getattr(one, key) for one in parts) for key in ("samples", "tokens", "rows", "trained")]
-        cells = "".join(f"{value:>14,.0f}" if value else f"{'-':>14}" for value in sums)
+        wide = {"samples": 11, "tokens": 17, "rows": 11, "trained": 17}
+        sums = [(sum(getattr(one, key) for one in parts), size) for key, size in wide.items()]
+        cells = "".join(f"{f'{value:,.0f}' if value else '-':>{size}}" for value, size in sums)
         left = sum(needs.left(one, sizes) for one in parts)
         most = max(memory[one.stage].bytes if one.stage in memory else 0.0 for one in parts)
-        print(f"{name:<14}{cells}{time:>10}{_size(left):>10}{_size(most):>10}")
+        print(f"{name:<14}{cells}{time:>10}{_size(left):>10}{_size(most):>9}")
 
     for stage in dict.fromkeys(one.stage for one in works):
         parts = [one for one in works if one.stage == stage]

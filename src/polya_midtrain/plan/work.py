@@ -23,10 +23,8 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """A stage's work for one arm (or table), all seeds together, on one model (base, teacher, reward; "" for none).
-
-    ``samples``: completions drawn or read, and their ``tokens``; ``rows`` learned, and ``trained`` tokens of responses.
-    """
+    """A stage's work for one arm (or table), all seeds together, on one model (base, teacher, reward; "" for none):
+    ``samples`` drawn or read, and their ``tokens``; ``rows`` learned, and ``trained`` tokens of their responses."""
 
     stage: str
     arm: str = ""
