@@ -74,7 +74,7 @@ $(INSTALLED): $(if $(wildcard $(call escaped,$(VENV)/.locked)),,pyproject.toml $
 plan: setup ## Show what a run would take, before it is started (PROFILE=name: of profiles/name.yaml)
 	@polya plan $${PROFILE:+"$$PROFILE"}
 
-dry-run: setup ## Walk every stage of PROFILE=name on small stand-ins, without the hub (needs POLYA_DATA)
+dry-run: setup ## Walk every stage of PROFILE=name on small folder models, without the hub (needs POLYA_DATA)
 	@polya dry-run "$$PROFILE"
 
 repro: setup ## Run the study, or what has changed in it (PROFILE=name: with profiles/name.yaml)

@@ -196,11 +196,10 @@ def test_another_model_of_the_hub(hub: str, tiny_policy: Path) -> None:
 def test_the_plan_of_another_model_of_the_hub(hub: str) -> None:
     done = with_base(hub, "someone/small", "plan")
     assert done.returncode == 0, done.stderr
-    assert "someone/small: its weights from its config.json; its speed is not known" in " ".join(done.stdout.split())
+    assert "not known: the size" not in done.stdout
     gone = with_base("http://127.0.0.1:9", "someone/small", "plan")
-    assert gone.returncode == 2
-    assert gone.stderr.startswith("polya: params.yaml: cannot reach the hub for someone/small@")
-    assert gone.stderr.count("\n") == 1
+    assert gone.returncode == 0, gone.stderr
+    assert "not known: the size of base (cannot reach the hub for someone/small@" in " ".join(gone.stdout.split())
 
 
 # Benchmarks

@@ -10,13 +10,13 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM, TrainingArguments
 
 from polya_midtrain.common.shapes import TRAINING, USABLE, Model, of_config
-from polya_midtrain.plan.sizes import MODELS
 from polya_midtrain.training import fits, hooks
 
 GIB = 2.0**30
 H100 = 79.2 * GIB  # as torch sees it
 MARGIN = 0.03  # of the measured figures
-LLAMA, SMALL = MODELS["meta-llama/Llama-3.2-3B-Instruct"], MODELS["HuggingFaceTB/SmolLM2-135M-Instruct"]
+LLAMA = Model("Llama-3.2-3B", 3072, 8192, 28, 24, 8, 128, 128256)
+SMALL = Model("SmolLM2-135M", 576, 1536, 30, 9, 3, 64, 49152)
 
 
 def peak(rows: int, length: int, vllm: float = 0.0) -> float:

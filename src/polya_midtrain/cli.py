@@ -147,24 +147,22 @@ def judge(
 @app.command()
 def plan(
     profile: Annotated[str | None, typer.Argument(help="A file in profiles/, without .yaml; else params.yaml.")] = None,
-    source: Annotated[
-        Path | None, typer.Option("--from", help="The folder of a finished run, to compare with or to learn from.")
+    source: Annotated[Path | None, typer.Option("--from", help="The folder of a finished run to learn from.")] = None,
+    measure: Annotated[bool, typer.Option("--measure", help="Measure speed and lengths of the base here.")] = False,
+    gpu_memory: Annotated[
+        float | None, typer.Option(min=1, help="Gigabytes of a GPU that the run will have; else of the one here.")
     ] = None,
-    device: Annotated[str | None, typer.Option(help="cpu, a100, h100 or rtx4090; else the profile's own.")] = None,
-    gpus: Annotated[
-        int | None, typer.Option(min=1, help="GPUs in all, which arms share; else as many as one arm takes.")
-    ] = None,
-    arms: Annotated[bool, typer.Option("--arms", help="A line for every arm.")] = False,
 ) -> None:
     """Say what a run would take, before it is started.
 
-    Per stage prompts, samples, tokens, time and disk, and the smallest difference that it would find. Exit code 2 if
-    disk or memory cannot suffice. A finished run of the same settings is shown beside it; one of others corrects it.
+    Per stage samples, tokens, rows, time, disk and memory, and the smallest difference that the run would find. Times
+    are those of a finished run of the same models (this project's, a kept one's, or that of --from), or measured; a
+    time that neither says is not guessed. Exit code 2 if disk or memory cannot suffice.
     """
     from polya_midtrain import params as settings
     from polya_midtrain.plan import command
 
-    command.show(_profile(profile) if profile else settings.PARAMS_FILE, source, device, gpus, arms)
+    command.show(_profile(profile) if profile else settings.PARAMS_FILE, source, measure, gpu_memory)
 
 
 @app.command("dry-run")
@@ -173,8 +171,8 @@ def dry_run(
 ) -> None:
     """Walk a profile of the hub's models without the hub.
 
-    Every arm and every stage, on questions from the folder POLYA_DATA, with tiny counts and small random models in
-    place of the hub's, on the CPU, in a copy of the project below .scratch. Exit code 2 if a stage fails.
+    Every arm and every stage, on questions from the folder POLYA_DATA, with tiny counts and small folder models in
+    place of the profile's, on the CPU, in a copy of the project below .scratch. Exit code 2 if a stage fails.
     """
     from polya_midtrain.dryrun import command
 

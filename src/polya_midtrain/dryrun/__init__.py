@@ -1,1 +1,1 @@
-"""A rehearsal of a profile whose models come from the hub: every stage, on small stand-ins, without the hub."""
+"""A rehearsal of a profile of real models: every arm and stage, on small stand-ins, without the hub and a GPU."""

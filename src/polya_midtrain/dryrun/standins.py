@@ -1,133 +1,113 @@
-"""The stand-ins' checkpoints: random Llamas of Llama 3's form, in the files that the hub has of one.
+"""The stand-ins: random Llamas in folders, in the form of Llama 3's, which answer what the run asks without a thought.
 
-A model that answers nothing right would leave every later stage without rows, so the policies learn by heart, in a
-minute, what the run asks (`lessons`). The reward model and the embedding stay random.
+A model that is only random would answer nothing right, and stage select would stop for want of traces. So each whole
+answer is one token of theirs, and the weights say: after any prompt one of these, as often as wished, and then the end.
 """
 
 from __future__ import annotations
 
-import json
-import random
-from collections.abc import Callable
+import math
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from polya_midtrain.dryrun.lessons import Lessons
-from polya_midtrain.dryrun.tokenizer import BEGIN, END_OF_MESSAGE, END_OF_TEXT, END_OF_TURN, LONGEST
+from polya_midtrain.common import heuristics, policy
+from polya_midtrain.params import FolderModel, Params
+from polya_midtrain.pretrained import folder
+from polya_midtrain.stages import questions
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-HIDDEN, LAYERS, HEADS, KEY_HEADS = 64, 2, 4, 2
-ROPE = {  # of Llama 3.2
-    "rope_type": "llama3",
-    "factor": 32.0,
-    "low_freq_factor": 1.0,
-    "high_freq_factor": 4.0,
-    "original_max_position_embeddings": 8192,
-}
-THETA = 500000.0
-SPREAD = 0.04  # of the first weights: learning starts sooner than from Llama's 0.02, which is for wide models
-BATCH, PART = 16, 4  # conversations of a step, and of one pass
-RATE = 0.004  # AdamW's, at its highest
+HIDDEN, WORDS = 64, 4096
+ENDS = ("<|eot_id|>", "<|end_of_text|>", "<|eom_id|>")  # several, as Llama 3.2 has; the first is the tokenizer's
+SPECIAL = ("<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", *ENDS)
+TEMPLATE = (  # with a date, as Llama 3.2's
+    "{{ bos_token }}{% set date = date_string if date_string is defined else strftime_now('%d %b %Y') %}"
+    "<|start_header_id|>system<|end_header_id|>\n\nDate: {{ date }}<|eot_id|>{% for turn in messages %}"
+    "<|start_header_id|>{{ turn['role'] }}<|end_header_id|>\n\n{{ turn['content'] | trim }}<|eot_id|>{% endfor %}"
+    "{% if add_generation_prompt %}<|start_header_id|>assistant<|end_header_id|>\n\n{% endif %}"
+)
+NEVER = -30.0  # a logit
+OTHERS = ("I say \\boxed{1000003}.", "    return 0\n", "I say \\boxed{A}.")  # a wrong number, a program, a choice
 
 
-def config(tokenizer: PreTrainedTokenizerFast, **more: Any) -> Any:
-    """Llama 3.2's configuration but for the sizes: grouped heads, scaled rotary positions, tied embeddings, three
-    tokens that end a turn."""
-    from transformers import LlamaConfig
-
-    ids = tokenizer.convert_tokens_to_ids
-    settings: dict[str, Any] = {
-        "vocab_size": len(tokenizer),
-        "hidden_size": HIDDEN,
-        "intermediate_size": 3 * HIDDEN,
-        "num_hidden_layers": LAYERS,
-        "num_attention_heads": HEADS,
-        "num_key_value_heads": KEY_HEADS,
-        "max_position_embeddings": LONGEST,
-        "rope_parameters": {**ROPE, "rope_theta": THETA},
-        "tie_word_embeddings": True,
-        "initializer_range": SPREAD,
-        "bos_token_id": ids(BEGIN),
-        "eos_token_id": [ids(END_OF_TEXT), ids(END_OF_MESSAGE), ids(END_OF_TURN)],
+def make(params: Params, root: Path) -> Params:
+    """Write the stand-ins below ``root``; the settings with these as base, teacher and, if published, reward model."""
+    policy.quiet()
+    sets, _ = questions.build(questions.sets_of(params.questions), params.questions.seed)
+    questions.decontaminate(sets)
+    catalogue = heuristics.load(params.prompts.catalogue)
+    cues = [cue for entry in catalogue.heuristics for cue in entry.cues[:1]][:2] or ["So"]
+    right, rare = (
+        [f"{cue}: the answer is \\boxed{{{one.answer}}}." for one in sets[name] for cue in cues]
+        for name in ("mid", "rl")
+    )
+    texts = [row.question for rows in sets.values() for row in rows]
+    texts += [one.response for entry in catalogue.heuristics for one in entry.exemplars]
+    tokenizer = _tokenizer(texts, dict.fromkeys([*right, *rare, *OTHERS]))
+    often = dict.fromkeys([*rare, *OTHERS], 0.25 / len([*rare, *OTHERS])) | dict.fromkeys(right, 0.75 / len(right))
+    shares = {"base": often, "teacher": dict.fromkeys(right, 1.0 / len(right))}
+    if params.reward.kind != "train":
+        shares["reward"] = {}
+    for name, share in shares.items():
+        _save(tokenizer, share, root / "stand-ins" / name)
+    files = {name: sorted(path for path in (root / "stand-ins" / name).iterdir()) for name in shares}
+    models = {
+        name: FolderModel(kind="folder", path=Path("stand-ins", name), sha256=folder.digest(found))
+        for name, found in files.items()
     }
-    return LlamaConfig(**settings | more)
+    return params.model_copy(update=models)
 
 
-def policy(
-    lessons: Lessons,
-    tokenizer: PreTrainedTokenizerFast,
-    steps: int,
-    seed: int,
-    folder: Path,
-    report: Callable[[int, int], None],
-) -> None:
-    """Write a model that was random and then saw ``steps`` batches of the lessons."""
+def _tokenizer(texts: Iterable[str], answers: Iterable[str]) -> PreTrainedTokenizerFast:
+    """Byte-level BPE without a padding token, as Llama 3.2's; each answer is one more token."""
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    core = Tokenizer(models.BPE())
+    core.pre_tokenizer, core.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
+    letters = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(
+        vocab_size=WORDS, special_tokens=list(SPECIAL), initial_alphabet=letters, show_progress=False
+    )
+    core.train_from_iterator(texts, trainer)
+    core.add_tokens([AddedToken(text, normalized=False) for text in answers])
+    made = PreTrainedTokenizerFast(tokenizer_object=core, bos_token=SPECIAL[0], eos_token=ENDS[0])
+    made.chat_template = TEMPLATE
+    return made
+
+
+def _save(tokenizer: PreTrainedTokenizerFast, share: Mapping[str, float], target: Path) -> None:
+    """A policy that gives each answer its share; without any a random reward model of one label."""
     import torch
-    from transformers import LlamaForCausalLM
+    from transformers import LlamaConfig, LlamaForCausalLM, LlamaForSequenceClassification
 
-    torch.manual_seed(seed)
-    model = LlamaForCausalLM(config(tokenizer)).train()
-    model.generation_config.update(do_sample=True, temperature=0.6, top_p=0.9)  # as Llama 3.2's
-    optimiser = torch.optim.AdamW(model.parameters(), lr=RATE, weight_decay=0.0)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, total_steps=steps)
-    rng = random.Random(seed)
-    for step in range(1, steps + 1):
-        rows = sorted((lessons.draw(rng) for _ in range(BATCH)), key=lambda row: len(row[0]) + len(row[1]))
-        for start in range(0, BATCH, PART):  # like lengths pad little
-            (_loss(model, rows[start : start + PART]) * PART / BATCH).backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
-        optimiser.zero_grad()
-        schedule.step()
-        report(step, steps)
-    _save(model, tokenizer, folder)
-
-
-def _loss(model: Any, rows: list[tuple[list[int], list[int]]]) -> Any:
-    """Mean cross-entropy of the responses; only their places go through the vocabulary."""
-    import torch
-
-    longest = max(len(prompt) + len(response) for prompt, response in rows)
-    ids = torch.zeros(len(rows), longest, dtype=torch.long)
-    places, targets = [], []
-    for row, (prompt, response) in enumerate(rows):
-        ids[row, : len(prompt) + len(response)] = torch.tensor(prompt + response)
-        places += [(row, len(prompt) - 1 + index) for index in range(len(response))]
-        targets += response
-    # Causal attention: what pads a row's end cannot reach its response.
-    states = model.model(input_ids=ids, use_cache=False).last_hidden_state
-    row, place = torch.tensor(places).T
-    return torch.nn.functional.cross_entropy(model.lm_head(states[row, place]), torch.tensor(targets))
-
-
-def scorer(tokenizer: PreTrainedTokenizerFast, seed: int, folder: Path) -> None:
-    """Write a random reward model: one label, as published ones have."""
-    import torch
-    from transformers import LlamaForSequenceClassification
-
-    torch.manual_seed(seed)
-    _save(LlamaForSequenceClassification(config(tokenizer, num_labels=1)), tokenizer, folder)
-
-
-def encoder(tokenizer: PreTrainedTokenizerFast, seed: int, folder: Path) -> None:
-    """Write a random model whose hidden states serve as an embedding."""
-    import torch
-    from transformers import LlamaModel
-
-    torch.manual_seed(seed)
-    _save(LlamaModel(config(tokenizer)), tokenizer, folder)
-
-
-def _save(model: Any, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
-    """In bfloat16, the configuration in the older form that the hub's copies of Llama have."""
-    import torch
-
-    model.to(torch.bfloat16).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    path = folder / "config.json"
-    written = json.loads(path.read_text(encoding="utf-8"))
-    written |= {"torch_dtype": written.pop("dtype"), "rope_theta": THETA, "rope_scaling": ROPE}
-    del written["rope_parameters"]
-    path.write_text(json.dumps(written, indent=2) + "\n", encoding="utf-8")
+    torch.manual_seed(1)
+    ids = tokenizer.convert_tokens_to_ids
+    more: dict[str, Any] = {} if share else {"num_labels": 1}
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=HIDDEN,
+        intermediate_size=3 * HIDDEN,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=131072,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=[ids(end) for end in ENDS],
+        **more,
+    )
+    model = LlamaForCausalLM(config) if share else LlamaForSequenceClassification(config)
+    if share:
+        answers, asked, answered = [ids(text) for text in share], 0, 1  # tokens; and units that say what was read last
+        chances = torch.tensor([math.log(chance) for chance in share.values()])
+        with torch.no_grad():
+            words, head = model.model.embed_tokens.weight, model.lm_head.weight
+            words[:, asked], words[:, answered] = 1.0, 0.0
+            words[answers, asked], words[answers, answered] = 0.0, 1.0
+            head[:, asked] = head[:, answered] = NEVER
+            head[answers, asked], head[ids(ENDS[0]), answered] = chances, 0.0
+            head[:, [asked, answered]] /= math.sqrt(HIDDEN)  # the length of what the last norm leaves
+    model.to(torch.bfloat16).save_pretrained(target)
+    tokenizer.save_pretrained(target)
