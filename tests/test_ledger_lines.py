@@ -18,8 +18,8 @@ from polya_midtrain.ledger import report, schema, select
 from polya_midtrain.ledger.schema import Arms, Claims, Compare, Trend
 from polya_midtrain.params import Params
 from polya_midtrain.tables import read
-from polya_midtrain.tables.parts import render
 from polya_midtrain.tables.row import Row
+from polya_midtrain.tables.shared import render
 
 ROOT = Path(__file__).resolve().parents[1]
 PARAMS = settings.load(ROOT / "profiles/tiny.yaml")

@@ -56,7 +56,7 @@ def test_version_is_stated_once_more_in_the_citation_and_the_changelog() -> None
 
 
 def test_templates_travel_with_the_package() -> None:
-    names = {entry.name for entry in resources.files("polya_midtrain.tables.parts").iterdir()}
+    names = {entry.name for entry in resources.files("polya_midtrain.tables.shared").iterdir()}
     assert {"table.md.j2", "table.tex.j2"} <= names
 
 

@@ -20,6 +20,7 @@ from pydantic import BaseModel
 from polya_midtrain import cli
 from polya_midtrain.params import Block, Params
 from polya_midtrain.stages import questions
+from polya_midtrain.tables import registry
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src/polya_midtrain"
@@ -30,6 +31,7 @@ PLUMBING = ("runtime/", "params/", "paths.py", "errors.py", "cli.py")
 MACHINE = "machine"  # where the work runs, not what comes out, but for how programs are confined
 CONFINED = "machine.sandbox"
 HAND_WRITTEN = ("claims.yaml",)  # inputs that people write
+TABLES = "src/polya_midtrain/tables"
 DATA = re.compile(r"[\w.]+\.j2|templates")
 
 
@@ -97,10 +99,15 @@ class Imports(ast.NodeVisitor):
                 self.data |= set(PACKAGE.rglob(node.value))
 
     def visit_JoinedStr(self, node: ast.JoinedStr) -> None:
-        # importlib.import_module(f"polya_midtrain.tables.{table}"): the module of the expanded stage's item
-        lead, *rest = node.values
-        if isinstance(lead, ast.Constant) and len(rest) == 1:
-            self.modules.add(f"{lead.value}{self.item}")
+        # importlib.import_module(f"polya_midtrain.tables.{table}.table"): the module of the expanded stage's item; a
+        # stage of no items takes every module of that name.
+        parts = [part.value if isinstance(part, ast.Constant) else self.item or "*" for part in node.values]
+        name = "".join(str(part) for part in parts)
+        if re.fullmatch(r"polya_midtrain(\.\w+)+\.\*", name):
+            files = (PACKAGE.parent).glob(name.replace(".", "/") + ".py")
+            self.modules |= {".".join(file.relative_to(PACKAGE.parent).with_suffix("").parts) for file in files}
+        else:
+            self.modules.add(name)
         self.generic_visit(node)
 
 
@@ -153,7 +160,7 @@ def test_a_stage_runs_its_module_and_keeps_its_numbers(name: str, item: str, ent
 @pytest.mark.parametrize(("name", "item", "entry"), STAGES, ids=NAMES)
 def test_the_code_that_a_stage_lists_is_the_code_that_it_uses(name: str, item: str, entry: dict[str, Any]) -> None:
     used = set().union(*(closure(stage_file(name), other) for other in together(name, item)))
-    used -= {PACKAGE / f"tables/{other}.py" for other in together(name, item) if other != item}
+    used -= set().union(*(covered(f"{TABLES}/{other}") for other in together(name, item) if other != item))
     listed = {dep: covered(dep) for dep in entry["deps"] if dep.startswith("src/")}
     assert all(listed.values()), f"no such file: {[dep for dep, files in listed.items() if not files]}"
     missing = sorted(
@@ -241,6 +248,10 @@ def test_listed_settings_exist(name: str, item: str, entry: dict[str, Any]) -> N
         for part in setting.split("."):
             assert part in value, setting
             value = value[part]
+
+
+def test_every_table_of_the_registry_is_expanded_with_what_it_reads() -> None:
+    assert PIPELINE["tables"]["foreach"] == {name: str(table.inputs) for name, table in registry.TABLES.items()}
 
 
 def test_stages_stand_in_the_order_in_which_data_flows() -> None:

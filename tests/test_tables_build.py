@@ -16,8 +16,8 @@ import pytest
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import Arm, EasySet, FileSet, Machine, Params, Questions, Tables
 from polya_midtrain.stages import tables as stage
-from polya_midtrain.tables.parts import render
 from polya_midtrain.tables.row import Row
+from polya_midtrain.tables.shared import render
 
 ARMS = {
     "vanilla": Arm(traces="none"),

@@ -15,10 +15,11 @@ import pytest
 from polya_midtrain import paths
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import Arm, Machine, Match, Params, Questions, Tables
-from polya_midtrain.tables import counts, diversity
-from polya_midtrain.tables.parts import render
-from polya_midtrain.tables.parts.long import against
-from polya_midtrain.tables.parts.study import Study
+from polya_midtrain.results import counts
+from polya_midtrain.tables.diversity import table as diversity
+from polya_midtrain.tables.shared import render
+from polya_midtrain.tables.shared.long import against
+from polya_midtrain.tables.shared.study import Study
 
 ARMS = {
     "vanilla": Arm(traces="none"),

@@ -19,8 +19,8 @@ from scipy.stats import t as student
 from polya_midtrain import params as settings
 from polya_midtrain.errors import UserError
 from polya_midtrain.tables import read
-from polya_midtrain.tables.parts import render
 from polya_midtrain.tables.row import Row
+from polya_midtrain.tables.shared import render
 from polya_midtrain.verify import commands, expected, ranges, seeds
 from polya_midtrain.verify.expected import FEWEST
 

@@ -13,14 +13,16 @@ import pytest
 
 from polya_midtrain import params as settings
 from polya_midtrain import paths, studies
-from polya_midtrain.judges import results
 from polya_midtrain.ledger import report
 from polya_midtrain.params import Params, Tables
-from polya_midtrain.stages import figures, modes, page
+from polya_midtrain.results import composition as results
+from polya_midtrain.results import modes
+from polya_midtrain.results.small import PHASES
+from polya_midtrain.stages import figures, page
 from polya_midtrain.tables.diversity import PER_QUESTION, VENDI
-from polya_midtrain.tables.parts import render
-from polya_midtrain.tables.parts.long import OVER_QUESTIONS
-from polya_midtrain.tables.row import PHASES, Row
+from polya_midtrain.tables.row import Row
+from polya_midtrain.tables.shared import render
+from polya_midtrain.tables.shared.long import OVER_QUESTIONS
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = ("main", "midtrain", "budget", "correctness", "composition", "diversity", "transfer", "modes")
@@ -57,7 +59,7 @@ def fill(params: Params) -> None:
     _json(paths.TRAINING_SETS, cards)
     _composition(params, rng)
     for name in NAMES:
-        build = importlib.import_module(f"polya_midtrain.tables.{name}").build
+        build = importlib.import_module(f"polya_midtrain.tables.{name}.table").build
         rows, shown = _diversity(params) if name == "diversity" else build(params)
         _text(paths.TABLES / f"{name}.csv", render.csv_text(rows))
         _text(paths.TABLES / f"{name}.md", render.markdown(shown))
@@ -204,7 +206,7 @@ def _composition(params: Params, rng: np.random.Generator) -> None:
         ),
         arms={arm: arm_result(arm) for arm in studies.main(params.arms)},
     )
-    _text(paths.COMPOSITION, results.to_json(document))
+    _text(paths.COMPOSITION, document.text())
 
 
 def _diversity(params: Params) -> tuple[list[Row], render.Page]:
@@ -255,8 +257,8 @@ def _modes(params: Params, arm: str, rng: np.random.Generator) -> None:
                     one |= {"table_unfit": -0.2 * moved, "table_risen": risen}
                     known |= {f"{step}.{name}": value for name, value in one.items()}
                 rows.append([phase, seed, f"q{number}", *(round(float(known[name]), 6) for name in modes.COLUMNS[3:])])
-    document = {"arm": arm, **params.modes.model_dump(), "columns": list(modes.COLUMNS), "rows": rows}
-    _text(paths.MODES / f"{arm}.json", modes.to_json(document))
+    file = modes.ModesFile(arm=arm, **params.modes.model_dump(), columns=list(modes.COLUMNS), rows=rows)
+    _text(paths.MODES / f"{arm}.json", file.text())
 
 
 def _ledger() -> None:

@@ -21,8 +21,9 @@ from polya_midtrain import paths
 from polya_midtrain.errors import UserError
 from polya_midtrain.page import content, readable, vector
 from polya_midtrain.params import Params
-from polya_midtrain.stages import figures, page, tables
-from polya_midtrain.tables.parts import render
+from polya_midtrain.stages import figures, page
+from polya_midtrain.tables import registry
+from polya_midtrain.tables.shared import render
 
 VOID = {"meta", "link", "br", "input", "hr", "img"}
 
@@ -104,10 +105,10 @@ def cells(table: Element) -> list[list[str]]:
     return [[cell.text() for cell in row.all("th", "td")] for row in table.all("tr")]
 
 
-def test_every_table_and_every_figure_has_its_place(here: Params) -> None:
-    assert set(content.SECTIONS) == set(tables.TABLES)
-    shown = [figure for names in content.SECTIONS.values() for figure in names]
-    assert sorted(shown) == sorted(figures.FIGURES)
+def test_every_table_and_every_figure_has_its_place(here: Params, tree: Element) -> None:
+    sections = [section.attributes["id"] for section in one(tree, "main").all("section")]
+    assert sections == ["ledger", *registry.TABLES, "settings"]
+    assert {figure.attributes["id"] for figure in tree.all("figure")} == {f"figure-{name}" for name in registry.FIGURES}
     assert content.INDEX == figures.INDEX
 
 
@@ -182,7 +183,7 @@ def test_the_ledger_comes_first_and_says_what_the_csv_says(tree: Element) -> Non
 
 
 def test_every_grid_and_note_of_the_readable_tables_is_there(here: Params, tree: Element) -> None:
-    for name in content.SECTIONS:
+    for name in registry.TABLES:
         section = one(tree, "section", id=name)
         source = readable.read(paths.TABLES / f"{name}.md", name)
         assert next(section.all("h2")).text() == " ".join(source.title.split())
@@ -197,7 +198,7 @@ def test_every_grid_and_note_of_the_readable_tables_is_there(here: Params, tree:
 
 
 def test_the_long_tables_are_inside_to_the_byte(tree: Element) -> None:
-    for name in content.SECTIONS:
+    for name in registry.TABLES:
         link = one(tree, "a", download=f"{name}.csv.gz").attributes["href"] or ""
         original = (paths.TABLES / f"{name}.csv").read_bytes()
         assert gzip.decompress(base64.b64decode(link.removeprefix("data:application/gzip;base64,"))) == original
@@ -260,7 +261,7 @@ def test_two_runs_give_the_same_bytes_and_a_profile_without_a_figure_still_has_i
     (paths.FIGURES / "budget.svg").unlink()
     page.run(copy)
     tree = Tree(paths.PAGE.read_text(encoding="utf-8")).root
-    assert len(list(tree.all("figure"))) == len(figures.FIGURES) - 1
+    assert len(list(tree.all("figure"))) == len(registry.FIGURES) - 1
     assert json.loads((paths.METRICS / "page.json").read_text())["bytes"] == paths.PAGE.stat().st_size
 
 

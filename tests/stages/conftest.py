@@ -40,6 +40,7 @@ from polya_midtrain.stages import (
     tables,
     verify,
 )
+from polya_midtrain.tables import registry
 
 ROOT = Path(__file__).resolve().parents[2]
 ARMS: dict[str, dict[str, Any]] = {
@@ -166,7 +167,7 @@ def study(project: Path, tracking_uri: str, seen: dict[str, tuple[set[str], set[
             watched(stage.run, arm)
     for stage in (compose, diversity):
         watched(stage.run)
-    for table in tables.TABLES:
+    for table in registry.TABLES:
         watched(tables.run, table)
     for stage in (figures, claims, page):
         watched(stage.run)

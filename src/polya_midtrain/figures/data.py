@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 
 from polya_midtrain import paths
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import Params
+from polya_midtrain.results.curves import Curves
+from polya_midtrain.results.small import refusal
 from polya_midtrain.tables import read
 from polya_midtrain.tables.row import Row
-
-TABLES = ("main", "midtrain", "budget", "correctness", "composition", "diversity", "transfer", "modes")
 
 
 class Table:
@@ -57,24 +56,18 @@ Curve = dict[str, list[float]]  # "step" and the quantities measured at it, NaN 
 def curves(arm: str, quantities: Sequence[str]) -> dict[str, Curve]:
     """The training curves of an arm by seed: results/curves/ARM.json; a fault is a one-line `UserError`."""
     path = paths.CURVES / f"{arm}.json"
-    remedy = f"run `dvc repro rl@{arm}`"
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        found = {
-            seed: {
-                name: [math.nan if point[name] is None else float(point[name]) for point in points]
-                for name in ("step", *quantities)
-            }
-            for seed, points in content["seeds"].items()
-        }
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: missing; {remedy}") from error
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise UserError(f"{path}: not the curves of an arm ({type(error).__name__}: {error}); {remedy}") from error
+    seeds = Curves.of(paths.CURVES, arm).seeds
+    found: dict[str, Curve] = {}
+    for seed, points in seeds.items():
+        for place, point in enumerate(points):
+            if absent := {"step", *quantities} - point.keys():
+                raise refusal(path, ["seeds", seed, place], f"no {min(absent)!r}")
+        values = {name: [point[name] for point in points] for name in ("step", *quantities)}
+        found[seed] = {name: [math.nan if x is None else float(x) for x in held] for name, held in values.items()}
     if not found or any(curve["step"] != next(iter(found.values()))["step"] for curve in found.values()):
-        raise UserError(f"{path}: the seeds do not have the same steps; {remedy}")
+        raise refusal(path, ["seeds"], "the seeds do not have the same steps")
     if len(next(iter(found.values()))["step"]) < 2:
-        raise UserError(f"{path}: fewer than two steps, which make no curve; {remedy}")
+        raise refusal(path, ["seeds"], "fewer than two steps, which make no curve")
     return found
 
 

@@ -16,9 +16,8 @@ from polya_midtrain.ledger.evaluate import VERDICTS, Evidence, Judgement, Verdic
 from polya_midtrain.ledger.schema import Claims, Compare, Paper, Statement, Trend
 from polya_midtrain.params import Params
 from polya_midtrain.studies import REFERENCE
-from polya_midtrain.tables.parts.long import DECIMALS
-from polya_midtrain.tables.parts.render import Grid, Page
-from polya_midtrain.tables.row import Row
+from polya_midtrain.tables.row import DECIMALS, Row
+from polya_midtrain.tables.shared.render import Grid, Page
 
 
 @dataclass(frozen=True)

@@ -14,18 +14,8 @@ from polya_midtrain import paths
 from polya_midtrain.errors import UserError
 from polya_midtrain.page import readable, vector
 from polya_midtrain.runtime.stage import by_stage, read_seconds
+from polya_midtrain.tables.registry import FIGURES, TABLES
 
-# The sections in reading order: each table with the figures that show it.
-SECTIONS: dict[str, tuple[str, ...]] = {
-    "main": ("by_n", "passk", "training"),
-    "midtrain": (),
-    "budget": ("budget",),
-    "correctness": ("correctness",),
-    "composition": ("composition",),
-    "diversity": ("diversity",),
-    "transfer": ("transfer",),
-    "modes": ("modes",),
-}
 INDEX = "figures.json"  # title, caption, alt and sources of every figure that the run has
 LEDGER = paths.CLAIMS_REPORT.with_suffix(".md")
 CLAIM_COLUMNS = (
@@ -115,13 +105,13 @@ def sections() -> list[Section]:
     path = paths.FIGURES / INDEX
     try:
         index = json.loads(path.read_text(encoding="utf-8"))
-        figures = {name: _figure(name, index[name]) for names in SECTIONS.values() for name in names if name in index}
+        figures = {name: _figure(name, index[name]) for name in FIGURES if name in index}
     except FileNotFoundError as error:
         raise UserError(f"{path}: missing; run `dvc repro figures`") from error
     except (ValueError, TypeError, KeyError) as error:
         raise UserError(f"{path}: not the words of the figures ({error}); run `dvc repro -f figures`") from error
     found = []
-    for name, shown in SECTIONS.items():
+    for name, made in TABLES.items():
         table = paths.TABLES / f"{name}.csv"
         page = readable.read(table.with_suffix(".md"), f"tables@{name}")
         try:
@@ -130,7 +120,9 @@ def sections() -> list[Section]:
             raise UserError(f"{table}: missing; run `dvc repro tables@{name}`") from error
         packed = base64.b64encode(gzip.compress(content, mtime=0)).decode()
         rows = max(content.count(b"\n") - 1, 0)
-        found.append(Section(name, page, [figures[one] for one in shown if one in figures], packed, rows))
+        found.append(
+            Section(name, page, [figures[one] for one in sorted(made.figures) if one in figures], packed, rows)
+        )
     return found
 
 
@@ -164,7 +156,7 @@ def _claim(row: dict[str, str]) -> Claim:
         reason=row["reason"],
         command=row["command"],
         time=duration(float(row["seconds"])) if row["seconds"] else "",
-        tables=[name for name in row["table"].replace(",", " ").split() if name in SECTIONS],
+        tables=[name for name in row["table"].replace(",", " ").split() if name in TABLES],
     )
 
 

@@ -14,8 +14,9 @@ from polya_midtrain import studies
 from polya_midtrain.common.shapes import Model
 from polya_midtrain.params import Params, RewardTraining
 from polya_midtrain.plan.assume import Asked, Assumptions
-from polya_midtrain.stages import distil, reward, tables
+from polya_midtrain.stages import distil, reward
 from polya_midtrain.stages import generate as traces
+from polya_midtrain.tables.registry import TABLES
 
 JUDGE_REPLY = 40.0  # tokens of a judge's reply: a short list of names in JSON
 BRANCH_PASSES = 11.0  # that a branch point of stage modes is worth, one by one: five forward and three backward
@@ -116,7 +117,7 @@ def works(params: Params, assumed: Assumptions, sizes: dict[str, Model], grading
     found.append(Work("compose", "", "judge", _compose(params, assumed, len(main))))
     found.append(Work("diversity", "", "base", Load()))
     found += [Work("modes", arm, "base", _modes(params, assumed)) for arm in params.arms]
-    found += [Work("tables", table, "base", Load()) for table in tables.TABLES]
+    found += [Work("tables", table, "base", Load()) for table in TABLES]
     return found + [Work(stage, "", "base", Load()) for stage in ("figures", "claims", "page")]
 
 

@@ -7,7 +7,7 @@ from polya_midtrain.ledger import report, schema
 from polya_midtrain.params import Params
 from polya_midtrain.runtime.stage import read_seconds, stage
 from polya_midtrain.tables import read
-from polya_midtrain.tables.parts import render
+from polya_midtrain.tables.shared import render
 
 
 def run(params: Params) -> None:

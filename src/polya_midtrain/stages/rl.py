@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from polya_midtrain.common.records import Question, read_records
 from polya_midtrain.errors import UserError
 from polya_midtrain.grading.timeouts import Timeouts
 from polya_midtrain.params import Params
+from polya_midtrain.results.curves import Curves
 from polya_midtrain.runtime import workers
 from polya_midtrain.runtime.stage import stage
 from polya_midtrain.training.seeds import Fit, Seed, Training, curves, final, trained
@@ -53,8 +53,7 @@ def run(params: Params, arm: str) -> None:
 
         cores = workers.worker_count(params.machine.workers, policy.device_of(params.machine.device))
         results = workers.run_tasks(train, params.seeds, cores, this.line.update)
-        document = {"arm": arm, "seeds": curves(this.work, params.seeds, CURVES)}
-        (this.work / "curves.json").write_text(json.dumps(document) + "\n")
+        Curves(arm=arm, seeds=curves(this.work, params.seeds, CURVES)).write(this.work / "curves.json")
         this.numbers.update(final(results, params.seeds, ("reward", "entropy", "missing")))
 
 

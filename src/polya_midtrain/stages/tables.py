@@ -13,22 +13,11 @@ from polya_midtrain import paths
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import Params
 from polya_midtrain.runtime.stage import stage
-from polya_midtrain.tables.parts import render
-from polya_midtrain.tables.parts.long import pooled_name
+from polya_midtrain.tables.registry import TABLES
 from polya_midtrain.tables.row import MEAN, PASS, Row
+from polya_midtrain.tables.shared import render
+from polya_midtrain.tables.shared.long import pooled_name
 
-# Modules of tables/ and what each reads; only the one that is asked for is loaded (see dvc.yaml).
-INPUTS = {
-    "main": paths.COUNTS,
-    "midtrain": paths.COUNTS,
-    "budget": paths.COUNTS,
-    "correctness": paths.COUNTS,
-    "composition": paths.COMPOSITION,
-    "diversity": paths.COUNTS,
-    "transfer": paths.COUNTS,
-    "modes": paths.MODES,
-}
-TABLES = tuple(INPUTS)
 RATES = ("truncated", "no_answer")
 WEAK = "weak sandbox: programs may have been graded without seccomp or Landlock"
 
@@ -43,7 +32,7 @@ def run(params: Params, table: str) -> None:
     with stage(
         params,
         f"tables@{table}",
-        inputs=[INPUTS[table]],
+        inputs=[TABLES[table].inputs],
         settings={
             "tables": params.tables.model_dump(),
             "arms": {name: arm.model_dump() for name, arm in params.arms.items()},
@@ -51,7 +40,7 @@ def run(params: Params, table: str) -> None:
         outputs={f"{table}.{suffix}": paths.TABLES / f"{table}.{suffix}" for suffix in ("csv", "md", "tex")},
         seeds=params.seeds,
     ) as this:
-        module = importlib.import_module(f"polya_midtrain.tables.{table}")
+        module = importlib.import_module(f"polya_midtrain.tables.{table}.table")
         rows, page = module.build(params)
         if params.machine.sandbox == "weak":
             rows, page = render.stamped(rows, page, WEAK)

@@ -9,8 +9,8 @@ from pathlib import Path
 from polya_midtrain.errors import UserError
 from polya_midtrain.studies import REFERENCE
 from polya_midtrain.tables import read
-from polya_midtrain.tables.parts.render import escape_markdown
 from polya_midtrain.tables.row import MEAN, PASS, Row
+from polya_midtrain.tables.shared.render import escape_markdown
 
 PARTS = "**Their parts**"  # what follows the claims in the ledger
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Literal
 
 PASS = "pass@k"
-Phase = Literal["before", "after"]  # RL
-PHASES: tuple[Phase, ...] = ("before", "after")
+DECIMALS = 4
 MEAN = "mean"  # the benchmark of an average over benchmarks
 
 
@@ -60,3 +58,8 @@ class Row:
 
 
 COLUMNS = tuple(field.name for field in fields(Row))
+
+
+def tidy(number: float) -> float:
+    """Rounded to the CSV's decimals, so that every rendering starts from the same digits; no negative zero."""
+    return round(float(number), DECIMALS) + 0.0

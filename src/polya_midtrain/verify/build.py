@@ -14,8 +14,7 @@ from polya_midtrain import __version__
 from polya_midtrain.ledger import report
 from polya_midtrain.ledger.schema import Claims
 from polya_midtrain.runtime import cores
-from polya_midtrain.tables.parts.long import DECIMALS
-from polya_midtrain.tables.row import MEAN, PASS, Row
+from polya_midtrain.tables.row import DECIMALS, MEAN, PASS, Row
 from polya_midtrain.verify import compare, ranges
 from polya_midtrain.verify.compare import Key
 from polya_midtrain.verify.expected import Cell, Column, Expected, Made, Shape, Table

@@ -16,8 +16,8 @@ from polya_midtrain.runtime import lock
 from polya_midtrain.runtime.stage import read_seconds
 from polya_midtrain.studies import REFERENCE
 from polya_midtrain.tables import readme_table
-from polya_midtrain.tables.parts.render import escape_markdown
 from polya_midtrain.tables.row import MEAN, Row
+from polya_midtrain.tables.shared.render import escape_markdown
 from polya_midtrain.verify import compare, expected, runs
 from polya_midtrain.verify.compare import Key
 from polya_midtrain.verify.expected import Cell, Column, Expected

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 
-from polya_midtrain.tables.parts.long import DECIMALS
-from polya_midtrain.tables.row import Row
+from polya_midtrain.tables.row import DECIMALS, Row
 from polya_midtrain.verify.expected import Cell, Column, Expected, Shape
 
 NAMES = ("arm", "phase", "benchmark", "metric", "k", "reference")

@@ -23,7 +23,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from polya_midtrain.tables.parts.long import DECIMALS
+from polya_midtrain.tables.row import DECIMALS
 
 Array = NDArray[np.float64]
 

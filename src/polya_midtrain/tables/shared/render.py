@@ -1,0 +1,101 @@
+"""Rows as CSV; the readable page of the same numbers as Markdown and LaTeX."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from polya_midtrain.tables.row import COLUMNS, DECIMALS, Row
+
+TEMPLATES = Path(__file__).parent
+
+_TEX: dict[str | int, str | int | None] = {
+    "\\": r"\textbackslash{}",
+    **{character: "\\" + character for character in "&%$#_{}"},
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "*": "$^{*}$",
+    "<": "$<$",
+    ">": "$>$",
+}
+_MARKDOWN: dict[str | int, str | int | None] = {character: "\\" + character for character in "\\|*_`<>"}
+
+
+@dataclass(frozen=True)
+class Grid:
+    """One readable table; every row has as many cells as the header, the first of which names the row."""
+
+    caption: str
+    header: list[str]
+    rows: list[list[str]]
+
+
+@dataclass(frozen=True)
+class Page:
+    """What Markdown and LaTeX show, as plain text that each format escapes in its own way."""
+
+    title: str
+    grids: list[Grid]
+    notes: list[str]
+
+
+def csv_text(rows: Iterable[Row]) -> str:
+    """The long format: a header and a line per row, floats with a fixed number of decimals, unknown values empty."""
+    target = io.StringIO()
+    writer = csv.writer(target, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows([_field(getattr(row, name)) for name in COLUMNS] for row in rows)
+    return target.getvalue()
+
+
+def _field(value: str | int | float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:.{DECIMALS}f}" if isinstance(value, float) else str(value)
+
+
+def stamped(rows: Iterable[Row], page: Page, mark: str) -> tuple[list[Row], Page]:
+    """A table with a mark on the whole of it: in each row's method, and as the first note."""
+
+    def method(text: str) -> str:
+        first, *rest = text.split("; ")
+        return "; ".join([first, mark, *rest])
+
+    return [replace(row, method=method(row.method)) for row in rows], replace(page, notes=[mark, *page.notes])
+
+
+def markdown(page: Page) -> str:
+    """The page as GitHub Markdown."""
+    return _fill("table.md.j2", page)
+
+
+def latex(page: Page) -> str:
+    """The page as LaTeX tables (booktabs), to be included in a document."""
+    return _fill("table.tex.j2", page)
+
+
+def escape_markdown(text: str) -> str:
+    """Plain text as Markdown, in a table cell or outside."""
+    return text.translate(str.maketrans(_MARKDOWN))
+
+
+def escape_latex(text: str) -> str:
+    """Plain text as LaTeX."""
+    return text.translate(str.maketrans(_TEX))
+
+
+def _fill(template: str, page: Page) -> str:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(  # nosec B701 # Markdown and LaTeX
+        loader=FileSystemLoader(TEMPLATES),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters.update(md=escape_markdown, tex=escape_latex)
+    return environment.get_template(template).render(page=page)
