@@ -28,7 +28,7 @@ from matplotlib.text import Text
 
 from polya_midtrain import paths
 from polya_midtrain.errors import UserError
-from polya_midtrain.figures import data, plots, style, training
+from polya_midtrain.figures import plots, style, training
 from polya_midtrain.params import Params
 from polya_midtrain.stages import figures
 from polya_midtrain.tables import registry
@@ -210,7 +210,7 @@ def test_a_study_of_few_arms_and_one_seed_has_the_figures_that_it_can_have(
     few = here.model_copy(update={"seeds": [2], "arms": arms})
     origin = Path.cwd()
     monkeypatch.chdir(tmp_path)
-    for table in data.TABLES:
+    for table in registry.TABLES:
         kept = [
             row | {"method": row["method"].replace(" and seeds", ""), "seeds": row["seeds"] and "2"}
             for row in read(origin / paths.TABLES / f"{table}.csv")

@@ -11,28 +11,15 @@ from polya_midtrain.params import Params
 from polya_midtrain.results.curves import Curves
 from polya_midtrain.results.small import refusal
 from polya_midtrain.tables import read
-from polya_midtrain.tables.row import Row
+from polya_midtrain.tables.row import Row, Rows
 
 
-class Table:
-    """One table's rows, of each quantity the one that is pooled over most training seeds."""
+class Table(Rows):
+    """One table's rows."""
 
     def __init__(self, name: str) -> None:
         self.name, self.path = name, paths.TABLES / f"{name}.csv"
-        self.rows: dict[tuple[str, str, str, str, int | None], Row] = {}
-        for row in read.read(self.path):
-            key = (row.arm, row.phase, row.benchmark, row.metric, row.k)
-            held = self.rows.get(key)
-            if held is None or row.n_seeds > held.n_seeds:
-                self.rows[key] = row
-
-    def find(self, metric: str, **wanted: str | int | None) -> list[Row]:
-        """The rows of a quantity whose fields are as wanted, in the table's order."""
-        return [
-            row
-            for row in self.rows.values()
-            if row.metric == metric and all(getattr(row, name) == value for name, value in wanted.items())
-        ]
+        super().__init__(read.read(self.path))
 
     def need(self, metric: str, **wanted: str | int | None) -> list[Row]:
         """As `find`, but having none is a `UserError`."""

@@ -8,11 +8,14 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from polya_midtrain.page import content, readable
+from polya_midtrain.ledger.lines import Ledger
+from polya_midtrain.page import content
 from polya_midtrain.params import Evaluate
+from polya_midtrain.tables.registry import TABLES
 
 HERE = Path(__file__).parent
 TEMPLATE = "page.html.j2"
+VERDICTS = {"replicated": "✓", "not replicated": "✗", "inconclusive": "?", "not tested": "–"}
 LONG = 24  # rows; a longer table is folded away until it is asked for
 
 
@@ -20,24 +23,22 @@ def html(profile: str, evaluate: Evaluate, settings: Mapping[str, Any]) -> str:
     """The page of the run whose reports lie in the working folder. ``settings``: the blocks of params.yaml to show."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    claims = content.claims()
-    ledger = readable.read(content.LEDGER, "claims")
+    ledger = Ledger.read(content.LEDGER)
     spent = content.seconds()
-    sections = content.sections()
     environment = Environment(
         loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+    environment.filters["duration"] = content.duration
     return environment.get_template(TEMPLATE).render(
         profile=profile,
         summary=_summary(settings),
-        headline=_headline([claim.verdict for claim in claims if not claim.part]),
-        ledger_notes=ledger.notes,
-        claims=claims,
-        verdicts=content.VERDICTS,
-        sections=sections,
+        headline=_headline([claim.verdict for claim in ledger.claims]),
+        ledger=ledger,
+        verdicts=VERDICTS,
+        tables=TABLES,
+        sections=content.sections(),
         long=LONG,
-        times=[(name, content.duration(value)) for name, value in spent.items()],
-        total=content.duration(sum(spent.values())),
+        times=spent,
         decoding=_decoding(evaluate),
         settings=flat(settings),
         css=(HERE / "page.css").read_text(encoding="utf-8"),
@@ -46,7 +47,7 @@ def html(profile: str, evaluate: Evaluate, settings: Mapping[str, Any]) -> str:
 
 
 def _headline(verdicts: Sequence[str]) -> str:
-    parts = [f"{verdicts.count(verdict)} {verdict}" for verdict in content.VERDICTS if verdict in verdicts]
+    parts = [f"{verdicts.count(verdict)} {verdict}" for verdict in VERDICTS if verdict in verdicts]
     return f"Of {len(verdicts)} claims: {', '.join(parts)}."
 
 

@@ -31,11 +31,11 @@ class Small(BaseModel):
     def text(self) -> str:
         """The file's content."""
         document = self.model_dump()
-        lists = "".join(
-            f', "{name}": [\n  ' + ",\n  ".join(json.dumps(entry) for entry in document.pop(name)) + "\n]"
+        lists = [
+            f'"{name}": [\n  ' + ",\n  ".join(json.dumps(entry) for entry in document.pop(name)) + "\n]"
             for name in self.LINES
-        )
-        return json.dumps(document)[:-1] + lists + "}\n"
+        ]
+        return "{" + ", ".join([*([json.dumps(document)[1:-1]] if document else []), *lists]) + "}\n"
 
     def write(self, path: Path) -> None:
         """Write the file."""

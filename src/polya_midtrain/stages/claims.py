@@ -11,7 +11,7 @@ from polya_midtrain.tables.shared import render
 
 
 def run(params: Params) -> None:
-    """Write reports/claims.csv and claims.md (`ledger.report.Line`), and the number of claims by verdict.
+    """Write reports/claims.json, claims.csv and claims.md (`ledger.lines`), and the number of claims by verdict.
 
     The seconds beside a claim are read from results/metrics, which are no input: another run's seconds change no
     verdict. Raises `UserError` for faults of claims.yaml and of the tables that it names.
@@ -27,7 +27,7 @@ def run(params: Params) -> None:
             "transfer": {name: spec.model_dump() for name, spec in params.questions.transfer.items()},
             "tables": params.tables.model_dump(),
         },
-        outputs={"claims.csv": paths.CLAIMS_REPORT, "claims.md": paths.CLAIMS_REPORT.with_suffix(".md")},
+        outputs={f"claims.{suffix}": paths.CLAIMS_REPORT.with_suffix(f".{suffix}") for suffix in ("csv", "json", "md")},
         seeds=params.seeds,
     ) as this:
         claims = schema.load(paths.CLAIMS)
@@ -35,8 +35,9 @@ def run(params: Params) -> None:
         tables = {name: read.read(paths.TABLES / f"{name}.csv") for name in sorted(names)}
         spent = read_seconds(paths.METRICS)
         taken = {name: spent[f"tables@{name}"] for name in tables if f"tables@{name}" in spent}
-        ledger = report.entries(claims, params, tables, taken)
-        text = render.markdown(report.page(ledger, params, sum(spent.values())))
+        ledger = report.ledger(claims, params, tables, taken, sum(spent.values()))
+        text = render.markdown(report.page(ledger, params.profile))
+        ledger.write(this.work / "claims.json")
         (this.work / "claims.csv").write_text(report.csv_text(ledger), encoding="utf-8", newline="\n")
         (this.work / "claims.md").write_text(text, encoding="utf-8", newline="\n")
         this.numbers |= {verdict.replace(" ", "_"): count for verdict, count in report.tally(ledger).items()}

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import importlib
-import json
 
 from polya_midtrain import paths
 from polya_midtrain.figures import plots, style
+from polya_midtrain.figures.words import Index
 from polya_midtrain.params import Params
 from polya_midtrain.runtime.stage import stage
 from polya_midtrain.tables.registry import FIGURES, TABLES
@@ -42,13 +42,8 @@ def run(params: Params) -> None:
                 if drawing is None:  # this profile has no such arms
                     continue
                 style.save(drawing, folder, name)
-            words[name] = {
-                "title": drawing.title,
-                "caption": drawing.caption,
-                "alt": drawing.alt,
-                "sources": list(drawing.sources),
-            }
+            words[name] = drawing.words
         this.line.update(0, len(FIGURES), len(FIGURES))
-        (folder / INDEX).write_text(json.dumps(words, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        Index(words).write(folder / INDEX)
         plots.write(params, folder)
         this.numbers["figures"] = len(words)

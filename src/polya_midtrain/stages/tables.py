@@ -14,16 +14,15 @@ from polya_midtrain.errors import UserError
 from polya_midtrain.params import Params
 from polya_midtrain.runtime.stage import stage
 from polya_midtrain.tables.registry import TABLES
-from polya_midtrain.tables.row import MEAN, PASS, Row
+from polya_midtrain.tables.row import MEAN, PASS, Row, pooled_name
 from polya_midtrain.tables.shared import render
-from polya_midtrain.tables.shared.long import pooled_name
+from polya_midtrain.tables.shared.scores import RATES
 
-RATES = ("truncated", "no_answer")
 WEAK = "weak sandbox: programs may have been graded without seccomp or Landlock"
 
 
 def run(params: Params, table: str) -> None:
-    """Write reports/tables/TABLE.{csv,md,tex}, and the table's `headline` to results/metrics.
+    """Write reports/tables/TABLE.{csv,json,md,tex}, and the table's `headline` to results/metrics.
 
     Raises `UserError` for an unknown table and for results that are missing, malformed or incomplete.
     """
@@ -37,7 +36,7 @@ def run(params: Params, table: str) -> None:
             "tables": params.tables.model_dump(),
             "arms": {name: arm.model_dump() for name, arm in params.arms.items()},
         },
-        outputs={f"{table}.{suffix}": paths.TABLES / f"{table}.{suffix}" for suffix in ("csv", "md", "tex")},
+        outputs={f"{table}.{suffix}": paths.TABLES / f"{table}.{suffix}" for suffix in ("csv", "json", "md", "tex")},
         seeds=params.seeds,
     ) as this:
         module = importlib.import_module(f"polya_midtrain.tables.{table}.table")
@@ -46,6 +45,7 @@ def run(params: Params, table: str) -> None:
             rows, page = render.stamped(rows, page, WEAK)
         for suffix, text in (
             ("csv", render.csv_text(rows)),
+            ("json", page.text()),
             ("md", render.markdown(page)),
             ("tex", render.latex(page)),
         ):

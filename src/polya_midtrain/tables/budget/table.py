@@ -17,9 +17,17 @@ from polya_midtrain.results.training_sets import TrainingSet
 from polya_midtrain.studies import REFERENCE
 from polya_midtrain.tables.row import Row
 from polya_midtrain.tables.shared import layout, paper_values
-from polya_midtrain.tables.shared.long import DIFFERENCE, RELATIVE, against, build_rows, counted, means_and_pooled
+from polya_midtrain.tables.shared.cells import UNKNOWN
 from polya_midtrain.tables.shared.render import Grid, Page
-from polya_midtrain.tables.shared.study import Study
+from polya_midtrain.tables.shared.scores import (
+    DIFFERENCE,
+    RELATIVE,
+    Scores,
+    against,
+    build_rows,
+    counted,
+    means_and_pooled,
+)
 
 UNITS = ("rows", "tokens")
 PAPER = (
@@ -35,7 +43,7 @@ def build(params: Params) -> tuple[list[Row], Page]:
     cards = training_sets.read(budgets)
     names = [REFERENCE, *budgets]
     found = counts.read(paths.COUNTS, names, list(params.questions.benchmarks), params.seeds, ["after"])
-    study = Study(found, params.tables, "after")
+    study = Scores(found, params.tables, "after")
     pairs = [(name, match.arm) for name in budgets if (match := arms[name].match) is not None]
     scores = means_and_pooled(build_rows(study, params, REFERENCE), params.seeds)
     changed = [_beside_the_paper(row, arms, study.ks[-1]) for row in against(study, (RELATIVE, DIFFERENCE), pairs)]
@@ -62,7 +70,8 @@ def build(params: Params) -> tuple[list[Row], Page]:
         PAPER,
         layout.paper_note(index, params),
     ]
-    return [*sizes, *scores, *changed], Page("Fixed budget: approaches or questions, after RL", grids, notes)
+    page = Page(title="Fixed budget: approaches or questions, after RL", grids=grids, notes=notes)
+    return [*sizes, *scores, *changed], page
 
 
 def _known(arm: Arm) -> paper_values.PaperValue | None:
@@ -79,7 +88,7 @@ def _beside_the_paper(row: Row, arms: Mapping[str, Arm], largest: int) -> Row:
     return replace(row, paper=known.value, method=f"{row.method}; paper: k not stated")
 
 
-def _sizes(study: Study, name: str, card: TrainingSet) -> list[Row]:
+def _sizes(study: Scores, name: str, card: TrainingSet) -> list[Row]:
     values = {"rows": card.rows, "tokens": card.tokens, "questions": card.questions}
     rows = [counted(study, name, unit, unit, value, card.questions) for unit, value in values.items()]
     metric = "approaches per question"
@@ -98,12 +107,13 @@ def _sets(arms: Mapping[str, Arm], cards: Mapping[str, TrainingSet]) -> Grid:
         unit = "-" if match is None else f"{'rows' if match.rows else 'tokens'} to {match.arm}"
         by_rows = match is None or match.rows is not None
         sizes = [str(card.rows), str(card.tokens), str(card.questions), f"{_per_question(card):.2f}"]
-        paper = paper_values.BUDGET.get(arms[name].n, layout.UNKNOWN) if by_rows else layout.UNKNOWN
+        paper = paper_values.BUDGET.get(arms[name].n, UNKNOWN) if by_rows else UNKNOWN
         rows.append([name, str(arms[name].n), unit, *sizes, paper])
-    return Grid("What each arm learned from", [*header, "paper (approaches x questions)"], rows)
+    header += ["paper (approaches x questions)"]
+    return Grid(caption="What each arm learned from", header=header, rows=rows)
 
 
-def _notes(study: Study, matched: int) -> list[str]:
+def _notes(study: Scores, matched: int) -> list[str]:
     if not matched:
         return ["No arm of this profile is matched to another in rows or tokens: nothing to compare at a fixed budget."]
     found = [

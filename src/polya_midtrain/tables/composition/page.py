@@ -6,185 +6,149 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from polya_midtrain.results.composition import Validation
+from polya_midtrain.results.small import PHASES
 from polya_midtrain.tables.composition.rates import CORRECT, FREE, NEW, NEW_CORRECT, RATE, SILENT, Rates
-from polya_midtrain.tables.composition.rows import (
-    ALL,
-    COMBINATION,
-    IN_TRAINING,
-    JUDGE,
-    MACRO,
-    PAPER,
-    PRECISION,
-    RECALL,
-    TREND,
-    TWO,
-)
-from polya_midtrain.tables.row import MEAN, Row
-from polya_midtrain.tables.shared.layout import SOURCES, UNKNOWN, number, p_value, score
-from polya_midtrain.tables.shared.long import SLOPE, pooled_name
+from polya_midtrain.tables.row import MEAN, Row, Rows
+from polya_midtrain.tables.shared import cells
+from polya_midtrain.tables.shared.cells import SOURCES, UNKNOWN, number
 from polya_midtrain.tables.shared.render import Grid, Page
+from polya_midtrain.tables.shared.study import SLOPE
 
+COMBINATION, IN_TRAINING = "combination", "combination in mid-training"
+PRECISION, RECALL = "judge precision", "judge recall"
+ALL, MACRO, TWO = "all heuristics", "mean of heuristics", "two or more"
+JUDGE, TREND = "judge", "by n"  # what stands in the column arm where a row is about no single arm
+# The paper's composition rates by phase and n, on AIME 2024 as judged by GPT-4o-mini (A).
+PAPER = {("before", 16): 0.233, ("after", 16): 0.567}
 SHOWN = 5  # combinations of an arm after RL; the CSV has more
 INSTEAD = 3  # what the judge found in place of a heuristic, most often
 
 
-class _Index:
-    """Pooled rows by what a grid asks for; a row that is not there shows as unknown."""
-
-    def __init__(self, rows: Sequence[Row], seeds: str) -> None:
-        self.rows = {(row.arm, row.benchmark, row.metric, row.phase): row for row in rows if row.seeds in (seeds, "")}
-
-    def get(self, arm: str, benchmark: str, metric: str, phase: str) -> Row | None:
-        return self.rows.get((arm, benchmark, metric, phase))
-
-    def score(self, arm: str, benchmark: str, metric: str, phase: str) -> str:
-        row = self.get(arm, benchmark, metric, phase)
-        return UNKNOWN if row is None else _plain(row)
-
-    def change(self, arm: str, benchmark: str, metric: str) -> str:
-        row = self.get(arm, benchmark, metric, "after")
-        if row is None or row.diff is None:
-            return UNKNOWN
-        mark = "*" if row.significant == "yes" else ""
-        return f"{row.diff:+.3f} [{row.diff_low:+.3f}, {row.diff_high:+.3f}]{mark}"
-
-
 def page(rows: Sequence[Row], rates: Rates, profile: str) -> Page:
     """Rates before and after RL, trends over n, combinations, and the judge."""
-    index = _Index(rows, pooled_name(rates.seeds))
+    index = Rows(rows)
     grids = [
         _means(index, rates),
-        _moves(index, rates, "Correct chains alone, mean over benchmarks", (CORRECT, FREE)),
+        _correct(index, rates),
         _benchmarks(index, rates),
-        *_trends(index),
-        _combinations(rows, index, rates),
+        _trends(index),
+        _combinations(index, rates),
         _new(index, rates),
         _judge(index, rates.file.validation),
-        *_two(rates.file.validation),
+        _two(rates.file.validation),
     ]
-    return Page(
-        "Composition of heuristics, before and after RL", [grid for grid in grids if grid.rows], _notes(rates, profile)
-    )
+    title = "Composition of heuristics, before and after RL"
+    return Page(title=title, grids=[grid for grid in grids if grid.rows], notes=_notes(rates, profile))
 
 
-def _means(index: _Index, rates: Rates) -> Grid:
+def _phases(index: Rows, metric: str, arm: str, benchmark: str = MEAN) -> list[str]:
+    return [cells.score(index.get(metric, arm=arm, benchmark=benchmark, phase=phase)) for phase in PHASES]
+
+
+def _change(index: Rows, metric: str, arm: str) -> str:
+    return cells.difference(index.get(metric, arm=arm, benchmark=MEAN, phase="after"))
+
+
+def _means(index: Rows, rates: Rates) -> Grid:
     header = ["arm", "before RL", "after RL", "difference", "p", "detectable", "paper before", "paper after"]
     rows = []
     for arm in rates.arms:
-        before, after = (index.get(arm, MEAN, RATE, phase) for phase in ("before", "after"))
+        before, after = (index.get(RATE, arm=arm, benchmark=MEAN, phase=phase) for phase in PHASES)
         if before and after:
-            shown = [_plain(before), _plain(after), index.change(arm, MEAN, RATE)]
-            known = (number(value) for value in (after.detectable, before.paper, after.paper))
-            rows.append([arm, *shown, p_value(after.p_holm), *known])
+            shown = [*_phases(index, RATE, arm), _change(index, RATE, arm), cells.p_value(after)]
+            rows.append([arm, *shown, *(number(value) for value in (after.detectable, before.paper, after.paper))])
     caption = f"Share of chains with two heuristics or more, mean over {len(rates.benchmarks)} benchmarks"
-    return Grid(caption, header, rows)
+    return Grid(caption=caption, header=header, rows=rows)
 
 
-def _moves(index: _Index, rates: Rates, caption: str, metrics: Sequence[str]) -> Grid:
+def _correct(index: Rows, rates: Rates) -> Grid:
+    metrics = (CORRECT, FREE)
     header = ["arm", *(f"{metric}: {what}" for metric in metrics for what in ("before RL", "after RL", "difference"))]
     rows = []
     for arm in rates.arms:
-        cells = []
-        for metric in metrics:
-            cells += [index.score(arm, MEAN, metric, phase) for phase in ("before", "after")]
-            cells.append(index.change(arm, MEAN, metric))
-        if any(cell != UNKNOWN for cell in cells):
-            rows.append([arm, *cells])
-    return Grid(caption, header, rows)
+        shown = [cell for metric in metrics for cell in (*_phases(index, metric, arm), _change(index, metric, arm))]
+        if any(cell != UNKNOWN for cell in shown):
+            rows.append([arm, *shown])
+    return Grid(caption="Correct chains alone, mean over benchmarks", header=header, rows=rows)
 
 
-def _benchmarks(index: _Index, rates: Rates) -> Grid:
-    header = ["arm", *(f"{name}, {phase} RL" for name in rates.benchmarks for phase in ("before", "after"))]
+def _benchmarks(index: Rows, rates: Rates) -> Grid:
+    header = ["arm", *(f"{name}, {phase} RL" for name in rates.benchmarks for phase in PHASES)]
     rows = [
-        [arm, *(index.score(arm, name, RATE, phase) for name in rates.benchmarks for phase in ("before", "after"))]
-        for arm in rates.arms
+        [arm, *(cell for name in rates.benchmarks for cell in _phases(index, RATE, arm, name))] for arm in rates.arms
     ]
-    return Grid("Composition rate of each benchmark", header, rows)
+    return Grid(caption="Composition rate of each benchmark", header=header, rows=rows)
 
 
-def _trends(index: _Index) -> Iterator[Grid]:
+def _trends(index: Rows) -> Grid:
     rows = []
     for metric in (RATE, CORRECT, FREE):
         name = f"{metric}, {SLOPE}"
-        ends = [index.get(TREND, MEAN, name, phase) for phase in ("before", "after")]
-        if all(ends):
-            rows.append([metric, *(_signed(row) for row in ends if row), index.change(TREND, MEAN, name)])
+        if found := index.find(name):
+            rows.append([metric, *(cells.change(row, marked=False) for row in found), _change(index, name, TREND)])
     header = ["rate", "before RL", "after RL", "difference"]
-    yield Grid("Change of a rate with each doubling of n (slope over log2 n, heuristic arms)", header, rows)
+    caption = "Change of a rate with each doubling of n (slope over log2 n, heuristic arms)"
+    return Grid(caption=caption, header=header, rows=rows)
 
 
-def _combinations(rows: Sequence[Row], index: _Index, rates: Rates) -> Grid:
+def _combinations(index: Rows, rates: Rates) -> Grid:
     header = ["arm", "combination", "before RL", "after RL", "right after RL", "together in mid-training"]
     lines = []
-    after = [row for row in rows if (row.metric, row.phase) == (COMBINATION, "after") and row.value > 0.0]
+    after = [row for row in index.find(COMBINATION, phase="after") if row.value > 0.0]
     for arm, group in groupby(after, key=lambda row: row.arm):
         result = rates.file.arms[arm]
         for row in list(group)[:SHOWN]:
             counted = result.frequent[row.benchmark].after
-            trained = index.get(arm, row.benchmark, IN_TRAINING, "training")
+            trained = index.get(IN_TRAINING, arm=arm, benchmark=row.benchmark)
             lines.append(
                 [
                     arm,
                     row.benchmark,
-                    index.score(arm, row.benchmark, COMBINATION, "before"),
-                    _plain(row),
+                    *_phases(index, COMBINATION, arm, row.benchmark),
                     f"{counted.correct} of {counted.chains}",
                     f"{trained.value:.0f} of {result.midtraining.rows}" if trained else UNKNOWN,
                 ]
             )
-    return Grid("Most frequent combinations after RL, as shares of all chains", header, lines)
+    return Grid(caption="Most frequent combinations after RL, as shares of all chains", header=header, rows=lines)
 
 
-def _new(index: _Index, rates: Rates) -> Grid:
+def _new(index: Rows, rates: Rates) -> Grid:
     header = ["arm", "mid-training chains", "of two or more", "combinations in them", "after RL"]
-    header += [f"{metric}, {phase} RL" for metric in (NEW, NEW_CORRECT) for phase in ("before", "after")]
+    header += [f"{metric}, {phase} RL" for metric in (NEW, NEW_CORRECT) for phase in PHASES]
     rows = []
     for arm in rates.arms:
         result = rates.file.arms[arm]
         trained = result.midtraining
         if trained.rows:
-            sizes = [trained.rows, trained.composed, len(trained.combinations), result.after.distinct]
-            shares = [
-                index.score(arm, MEAN, metric, phase) for metric in (NEW, NEW_CORRECT) for phase in ("before", "after")
-            ]
-            rows.append([arm, *(str(size) for size in sizes), *shares])
-    return Grid("Chains of two or more whose combination never stood together in mid-training", header, rows)
+            sizes = (trained.rows, trained.composed, len(trained.combinations), result.after.distinct)
+            shares = [cell for metric in (NEW, NEW_CORRECT) for cell in _phases(index, metric, arm)]
+            rows.append([arm, *map(str, sizes), *shares])
+    caption = "Chains of two or more whose combination never stood together in mid-training"
+    return Grid(caption=caption, header=header, rows=rows)
 
 
-def _judge(index: _Index, validation: Validation) -> Grid:
+def _judge(index: Rows, validation: Validation) -> Grid:
     header = ["heuristic", "precision", "recall", "used", "missed", "found instead of it"]
     lines = []
     for name in (*validation.heuristics, ALL, MACRO, TWO):
-        shown = [index.score(JUDGE, name, metric, "labelled") for metric in (PRECISION, RECALL)]
+        shown = [cells.score(index.get(metric, benchmark=name)) for metric in (PRECISION, RECALL)]
         sizes = [UNKNOWN] * 3
         if name in validation.heuristics:
             hits, _, missed = validation.heuristics[name]
-            sizes = [str(hits + missed), str(missed), _instead(validation.confused.get(name, {}))]
+            found = sorted(validation.confused.get(name, {}).items(), key=lambda item: (-item[1], item[0]))
+            instead = ", ".join(f"{other or 'none'} {count}" for other, count in found[:INSTEAD])
+            sizes = [str(hits + missed), str(missed), instead or UNKNOWN]
         if any(cell != UNKNOWN for cell in shown):
             lines.append([name, *shown, *sizes])
-    return Grid(f"The judge on {validation.chains} labelled chains", header, lines)
+    return Grid(caption=f"The judge on {validation.chains} labelled chains", header=header, rows=lines)
 
 
-def _instead(found: dict[str, int]) -> str:
-    ranked = sorted(found.items(), key=lambda item: (-item[1], item[0]))[:INSTEAD]
-    return ", ".join(f"{name or 'none'} {count}" for name, count in ranked) or UNKNOWN
-
-
-def _two(validation: Validation) -> Iterator[Grid]:
+def _two(validation: Validation) -> Grid:
     both, alone, label, neither = validation.composed
-    if both + label:
-        header = ["label", "judge: two or more", "judge: fewer"]
-        rows = [["two or more", str(both), str(label)], ["fewer", str(alone), str(neither)]]
-        yield Grid("Labelled chains with two heuristics or more, by label and by judge", header, rows)
-
-
-def _plain(row: Row) -> str:
-    """Value and interval, without the mark, which is the difference's."""
-    return number(row.value) if row.low is None else score(row).rstrip("*")
-
-
-def _signed(row: Row) -> str:
-    return f"{row.value:+.3f} [{row.low:+.3f}, {row.high:+.3f}]"
+    header = ["label", "judge: two or more", "judge: fewer"]
+    rows = [["two or more", str(both), str(label)], ["fewer", str(alone), str(neither)]] if both + label else []
+    caption = "Labelled chains with two heuristics or more, by label and by judge"
+    return Grid(caption=caption, header=header, rows=rows)
 
 
 def _notes(rates: Rates, profile: str) -> list[str]:
@@ -250,8 +214,8 @@ def _questions(rates: Rates) -> str:
 
 
 def _silent(rates: Rates, phase: str) -> float:
-    shares = [score.value for arm in rates.arms if (score := rates.score(SILENT, arm, phase, rates.benchmarks))]
-    return max(shares)
+    found = (rates.score(SILENT, arm, phase, rates.benchmarks) for arm in rates.arms)
+    return max(columns["value"] for columns in found if columns)
 
 
 def _judged(validation: Validation, silent: Sequence[float]) -> str:

@@ -15,19 +15,19 @@ from polya_midtrain.results import counts, training_sets
 from polya_midtrain.results.training_sets import TrainingSet
 from polya_midtrain.studies import REFERENCE
 from polya_midtrain.tables.row import Row
-from polya_midtrain.tables.shared import layout
-from polya_midtrain.tables.shared.long import (
+from polya_midtrain.tables.shared import cells, layout
+from polya_midtrain.tables.shared.render import Grid, Page
+from polya_midtrain.tables.shared.scores import (
     DIFFERENCE,
     Pair,
+    Scores,
     against,
     build_rows,
-    by_doubling,
     counted,
     means_and_pooled,
     slopes,
 )
-from polya_midtrain.tables.shared.render import Grid, Page
-from polya_midtrain.tables.shared.study import Study
+from polya_midtrain.tables.shared.study import by_doubling
 
 PAPER = (
     "The paper reports that diverse but wrong traces end below vanilla RL, and further below as n grows (A); no number "
@@ -43,7 +43,7 @@ def build(params: Params) -> tuple[list[Row], Page]:
     matched = studies.correctness(arms)
     cards = training_sets.read(matched)
     found = counts.read(paths.COUNTS, [REFERENCE, *matched], list(params.questions.benchmarks), params.seeds, ["after"])
-    study = Study(found, params.tables, "after")
+    study = Scores(found, params.tables, "after")
     right = {arms[name].n: name for name in matched if arms[name].traces == "right"}
     pairs = [(name, right[n]) for name in matched if arms[name].traces != "right" and (n := arms[name].n) in right]
     scores = means_and_pooled(build_rows(study, params, REFERENCE), params.seeds)
@@ -78,7 +78,9 @@ def build(params: Params) -> tuple[list[Row], Page]:
         PAPER,
         layout.paper_note(index, params),
     ]
-    return [*sizes, *scores, *less_right, *trends], Page("Correctness or diversity, after RL", grids, notes)
+    return [*sizes, *scores, *less_right, *trends], Page(
+        title="Correctness or diversity, after RL", grids=grids, notes=notes
+    )
 
 
 def _trends(arms: Mapping[str, Arm], matched: Sequence[str]) -> tuple[dict[Pair, dict[str, float]], dict[Pair, str]]:
@@ -100,7 +102,7 @@ def _trends(arms: Mapping[str, Arm], matched: Sequence[str]) -> tuple[dict[Pair,
     return family, titles
 
 
-def _sizes(study: Study, name: str, card: TrainingSet) -> list[Row]:
+def _sizes(study: Scores, name: str, card: TrainingSet) -> list[Row]:
     values = {"rows": card.rows, "right": card.right, "wrong": card.wrong, "tokens": card.tokens}
     units = {"tokens": "tokens"}
     rows = [
@@ -115,16 +117,17 @@ def _sizes(study: Study, name: str, card: TrainingSet) -> list[Row]:
 
 def _sets(arms: Mapping[str, Arm], cards: Mapping[str, TrainingSet]) -> Grid:
     header = ["arm", "answers", "heuristics", "rows", "right", "wrong", "questions"]
+    header += ["response tokens", "tokens a row", "adherence"]
     rows = []
     for name, card in cards.items():
         sizes = [str(size) for size in (arms[name].n, card.rows, card.right, card.wrong, card.questions, card.tokens)]
-        length = f"{card.tokens / card.rows:.1f}" if card.rows else layout.UNKNOWN
-        rows.append([name, arms[name].traces, *sizes, length, layout.number(card.mean_score)])
-    return Grid("What each arm learned from", [*header, "response tokens", "tokens a row", "adherence"], rows)
+        length = f"{card.tokens / card.rows:.1f}" if card.rows else cells.UNKNOWN
+        rows.append([name, arms[name].traces, *sizes, length, cells.number(card.mean_score)])
+    return Grid(caption="What each arm learned from", header=header, rows=rows)
 
 
-def _notes(study: Study, pairs: int, trends: bool) -> list[str]:
-    if len(study.counts.arms) == 1:
+def _notes(study: Scores, pairs: int, trends: bool) -> list[str]:
+    if len(study.arms) == 1:
         return ["No arm of this profile learns from matched right or wrong traces: nothing to compare."]
     found = [
         "Arms of one n are made of the same pairs: a right and a wrong response to the same question under the same "

@@ -9,9 +9,9 @@ from polya_midtrain.params import Arm, Params
 from polya_midtrain.results import counts
 from polya_midtrain.tables.row import MEAN, Row
 from polya_midtrain.tables.shared import layout, paper_values
-from polya_midtrain.tables.shared.long import DIFFERENCE, Pair, against, build_rows, by_doubling, slopes
 from polya_midtrain.tables.shared.render import Page
-from polya_midtrain.tables.shared.study import Study
+from polya_midtrain.tables.shared.scores import DIFFERENCE, Pair, Scores, against, build_rows, slopes
+from polya_midtrain.tables.shared.study import by_doubling
 
 NOTE = (
     "Other baselines: Holm's family is the arms against the same baseline, at one k. Slope: the least-squares line of "
@@ -28,14 +28,14 @@ def build(params: Params) -> tuple[list[Row], Page]:
     """
     arms = params.arms
     found = counts.read(paths.COUNTS, studies.main(arms), list(params.questions.benchmarks), params.seeds)
-    study = Study(found, params.tables, "after")
-    rows = build_rows(study, params, means=params.tables.means)
+    scores = Scores(found, params.tables, "after")
+    rows = build_rows(scores, params, means=params.tables.means)
     families = _families(arms)
     pairs = [pair for family in families for pair in family]
-    changed = [row for family in families for row in against(study, (DIFFERENCE,), family)]
+    changed = [row for family in families for row in against(scores, (DIFFERENCE,), family)]
     weights = by_doubling({name: arms[name].n for name in studies.by_n(arms)})
     trend: Pair = ("+".join(weights), "")
-    trends = slopes(study, {trend: weights} if weights else {})
+    trends = slopes(scores, {trend: weights} if weights else {})
 
     page = layout.page("pass@k after RL", rows, found, params)
     titles = {pair: " less ".join(pair) for pair in pairs}
@@ -44,10 +44,9 @@ def build(params: Params) -> tuple[list[Row], Page]:
         *layout.changes("Difference to the other baselines, mean over benchmarks", changed, titles, paper),
         *layout.changes(layout.SLOPES, trends, {trend: " ".join(weights)}, {}),
     ]
-    notes = [NOTE] if more else []
-    return [*rows, *changed, *trends], Page(
-        page.title, [*page.grids[:-1], *more, page.grids[-1]], [*page.notes, *notes]
-    )
+    page.grids[-1:-1] = more
+    page.notes.extend([NOTE] if more else [])
+    return [*rows, *changed, *trends], page
 
 
 def _families(arms: Mapping[str, Arm]) -> list[list[Pair]]:

@@ -1,4 +1,4 @@
-"""The columns of results/modes summarised over branch points and training seeds."""
+"""The columns of results/modes, over branch points and training seeds."""
 
 from __future__ import annotations
 
@@ -6,35 +6,30 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from polya_midtrain.common.seeding import derive
 from polya_midtrain.params import Tables
 from polya_midtrain.results.modes import Measured
-from polya_midtrain.science.bootstrap import Array, Estimate, draw_weights, pooled
-from polya_midtrain.science.compare import contrast
+from polya_midtrain.science.bootstrap import Array, Estimate
 from polya_midtrain.science.composition import ratio_blocks
+from polya_midtrain.tables.shared.study import Study
 
 RATIOS = ("fitting", "unfit", "risen", "all_risen")  # of a step; see `Cells.ratio`
+POINTS = "branch points"
 
 
-class Cells:
-    """Blocks (seeds, questions, 1) of what the table shows, and their estimates over questions and seeds.
-
-    Questions are drawn alike for every arm, phase and step, seeds for each arm on their own, by the same names as in
-    `study.Study`.
-    """
+class Cells(Study):
+    """Blocks (seeds, questions, 1) of what the table shows, and their estimates."""
 
     def __init__(self, measured: Measured, settings: Tables) -> None:
-        self.measured, self.settings = measured, settings
-        self.several = len(measured.seeds) > 1
+        arms = dict.fromkeys(arm for arm, _ in measured.cells)
+        super().__init__(settings, measured.seeds, {POINTS: len(measured.questions)}, arms, 0)
+        self.measured = measured
         self._place = {name: index for index, name in enumerate(measured.settings.columns[3:])}
-        self._questions = self._draws("questions", "branch points", len(measured.questions))
-        self._seeds = {arm: self._draws("seeds", arm, len(measured.seeds)) for arm, _ in measured.cells}
 
     def column(self, arm: str, phase: str, name: str) -> Array:
         """(seeds, questions) of one column."""
         return self.measured.cells[arm, phase][..., self._place[name]]
 
-    def mean(self, arm: str, phase: str, name: str) -> Array | None:
+    def block(self, arm: str, phase: str, name: str) -> Array | None:
         """The block of a column; None where it has no numbers."""
         found = self.column(arm, phase, name)
         return None if np.isnan(found).any() else found[..., None]
@@ -64,21 +59,10 @@ class Cells:
             found = ratio_blocks([risen], [others])
         return None if found is None else found[0]
 
-    def estimate(self, arm: str, block: Array, seed: int | None = None) -> Estimate:
-        """Pooled over seeds, or of the one seed at a position."""
-        if seed is not None:
-            return pooled([block[seed : seed + 1]], [self._questions], None)
-        return pooled([block], [self._questions], self._seeds[arm])
+    def estimate(self, arm: str, block: Array, place: int | None = None) -> Estimate:
+        """Pooled over seeds, or of the one at a place."""
+        return self.mean(arm, {POINTS: block}, place)
 
     def slope(self, blocks: Mapping[str, Array], weights: Mapping[str, float]) -> Estimate:
         """The sum of several arms' means, each times its weight."""
-        return contrast(
-            [[blocks[arm]] for arm in weights],
-            list(weights.values()),
-            [self._questions],
-            [self._seeds[arm] for arm in weights],
-        )
-
-    def _draws(self, what: str, name: str, units: int) -> Array:
-        rng = np.random.default_rng(derive(self.settings.seed, "tables", what, name))
-        return draw_weights(units, self.settings.resamples, rng)
+        return self.contrast({arm: {POINTS: block} for arm, block in blocks.items()}, weights)

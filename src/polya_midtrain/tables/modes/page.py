@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from polya_midtrain.results.small import PHASES
 from polya_midtrain.tables.modes.cells import Cells
-from polya_midtrain.tables.row import Row
-from polya_midtrain.tables.shared.layout import SOURCES, UNKNOWN, number, p_value
-from polya_midtrain.tables.shared.long import SLOPE, pooled_name
+from polya_midtrain.tables.row import Row, Rows
+from polya_midtrain.tables.shared import cells
+from polya_midtrain.tables.shared.cells import SOURCES
 from polya_midtrain.tables.shared.render import Grid, Page
+from polya_midtrain.tables.shared.study import SLOPE
 
 CLOSED = "closed form"
 # Each step: its title, and its columns by the metric that they show; the closed form stands beside all but the first.
@@ -52,32 +53,10 @@ STEPS = {
 }
 
 
-class _Index:
-    """Pooled rows by what a grid asks for; a row that is not there shows as unknown."""
-
-    def __init__(self, rows: Sequence[Row], seeds: str) -> None:
-        self.rows = {(row.arm, row.phase, row.metric): row for row in rows if row.seeds == seeds}
-
-    def score(self, arm: str, phase: str, metric: str) -> str:
-        row = self.rows.get((arm, phase, metric))
-        return UNKNOWN if row is None else f"{number(row.value)} [{number(row.low)}, {number(row.high)}]"
-
-    def value(self, arm: str, phase: str, metric: str) -> str:
-        row = self.rows.get((arm, phase, metric))
-        return UNKNOWN if row is None else number(row.value)
-
-    def change(self, arm: str, metric: str) -> list[str]:
-        """After less before RL, and its p."""
-        row = self.rows.get((arm, "after", metric))
-        if row is None or row.diff is None or row.diff_low is None or row.diff_high is None:
-            return [UNKNOWN, UNKNOWN]
-        mark = "*" if row.significant == "yes" else ""
-        return [f"{row.diff:+.3f} [{row.diff_low:+.3f}, {row.diff_high:+.3f}]{mark}", p_value(row.p_holm)]
-
-
-def page(rows: Sequence[Row], cells: Cells, arms: Sequence[str], profile: str) -> Page:
+def page(rows: Sequence[Row], measured: Cells, arms: Sequence[str], profile: str) -> Page:
     """Modes, effective numbers, trends over n and the steps, of ``arms``."""
-    index = _Index(rows, pooled_name(cells.measured.seeds))
+    index = Rows(rows)
+    effective = ("probability on fitting approaches", "probability on unfit approaches")
     grids = [
         _state(index, arms, "Modes at branch points", "modes", ("fitting modes",)),
         _state(
@@ -85,70 +64,63 @@ def page(rows: Sequence[Row], cells: Cells, arms: Sequence[str], profile: str) -
             arms,
             "Effective number of next tokens, and where the probability lies",
             "effective number",
-            ("probability on fitting approaches", "probability on unfit approaches"),
+            effective,
         ),
-        _trends(rows),
+        _trends(index),
         *(_step(index, arms, step) for step in STEPS),
     ]
     return Page(
-        "Modes at branch points, and one policy-gradient step",
-        [grid for grid in grids if grid.rows],
-        _notes(cells, profile),
+        title="Modes at branch points, and one policy-gradient step",
+        grids=[grid for grid in grids if grid.rows],
+        notes=_notes(measured, profile),
     )
 
 
-def _state(index: _Index, arms: Sequence[str], caption: str, metric: str, more: Sequence[str]) -> Grid:
+def _phases(index: Rows, arm: str, metric: str) -> list[str]:
+    return [cells.score(index.get(metric, arm=arm, phase=phase)) for phase in PHASES]
+
+
+def _state(index: Rows, arms: Sequence[str], caption: str, metric: str, more: Sequence[str]) -> Grid:
     header = ["arm", f"{metric}, before RL", "after RL", "difference", "p"]
     header += [f"{name}, {phase} RL" for name in more for phase in PHASES]
-    rows = [
-        [
-            arm,
-            *(index.score(arm, phase, metric) for phase in PHASES),
-            *index.change(arm, metric),
-            *(index.score(arm, phase, name) for name in more for phase in PHASES),
-        ]
-        for arm in arms
-    ]
-    return Grid(caption, header, rows)
+    rows = []
+    for arm in arms:
+        after = index.get(metric, arm=arm, phase="after")
+        moved = [cells.difference(after), cells.p_value(after)]
+        others = [cell for name in more for cell in _phases(index, arm, name)]
+        rows.append([arm, *_phases(index, arm, metric), *moved, *others])
+    return Grid(caption=caption, header=header, rows=rows)
 
 
-def _trends(rows: Sequence[Row]) -> Grid:
-    slopes = {(row.metric.removesuffix(f", {SLOPE}"), row.phase): row for row in rows if row.metric.endswith(SLOPE)}
-
-    def cells(metric: str) -> Iterator[str]:
-        for phase in PHASES:
-            row = slopes[metric, phase]
-            mark = "*" if row.significant == "yes" else ""
-            yield f"{row.value:+.3f} [{row.low:+.3f}, {row.high:+.3f}]{mark}"
-            yield p_value(row.p_holm)
-
-    metrics = dict.fromkeys(metric for metric, _ in slopes)
-    header = ["number", "before RL", "p", "after RL", "p"]
+def _trends(index: Rows) -> Grid:
+    rows = []
+    for metric in index.by_metric:
+        if metric.endswith(SLOPE):
+            shown = [show(row) for row in index.find(metric) for show in (cells.change, cells.p_value)]
+            rows.append([metric.removesuffix(f", {SLOPE}"), *shown])
     caption = "Change with each doubling of n (slope over log2 n, heuristic arms)"
-    return Grid(caption, header, [[metric, *cells(metric)] for metric in metrics])
+    return Grid(caption=caption, header=["number", "before RL", "p", "after RL", "p"], rows=rows)
 
 
-def _step(index: _Index, arms: Sequence[str], step: str) -> Grid:
+def _step(index: Rows, arms: Sequence[str], step: str) -> Grid:
     """The step's grid; without rows where no arm has it."""
     title, columns = STEPS[step]
 
     def cell(arm: str, phase: str, what: str) -> str:
-        metric = f"{step}: {what}"
-        if what == "moved":
-            return index.value(arm, phase, metric)
-        return f"{index.score(arm, phase, metric)} ({index.value(arm, phase, f'{metric}, {CLOSED}')})"
+        row, closed = (index.get(f"{step}: {what}{end}", arm=arm, phase=phase) for end in ("", f", {CLOSED}"))
+        return cells.value(row) if what == "moved" else f"{cells.score(row)} ({cells.value(closed)})"
 
     header = ["arm", *(f"{phase} RL: {name}" for phase in PHASES for name in columns.values())]
     rows = [
         [arm, *(cell(arm, phase, what) for phase in PHASES for what in columns)]
         for arm in arms
-        if (arm, PHASES[0], f"{step}: moved") in index.rows
+        if index.find(f"{step}: moved", arm=arm)
     ]
-    return Grid(f"One step: {title}; in round brackets the {CLOSED}", header, rows)
+    return Grid(caption=f"One step: {title}; in round brackets the {CLOSED}", header=header, rows=rows)
 
 
-def _notes(cells: Cells, profile: str) -> list[str]:
-    measured, settings = cells.measured, cells.settings
+def _notes(study: Cells, profile: str) -> list[str]:
+    measured, settings = study.measured, study.settings
     file = measured.settings
     where = (
         "in the answer, after the word of a part drawn at random, the parts before it worked by plans that fit; an "
@@ -170,7 +142,7 @@ def _notes(cells: Cells, profile: str) -> list[str]:
             f"Difference: after less before RL, paired by branch point and training seed. *: Holm-corrected p below "
             f"{alpha:.2g} over the {len({arm for arm, _ in measured.cells})} arms, or over the slopes (p by min F', "
             "Clark 1973). Before RL, an arm without mid-training is the base itself, whatever the seed."
-            if cells.several
+            if study.several
             else "One training seed: intervals and differences describe these trained policies, and no test is made."
         ),
         f"One step: all weights of the model, once, along the gradient of advantage x log-probability at the branch "

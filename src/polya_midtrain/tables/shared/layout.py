@@ -1,4 +1,4 @@
-"""The readable pages: which rows of a table stand where, and the notes that explain them."""
+"""The readable pages of pass@k: which rows stand where, and the notes that explain them."""
 
 from __future__ import annotations
 
@@ -8,24 +8,23 @@ from typing import Any
 from polya_midtrain.params import Params, Tables
 from polya_midtrain.results.counts import Counts
 from polya_midtrain.studies import REFERENCE
-from polya_midtrain.tables.row import MEAN, PASS, Row
-from polya_midtrain.tables.shared import paper_values
-from polya_midtrain.tables.shared.long import Pair
+from polya_midtrain.tables.row import MEAN, PASS, Row, Rows
+from polya_midtrain.tables.shared import cells, paper_values
+from polya_midtrain.tables.shared.cells import SOURCES, UNKNOWN
 from polya_midtrain.tables.shared.render import Grid, Page
+from polya_midtrain.tables.shared.scores import RATES, Pair
 
 PAPER_K = 64  # the k at which the paper's averages are known
-UNKNOWN = "-"
 SLOPES = "Slope of mean pass@k over log2 n: the change with each doubling of n"
-SOURCES = "A: authors' post; R: published review."
 
 
-class Index:
-    """One phase's rows by what a grid asks for; ``means``: the benchmarks of each mean beside that over all."""
+class Index(Rows):
+    """One phase's scores; ``means``: the benchmarks of each mean beside that over all."""
 
     def __init__(self, rows: Sequence[Row], means: Mapping[str, Sequence[str]] | None = None) -> None:
+        scores = [row for row in rows if row.metric in (PASS, *RATES)]
+        super().__init__(scores)
         self.means = means or {}
-        scores = [row for row in rows if row.metric in (PASS, "truncated", "no_answer")]
-        self.rows = {(row.arm, row.benchmark, row.metric, row.k, row.seeds): row for row in scores}
         self.arms = list(dict.fromkeys(row.arm for row in scores))
         averages = {MEAN, *self.means}
         self.benchmarks = list(dict.fromkeys(row.benchmark for row in scores if row.benchmark not in averages))
@@ -34,8 +33,9 @@ class Index:
         self.seeds = list(dict.fromkeys(row.seeds for row in scores if row.benchmark == MEAN))  # the pooled one last
         self.phase = scores[0].phase
 
-    def get(self, arm: str, benchmark: str, metric: str, k: int | None = None, seeds: str | None = None) -> Row:
-        return self.rows[arm, benchmark, metric, k, self.seeds[-1] if seeds is None else seeds]
+    def scores(self, ks: Sequence[int], **wanted: str) -> list[str]:
+        """The cells of pass@k."""
+        return [cells.score(self.get(PASS, k=k, **wanted), marked=True) for k in ks]
 
 
 def page(title: str, rows: Sequence[Row], counts: Counts, params: Params) -> Page:
@@ -43,56 +43,42 @@ def page(title: str, rows: Sequence[Row], counts: Counts, params: Params) -> Pag
     index = Index(rows, params.tables.means)
     averages = [means(index), *(subset_mean(index, name) for name in index.means)]
     grids = [*averages, benchmarks(index), *differences(index), seeds(index)]
-    return Page(title, grids, [*notes(index, counts, params.tables, params.profile), paper_note(index, params)])
-
-
-def number(value: float | None) -> str:
-    """A share as every readable table prints it."""
-    return UNKNOWN if value is None else f"{value:.3f}"
-
-
-def score(row: Row) -> str:
-    """Value, interval and the mark of significance."""
-    return f"{number(row.value)} [{number(row.low)}, {number(row.high)}]" + _mark(row)
-
-
-def change(row: Row) -> str:
-    """A difference, relative change or slope: signed, with its interval if it has one, and the mark."""
-    return _signed(row.value, row.low, row.high) + _mark(row)
+    told = [*notes(index, counts, params.tables, params.profile), paper_note(index, params)]
+    return Page(title=title, grids=grids, notes=told)
 
 
 def means(index: Index) -> Grid:
     """pass@k of each arm at every k, mean over benchmarks."""
-    rows = [
-        [
-            arm,
-            *(score(index.get(arm, MEAN, PASS, k)) for k in index.ks),
-            number(index.get(arm, MEAN, PASS, PAPER_K).paper if PAPER_K in index.ks else None),
-        ]
-        for arm in index.arms
-    ]
-    caption = f"Mean over {len(index.benchmarks)} benchmarks"
     paper = f"paper (mean of six sets, Llama-3.2-3B): pass@{PAPER_K}"
-    return Grid(caption, ["arm", *(f"pass@{k}" for k in index.ks), paper], rows)
+    rows = []
+    for arm in index.arms:
+        known = index.get(PASS, arm=arm, benchmark=MEAN, k=PAPER_K)
+        shown = index.scores(index.ks, arm=arm, benchmark=MEAN)
+        rows.append([arm, *shown, cells.number(known.paper if known else None)])
+    header = ["arm", *(f"pass@{k}" for k in index.ks), paper]
+    return Grid(caption=f"Mean over {len(index.benchmarks)} benchmarks", header=header, rows=rows)
 
 
 def subset_mean(index: Index, name: str) -> Grid:
     """pass@k of each arm at every k, mean over the benchmarks that ``tables.means`` gives a name."""
-    rows = [[arm, *(score(index.get(arm, name, PASS, k)) for k in index.ks)] for arm in index.arms]
+    rows = [[arm, *index.scores(index.ks, arm=arm, benchmark=name)] for arm in index.arms]
     members = index.means[name]
     caption = f"Mean {name!r}, over {len(members)} of them: {', '.join(members)}"
-    return Grid(caption, ["arm", *(f"pass@{k}" for k in index.ks)], rows)
+    return Grid(caption=caption, header=["arm", *(f"pass@{k}" for k in index.ks)], rows=rows)
 
 
 def benchmarks(index: Index) -> Grid:
     """pass@k of each arm on every benchmark, at the largest k."""
-    largest = index.ks[-1]
 
-    def cell(row: Row) -> str:
-        return score(row) + (f" (paper {number(row.paper)})" if row.paper is not None else "")
+    def cell(row: Row | None) -> str:
+        known = "" if row is None or row.paper is None else f" (paper {cells.number(row.paper)})"
+        return cells.score(row, marked=True) + known
 
-    rows = [[arm, *(cell(index.get(arm, name, PASS, largest)) for name in index.benchmarks)] for arm in index.arms]
-    return Grid(f"pass@{largest} of each benchmark", ["arm", *index.benchmarks], rows)
+    k = index.ks[-1]
+    rows = [
+        [arm, *(cell(index.get(PASS, arm=arm, benchmark=name, k=k)) for name in index.benchmarks)] for arm in index.arms
+    ]
+    return Grid(caption=f"pass@{k} of each benchmark", header=["arm", *index.benchmarks], rows=rows)
 
 
 def differences(index: Index, paper: Mapping[str, str] | None = None) -> list[Grid]:
@@ -101,20 +87,15 @@ def differences(index: Index, paper: Mapping[str, str] | None = None) -> list[Gr
     ``paper``: what the paper says of an arm, in a column of its own.
     """
     header = ["arm", *(f"pass@{k}: {what}" for k in index.ends for what in ("difference", "p", "detectable"))]
-    rows: list[list[str]] = []
+    rows = []
     for arm in index.arms:
-        if arm == REFERENCE:
-            continue
-        line = [arm]
-        for k in index.ends:
-            row = index.get(arm, MEAN, PASS, k)
-            assert row.diff is not None
-            line.append(_signed(row.diff, row.diff_low, row.diff_high) + _mark(row))
-            line += [p_value(row.p_holm), _detectable(row)]
-        rows.append(line if paper is None else [*line, paper.get(arm, UNKNOWN)])
-    if paper is not None:
-        header.append("paper")
-    return [Grid(f"Difference to {REFERENCE}, mean over benchmarks", header, rows)] if rows else []
+        if arm != REFERENCE:
+            found = [index.get(PASS, arm=arm, benchmark=MEAN, k=k) for k in index.ends]
+            shown = [show(row) for row in found for show in (cells.difference, cells.p_value, cells.detectable)]
+            rows.append([arm, *shown, *([] if paper is None else [paper.get(arm, UNKNOWN)])])
+    header += [] if paper is None else ["paper"]
+    caption = f"Difference to {REFERENCE}, mean over benchmarks"
+    return [Grid(caption=caption, header=header, rows=rows)] if rows else []
 
 
 def changes(caption: str, rows: Sequence[Row], names: Mapping[Pair, str], paper: Mapping[Pair, str]) -> list[Grid]:
@@ -126,18 +107,16 @@ def changes(caption: str, rows: Sequence[Row], names: Mapping[Pair, str], paper:
         return []
     ks = sorted({row.k for row in rows if row.k is not None})
     ends = sorted({ks[0], ks[-1]})
-    detects = any(row.detectable is not None for row in rows)
-    whats = ["change", "p", *(["detectable"] if detects else [])]
-    lines = []
-    by_place = {((row.arm, row.reference), row.k): row for row in rows}
-    for pair in dict.fromkeys(pair for pair, _ in by_place):
-        line = [names[pair]]
-        for k in ends:
-            row = by_place.get((pair, k))
-            cells = [change(row), p_value(row.p_holm), _detectable(row)] if row else [UNKNOWN] * 3
-            line += cells[: len(whats)]
-        lines.append([*line, paper.get(pair, UNKNOWN)])
-    return [Grid(caption, ["arm", *(f"pass@{k}: {what}" for k in ends for what in whats), "paper"], lines)]
+    shows = {"change": cells.change, "p": cells.p_value, "detectable": cells.detectable}
+    if all(row.detectable is None for row in rows):
+        del shows["detectable"]
+    at = {((row.arm, row.reference), row.k): row for row in rows}
+    lines = [
+        [names[pair], *(show(at.get((pair, k))) for k in ends for show in shows.values()), paper.get(pair, UNKNOWN)]
+        for pair in dict.fromkeys(pair for pair, _ in at)
+    ]
+    header = ["arm", *(f"pass@{k}: {what}" for k in ends for what in shows), "paper"]
+    return [Grid(caption=caption, header=header, rows=lines)]
 
 
 def seeds(index: Index) -> Grid:
@@ -146,11 +125,12 @@ def seeds(index: Index) -> Grid:
     rows = []
     for arm in index.arms:
         for name in index.seeds:
-            shown = [index.get(arm, MEAN, PASS, k, name) for k in index.ends]
-            rates = [index.get(arm, MEAN, metric, None, name).value for metric in ("truncated", "no_answer")]
-            sizes = [str(shown[0].n_questions), str(shown[0].n_samples)]
-            rows.append([arm, name, *sizes, *(score(row) for row in shown), *(number(rate) for rate in rates)])
-    return Grid("Training seeds apart and pooled, mean over benchmarks", header, rows)
+            where = {"arm": arm, "benchmark": MEAN, "seeds": name}
+            first = index.find(PASS, **where)[0]
+            rates = [cells.value(index.get(metric, **where)) for metric in RATES]
+            sizes = [str(first.n_questions), str(first.n_samples)]
+            rows.append([arm, name, *sizes, *index.scores(index.ends, **where), *rates])
+    return Grid(caption="Training seeds apart and pooled, mean over benchmarks", header=header, rows=rows)
 
 
 def notes(index: Index, counts: Counts, settings: Tables, profile: str) -> list[str]:
@@ -197,23 +177,6 @@ def paper_note(index: Index, params: Params) -> str:
         and (known := paper_values.BEST_AFTER_RL.get((paper_values.source_of(params, name), PAPER_K)))
     ]
     return text + (f" Its best arm, which is not named, at pass@{PAPER_K} (R): {', '.join(best)}." if best else "")
-
-
-def _signed(value: float, low: float | None, high: float | None) -> str:
-    return f"{value:+.3f}" + ("" if low is None or high is None else f" [{low:+.3f}, {high:+.3f}]")
-
-
-def _mark(row: Row) -> str:
-    return "*" if row.significant == "yes" else ""
-
-
-def p_value(p: float | None) -> str:
-    """A p as every readable table prints it."""
-    return "< 0.001" if p is not None and p < 0.001 else number(p)
-
-
-def _detectable(row: Row) -> str:
-    return "> 1" if row.detectable is not None and row.detectable > 1.0 else number(row.detectable)
 
 
 def _settings(decoding: dict[str, Any]) -> str:

@@ -1,13 +1,17 @@
-"""Rows as CSV; the readable page of the same numbers as Markdown and LaTeX."""
+"""Rows as CSV; the readable page of the same numbers as JSON, Markdown and LaTeX."""
 
 from __future__ import annotations
 
 import csv
 import io
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
+from pydantic import model_validator
+
+from polya_midtrain.results.small import Part, Small
 from polya_midtrain.tables.row import COLUMNS, DECIMALS, Row
 
 TEMPLATES = Path(__file__).parent
@@ -24,18 +28,25 @@ _TEX: dict[str | int, str | int | None] = {
 _MARKDOWN: dict[str | int, str | int | None] = {character: "\\" + character for character in "\\|*_`<>"}
 
 
-@dataclass(frozen=True)
-class Grid:
+class Grid(Part):
     """One readable table; every row has as many cells as the header, the first of which names the row."""
 
     caption: str
     header: list[str]
     rows: list[list[str]]
 
+    @model_validator(mode="after")
+    def _even(self) -> Grid:
+        if any(len(row) != len(self.header) for row in self.rows):
+            raise ValueError(f"{self.caption!r} has rows that are not as long as its header")
+        return self
 
-@dataclass(frozen=True)
-class Page:
-    """What Markdown and LaTeX show, as plain text that each format escapes in its own way."""
+
+class Page(Small, Part):
+    """A readable table, NAME.json: what Markdown, LaTeX and the page show, as plain text that each escapes in its own
+    way."""
+
+    LINES: ClassVar = ("grids", "notes")
 
     title: str
     grids: list[Grid]
@@ -64,7 +75,8 @@ def stamped(rows: Iterable[Row], page: Page, mark: str) -> tuple[list[Row], Page
         first, *rest = text.split("; ")
         return "; ".join([first, mark, *rest])
 
-    return [replace(row, method=method(row.method)) for row in rows], replace(page, notes=[mark, *page.notes])
+    shown = page.model_copy(update={"notes": [mark, *page.notes]})
+    return [replace(row, method=method(row.method)) for row in rows], shown
 
 
 def markdown(page: Page) -> str:

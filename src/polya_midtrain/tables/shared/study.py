@@ -1,131 +1,128 @@
-"""The scores of one phase and the bootstrap's draws, shared by everything that is compared."""
+"""What the intervals and tests of every table come from: one bootstrap over questions and training seeds."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TypeVar
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 
 from polya_midtrain.common.seeding import derive
-from polya_midtrain.errors import UserError
-from polya_midtrain.params import PARAMS_FILE, Tables
-from polya_midtrain.results.counts import Counts
+from polya_midtrain.params import Tables
 from polya_midtrain.science import compare
-from polya_midtrain.science.bootstrap import Array, draw_weights, interval, pooled
-from polya_midtrain.science.passk import pass_at_k
-from polya_midtrain.studies import REFERENCE
+from polya_midtrain.science.bootstrap import Array, Estimate, draw_weights, interval, pooled
+from polya_midtrain.tables.row import Row, line, pooled_name, tidy
 
+OVER_QUESTIONS = "bootstrap over questions"
+OVER_BOTH = "bootstrap over questions and seeds"
+SLOPE = "slope over log2 n"  # of several arms' means
+SHARES, DIFFERENCES, UNBOUNDED = (0.0, 1.0), (-1.0, 1.0), (-np.inf, np.inf)
+
+Blocks = Mapping[str, Array]  # benchmark -> (seeds, questions, m)
+Columns = dict[str, Any]  # of a row
 K = TypeVar("K")
 
 
-@dataclass(frozen=True)
-class Scores:
-    """Shares and their interval's ends, (m,) each: pass@k in the order of ks, then truncated and no answer."""
-
-    value: Array
-    low: Array
-    high: Array
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """A contrast of arms, such as one less vanilla, (ks,) each: interval, detectable size and Holm-corrected p."""
-
-    diff: Array
-    diff_low: Array
-    diff_high: Array
-    detectable: Array
-    p_holm: Array
-
-
 class Study:
-    """One phase ("before" or "after" RL) of all arms, ready to be summarised over any set of benchmarks.
+    """Estimates of m statistics over questions and training seeds, and what they say in a row's columns.
 
-    Questions are drawn alike for every arm, phase and k, hence paired; seeds for each arm on their own. The draws
-    depend on names, not on places: an arm's numbers are the same in every table. Raises `UserError` when the counts
-    hold fewer samples than the largest k.
+    Questions are drawn alike for every arm and phase, hence paired; seeds for each arm on their own. The draws depend
+    on names, not on places: an arm's numbers are the same in every table. ``questions``: how many, by benchmark;
+    ``samples``: of each.
     """
 
-    def __init__(self, counts: Counts, settings: Tables, phase: str) -> None:
-        if max(settings.ks) > counts.samples:
-            raise UserError(
-                f"{PARAMS_FILE}: tables.ks: k={max(settings.ks)}, but the counts hold {counts.samples} samples a "
-                "question; lower k, or raise evaluate.samples and run `dvc repro`"
-            )
-        self.counts, self.settings, self.phase = counts, settings, phase
-        self.ks = sorted(set(settings.ks))
+    def __init__(
+        self, settings: Tables, seeds: Sequence[int], questions: Mapping[str, int], arms: Iterable[str], samples: int
+    ) -> None:
+        self.settings, self.seeds, self.sizes, self.samples = settings, tuple(seeds), dict(questions), samples
         self.alpha = 1.0 - settings.confidence
-        self.several = len(counts.seeds) > 1  # training seeds; with one no test is made
-        self._blocks = {
-            (arm, benchmark): self._shares(arm, phase, benchmark)
-            for arm in counts.arms
-            for benchmark in counts.benchmarks
+        self.several = len(self.seeds) > 1  # with one training seed no test is made
+        self.questions = {name: draws(settings, size, "questions", name) for name, size in questions.items()}
+        self.draws = {arm: draws(settings, len(self.seeds), "seeds", arm) for arm in arms}
+
+    def mean(self, arm: str, blocks: Blocks, place: int | None = None) -> Estimate:
+        """The mean over the benchmarks in ``blocks``, pooled over seeds, or of the one seed at a place."""
+        held = [block if place is None else block[place : place + 1] for block in blocks.values()]
+        return pooled(held, [self.questions[name] for name in blocks], self.draws[arm] if place is None else None)
+
+    def contrast(self, blocks: Mapping[str, Blocks], weights: Mapping[str, float]) -> Estimate:
+        """The sum of arms' means, each times its weight; ``blocks``: by arm, of the same benchmarks."""
+        questions = [self.questions[name] for name in blocks[next(iter(weights))]]
+        held = [list(blocks[arm].values()) for arm in weights]
+        return compare.contrast(held, list(weights.values()), questions, [self.draws[arm] for arm in weights])
+
+    def columns(self, found: Estimate, limits: tuple[float, float]) -> list[Columns]:
+        """Value and interval of each statistic, its ends within ``limits``."""
+        return columns(found, self.settings, limits)
+
+    def tests(self, family: Mapping[K, Estimate], tested: bool = True) -> dict[K, list[Columns]]:
+        """The test of each statistic, Holm's family being all of one place; with one training seed no test is made,
+        which would take that seed's luck for the method."""
+        if not self.several or not tested or not family:
+            return {name: [{} for _ in found.value] for name, found in family.items()}
+        corrected = compare.holm(np.stack([compare.p_values(found) for found in family.values()]))
+        tests = {}
+        for (name, found), values in zip(family.items(), corrected, strict=True):
+            sizes = compare.detectable(found.error, found.df, self.alpha / len(family))
+            tests[name] = [
+                {"p_holm": tidy(p), "significant": "yes" if p < self.alpha else "no"}
+                | ({"detectable": tidy(size)} if size > 0.0 else {})  # 0: no spread to judge by
+                for p, size in zip(values, sizes, strict=True)
+            ]
+        return tests
+
+    def differences(
+        self,
+        family: Mapping[K, Estimate],
+        reference: str,
+        limits: tuple[float, float] = DIFFERENCES,
+        tested: bool = True,
+    ) -> dict[K, list[Columns]]:
+        """The columns of differences to ``reference``, with their tests."""
+        return {
+            name: [
+                {f"diff_{end}".removesuffix("_value"): value for end, value in found.items()}
+                | test
+                | {"reference": reference}
+                for found, test in zip(self.columns(family[name], limits), tests, strict=True)
+            ]
+            for name, tests in self.tests(family, tested).items()
         }
-        self._questions = {name: self._draws("questions", name, self.size([name])) for name in counts.benchmarks}
-        self._seeds = {arm: self._draws("seeds", arm, len(counts.seeds)) for arm in counts.arms}
 
-    def size(self, benchmarks: Sequence[str]) -> int:
-        """The number of questions of some benchmarks together."""
-        return sum(self._blocks[self.counts.arms[0], benchmark].shape[1] for benchmark in benchmarks)
-
-    def scores(self, arm: str, benchmarks: Sequence[str], seed: int | None = None) -> Scores:
-        """An arm's mean over benchmarks, pooled over seeds, or of the one seed at a position."""
-        blocks = [self._blocks[arm, benchmark] for benchmark in benchmarks]
-        if seed is not None:
-            blocks = [block[seed : seed + 1] for block in blocks]
-        questions = [self._questions[benchmark] for benchmark in benchmarks]
-        estimated = pooled(blocks, questions, self._seeds[arm] if seed is None else None)
-        low, high = interval(estimated, self.settings.confidence)
-        return Scores(estimated.value, np.clip(low, 0.0, 1.0), np.clip(high, 0.0, 1.0))
-
-    def comparisons(self, benchmarks: Sequence[str]) -> dict[str, Comparison]:
-        """Every other arm less vanilla at each k, Holm's family being the arms."""
-        arms = [arm for arm in self.counts.arms if arm != REFERENCE]
-        return self.contrasts({arm: {arm: 1.0, REFERENCE: -1.0} for arm in arms}, benchmarks)
-
-    def contrasts(self, family: Mapping[K, Mapping[str, float]], benchmarks: Sequence[str]) -> dict[K, Comparison]:
-        """Sums of pass@k at each k, named: every arm in one times its coefficient. All are one family of Holm's."""
-        if not family:
-            return {}
-        estimates = [
-            compare.contrast(
-                [self._passes(arm, benchmarks) for arm in members],
-                list(members.values()),
-                [self._questions[benchmark] for benchmark in benchmarks],
-                [self._seeds[arm] for arm in members],
-            )
-            for members in family.values()
-        ]
-        corrected = compare.holm(np.stack([compare.p_values(estimated) for estimated in estimates]))
-        found = {}
-        for name, estimated, p_holm in zip(family, estimates, corrected, strict=True):
-            low, high = np.clip(interval(estimated, self.settings.confidence), -1.0, 1.0)
-            detectable = compare.detectable(estimated.error, estimated.df, self.alpha / len(family))
-            found[name] = Comparison(estimated.value, low, high, detectable, p_holm)
-        return found
-
-    def relative(self, arm: str, reference: str, benchmarks: Sequence[str]) -> compare.RelativeChange:
-        """An arm's pass@k over another's, less 1, at each k."""
-        return compare.relative_change(
-            self._passes(arm, benchmarks),
-            self._passes(reference, benchmarks),
-            [self._questions[benchmark] for benchmark in benchmarks],
-            self._seeds[arm],
-            self._seeds[reference],
-            self.settings.confidence,
+    def row(self, place: int | None = None, /, **columns: Any) -> Row:
+        """A row over all training seeds, or of the one at a place."""
+        return line(
+            **{
+                "n_samples": self.samples,
+                "seeds": pooled_name(self.seeds if place is None else [self.seeds[place]]),
+                "method": OVER_BOTH if place is None and self.several else OVER_QUESTIONS,
+            }
+            | columns
         )
 
-    def _passes(self, arm: str, benchmarks: Sequence[str]) -> list[Array]:
-        return [self._blocks[arm, benchmark][..., : len(self.ks)] for benchmark in benchmarks]
+    def places(self) -> list[int | None]:
+        """The training seeds, if there are several, and all of them together."""
+        return [*(range(len(self.seeds)) if self.several else ()), None]
 
-    def _draws(self, what: str, name: str, units: int) -> Array:
-        rng = np.random.default_rng(derive(self.settings.seed, "tables", what, name))
-        return draw_weights(units, self.settings.resamples, rng)
 
-    def _shares(self, arm: str, phase: str, benchmark: str) -> Array:
-        """(seeds, questions, m), m as in `Scores`."""
-        cell, samples = self.counts.cells[arm, phase, benchmark], self.counts.samples
-        scores = [pass_at_k(cell.correct, samples, k) for k in self.ks]
-        return np.stack([*scores, cell.truncated / samples, cell.no_answer / samples], axis=-1)
+def draws(settings: Tables, units: int, *names: str) -> Array:
+    """The bootstrap's draws of what the names stand for, (resamples, units)."""
+    return draw_weights(units, settings.resamples, np.random.default_rng(derive(settings.seed, "tables", *names)))
+
+
+def columns(found: Estimate, settings: Tables, limits: tuple[float, float]) -> list[Columns]:
+    """Value and interval of each statistic as a row's columns, its ends within ``limits``."""
+    low, high = (np.clip(end, *limits) for end in interval(found, settings.confidence))
+    ends = zip(found.value, low, high, strict=True)
+    return [{"value": tidy(value), "low": tidy(below), "high": tidy(above)} for value, below, above in ends]
+
+
+def by_doubling(sizes: Mapping[str, int]) -> dict[str, float]:
+    """The weights of arms whose sum is the slope of their means over log2 n; none where there is a single n.
+
+    ``sizes``: each arm's n.
+    """
+    if len(set(sizes.values())) < 2:
+        return {}
+    return dict(zip(sizes, compare.slope([math.log2(n) for n in sizes.values()]), strict=True))

@@ -9,12 +9,25 @@ from polya_midtrain import paths, studies
 from polya_midtrain.params import Params
 from polya_midtrain.results import counts
 from polya_midtrain.results.small import PHASES
-from polya_midtrain.tables.row import MEAN, PASS, Row
-from polya_midtrain.tables.shared import layout, paper_values
+from polya_midtrain.tables.row import MEAN, PASS, Row, pooled_name
+from polya_midtrain.tables.shared import cells, layout, paper_values
 from polya_midtrain.tables.shared.layout import Index
-from polya_midtrain.tables.shared.long import build_rows, pooled_name
 from polya_midtrain.tables.shared.render import Grid, Page
-from polya_midtrain.tables.shared.study import Study
+from polya_midtrain.tables.shared.scores import RATES, Scores, build_rows
+
+NOTES = [
+    "Here a benchmark is a set of another kind than the training questions: programs, graded by running them on "
+    "tests, or stories with a multiple choice. The mean over sets mixes kinds; the paper gives none.",
+    "Chance: who picks one of c choices at random is right with probability 1/c, and among k picks with 1 - (1 - "
+    "1/c)^k, close to 1 at a large k. So on a multiple choice pass@1 is to be read beside chance, and pass@k at a "
+    "large k shows little but the variety of answers. MuSR's murder mysteries have 2 choices (chance 0.500), its "
+    "team allocations 3 (0.333), its object placements 2 to 5; the embedded world's stories have one for each "
+    "part. Programs have no such chance level.",
+    "Paper: HumanEval and two splits of MuSR after RL. It is not known which pass@k these scores are, nor which "
+    "arm the best one is. In the CSV they stand at k = 1, since scores of 0.5 with two choices and 0.2 with three "
+    "can be no pass@k of a large k (our inference). The paper's sets are not the embedded world's. " + cells.SOURCES,
+    "Not shown: whether RL itself helped an arm; before and after are not tested against each other.",
+]
 
 
 def build(params: Params) -> tuple[list[Row], Page]:
@@ -24,18 +37,22 @@ def build(params: Params) -> tuple[list[Row], Page]:
     rows = [
         _beside_the_paper(row, sets, params)
         for phase in PHASES
-        for row in build_rows(Study(found, params.tables, phase), params, studies.REFERENCE)
+        for row in build_rows(Scores(found, params.tables, phase), params, studies.REFERENCE)
     ]
     before, after = (Index([row for row in rows if row.phase == phase]) for phase in PHASES)
     grids = [
         *(_scores(before, after, k) for k in after.ends),
-        *(grid for index in (before, after) for grid in _differences(index)),
+        *(
+            grid.model_copy(update={"caption": f"{grid.caption}, {index.phase} RL"})
+            for index in (before, after)
+            for grid in layout.differences(index)
+        ),
         layout.seeds(after),
         _rates(after),
         _paper(after, sets, params),
     ]
-    notes = [*layout.notes(after, found, params.tables, params.profile), *_notes(after)]
-    return rows, Page("Out of domain: pass@k before and after RL", grids, notes)
+    notes = [*layout.notes(after, found, params.tables, params.profile), *NOTES]
+    return rows, Page(title="Out of domain: pass@k before and after RL", grids=grids, notes=notes)
 
 
 def _beside_the_paper(row: Row, sets: Mapping[str, str], params: Params) -> Row:
@@ -52,62 +69,37 @@ def _beside_the_paper(row: Row, sets: Mapping[str, str], params: Params) -> Row:
 
 
 def _scores(before: Index, after: Index, k: int) -> Grid:
-    scopes = [*after.benchmarks, MEAN]
-    header = ["arm", *(f"{scope} {phase} RL" for scope in scopes for phase in PHASES)]
+    shown = [(scope, index) for scope in (*after.benchmarks, MEAN) for index in (before, after)]
+    header = ["arm", *(f"{scope} {index.phase} RL" for scope, index in shown)]
     rows = [
-        [arm, *(layout.score(index.get(arm, scope, PASS, k)) for scope in scopes for index in (before, after))]
+        [arm, *(cell for scope, index in shown for cell in index.scores([k], arm=arm, benchmark=scope))]
         for arm in after.arms
     ]
-    return Grid(f"pass@{k} of each set, before and after RL", header, rows)
-
-
-def _differences(index: Index) -> list[Grid]:
-    return [replace(grid, caption=f"{grid.caption}, {index.phase} RL") for grid in layout.differences(index)]
+    return Grid(caption=f"pass@{k} of each set, before and after RL", header=header, rows=rows)
 
 
 def _rates(index: Index) -> Grid:
-    header = ["arm", *(f"{scope}: {what}" for scope in index.benchmarks for what in ("truncated", "no answer"))]
+    shown = [(scope, metric) for scope in index.benchmarks for metric in RATES]
+    header = ["arm", *(f"{scope}: {metric.replace('_', ' ')}" for scope, metric in shown)]
     rows = [
-        [
-            arm,
-            *(
-                layout.number(index.get(arm, scope, metric).value)
-                for scope in index.benchmarks
-                for metric in ("truncated", "no_answer")
-            ),
-        ]
+        [arm, *(cells.value(index.get(metric, arm=arm, benchmark=scope)) for scope, metric in shown)]
         for arm in index.arms
     ]
-    return Grid("Samples cut off or without an answer, after RL", header, rows)
+    return Grid(caption="Samples cut off or without an answer, after RL", header=header, rows=rows)
 
 
 def _paper(index: Index, sets: Mapping[str, str], params: Params) -> Grid:
     """The paper's scores, with ours where this run has the same set and arm."""
     names = {source: name for name, source in sets.items()}
     arms = {paper_values.arm_of(params.arms[name]): name for name in index.arms}
-    rows = []
-    for source, values in paper_values.TRANSFER.items():
-        for arm, known in values.items():
-            here = source in names and arm in arms
-            ours = [index.get(arms[arm], names[source], PASS, k) for k in index.ends] if here else []
-            cells = [layout.score(row) for row in ours] or [layout.UNKNOWN] * len(index.ends)
-            rows.append([f"{source}, {arm}", f"{known.value:.4f} ({known.source})", *cells])
-    header = ["set, arm", "paper (k not stated)", *(f"ours: pass@{k}" for k in index.ends)]
-    return Grid("The paper's sets, after RL", header, rows)
-
-
-def _notes(index: Index) -> list[str]:
-    return [
-        "Here a benchmark is a set of another kind than the training questions: programs, graded by running them on "
-        "tests, or stories with a multiple choice. The mean over sets mixes kinds; the paper gives none.",
-        "Chance: who picks one of c choices at random is right with probability 1/c, and among k picks with 1 - (1 - "
-        "1/c)^k, close to 1 at a large k. So on a multiple choice pass@1 is to be read beside chance, and pass@k at a "
-        "large k shows little but the variety of answers. MuSR's murder mysteries have 2 choices (chance 0.500), its "
-        "team allocations 3 (0.333), its object placements 2 to 5; the embedded world's stories have one for each "
-        "part. Programs have no such chance level.",
-        "Paper: HumanEval and two splits of MuSR after RL. It is not known which pass@k these scores are, nor which "
-        "arm the best one is. In the CSV they stand at k = 1, since scores of 0.5 with two choices and 0.2 with three "
-        "can be no pass@k of a large k (our inference). The paper's sets are not the embedded world's. "
-        + layout.SOURCES,
-        "Not shown: whether RL itself helped an arm; before and after are not tested against each other.",
+    rows = [
+        [
+            f"{source}, {arm}",
+            f"{known.value:.4f} ({known.source})",
+            *index.scores(index.ends, arm=arms.get(arm, ""), benchmark=names.get(source, "")),
+        ]
+        for source, values in paper_values.TRANSFER.items()
+        for arm, known in values.items()
     ]
+    header = ["set, arm", "paper (k not stated)", *(f"ours: pass@{k}" for k in index.ends)]
+    return Grid(caption="The paper's sets, after RL", header=header, rows=rows)
