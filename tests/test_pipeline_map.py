@@ -32,7 +32,7 @@ MACHINE = "machine"  # where the work runs, not what comes out, but for how prog
 CONFINED = "machine.sandbox"
 HAND_WRITTEN = ("claims.yaml",)  # inputs that people write
 TABLES = "src/polya_midtrain/tables"
-DATA = re.compile(r"[\w.]+\.j2|templates")
+DATA = re.compile(r"[\w./]+\.j2|templates")
 
 
 def expanded() -> Iterator[tuple[str, str, dict[str, Any]]]:

@@ -16,7 +16,7 @@ from polya_midtrain.results import counts, training_sets
 from polya_midtrain.results.training_sets import TrainingSet
 from polya_midtrain.studies import REFERENCE
 from polya_midtrain.tables.row import Row
-from polya_midtrain.tables.shared import layout, paper_values
+from polya_midtrain.tables.shared import layout, paper_values, render
 from polya_midtrain.tables.shared.cells import UNKNOWN
 from polya_midtrain.tables.shared.render import Grid, Page
 from polya_midtrain.tables.shared.scores import (
@@ -30,10 +30,6 @@ from polya_midtrain.tables.shared.scores import (
 )
 
 UNITS = ("rows", "tokens")
-PAPER = (
-    "The paper's change (16 approaches x 463 questions to 1 x 7,408, after RL: about +7%, A) is known without a k and "
-    "without an interval. In the CSV it stands at the largest k."
-)
 
 
 def build(params: Params) -> tuple[list[Row], Page]:
@@ -66,8 +62,7 @@ def build(params: Params) -> tuple[list[Row], Page]:
     ]
     notes = [
         *layout.notes(index, found, params.tables, params.profile),
-        *_notes(study, len(pairs)),
-        PAPER,
+        *render.notes("budget/notes.j2", matched=len(pairs), several=study.several, reference=REFERENCE),
         layout.paper_note(index, params),
     ]
     page = Page(title="Fixed budget: approaches or questions, after RL", grids=grids, notes=notes)
@@ -111,29 +106,3 @@ def _sets(arms: Mapping[str, Arm], cards: Mapping[str, TrainingSet]) -> Grid:
         rows.append([name, str(arms[name].n), unit, *sizes, paper])
     header += ["paper (approaches x questions)"]
     return Grid(caption="What each arm learned from", header=header, rows=rows)
-
-
-def _notes(study: Scores, matched: int) -> list[str]:
-    if not matched:
-        return ["No arm of this profile is matched to another in rows or tokens: nothing to compare at a fixed budget."]
-    found = [
-        "An arm that is matched takes questions in a seeded order, each with all its right responses under its first n "
-        "heuristics, until the rows (or tokens) of the other arm are reached. A question seldom has a right response "
-        "under every heuristic, so approaches per question, counted here, are fewer than the heuristics; the paper's "
-        "arms are exactly n x questions. Equal rows are not equal tokens: an arm matched in tokens checks that.",
-        "Relative change: the mean pass@k of an arm over that of the arm it is matched to, less 1, paired by question. "
-        "Its interval is that of the log ratio (delta method, within the same draws of questions and seeds as every "
-        "other interval). It is left out where the standard error of either mean is above a quarter of the mean: "
-        "there a ratio says little.",
-        "Not shown: other questions. An arm can only learn from those that its heuristics solved, which for one "
-        "heuristic are other ones than for sixteen; and which of them it took was drawn once, for all its training "
-        "seeds. No interval here covers either.",
-    ]
-    if study.several:
-        found.insert(
-            2,
-            f"The p beside a relative change is that of the difference, which is 0 where the change is 0: min F', "
-            f"Holm-corrected over the {matched} arms that are matched. * and p in the grid of differences are "
-            f"those against {REFERENCE}.",
-        )
-    return found

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 
 from polya_midtrain.results.composition import Validation
 from polya_midtrain.results.small import PHASES
 from polya_midtrain.tables.composition.rates import CORRECT, FREE, NEW, NEW_CORRECT, RATE, SILENT, Rates
 from polya_midtrain.tables.row import MEAN, Row, Rows
-from polya_midtrain.tables.shared import cells
+from polya_midtrain.tables.shared import cells, render
 from polya_midtrain.tables.shared.cells import SOURCES, UNKNOWN, number
 from polya_midtrain.tables.shared.render import Grid, Page
 from polya_midtrain.tables.shared.study import SLOPE
@@ -152,94 +152,33 @@ def _two(validation: Validation) -> Grid:
 
 
 def _notes(rates: Rates, profile: str) -> list[str]:
-    file, settings = rates.file, rates.settings
-    alpha = 1.0 - settings.confidence
-    paper = " and ".join(f"{share:.3f} {phase} RL" for (phase, _), share in PAPER.items())
-    decoding = ", ".join(f"{name} {value!r}" for name, value in sorted(file.decoding.items()) if value != "")
-    notes = [
-        f"Profile {profile}; {rates.samples} samples a question; decoding: {decoding}. Judge: {file.judge}. "
-        f"Questions: {_questions(rates)}. A chain's combination is all heuristics that the judge found in it.",
-        f"Brackets: {settings.confidence:.0%} bootstrap interval ({settings.resamples} resamples, expanded for few "
-        "units), pooled over questions and training seeds, not corrected for the number of arms; each seed is in the "
-        "CSV. Shares of correct chains, or of chains of two or more, are ratios: a question weighs as often as it has "
-        "such a chain, and the interval is that of the ratio's linear form.",
-        (
-            f"Difference: after less before RL, paired by question and training seed. *: Holm-corrected p below "
-            f"{alpha:.2g} over the {len(rates.arms)} arms (p by min F', Clark 1973). Detectable: the true difference "
-            f"found with probability 0.8 at level {alpha:.2g}/{len(rates.arms)}. Before RL, the arm without "
-            "mid-training is the base itself: its seeds differ in sampling alone."
-            if rates.several
-            else "One training seed: intervals and differences describe these trained policies, and no test is made."
-        ),
-    ]
-    notes += _needs(rates)
-    notes += [
-        "Combinations: chains with just these heuristics; the most frequent are chosen on the chains that are shown. "
-        "Together in mid-training: chains of the arm's training set that hold all of them, with others or not. New: "
-        "none does. What the base model met before mid-training is not counted, so new does not mean never seen.",
-        _judged(file.validation, [_silent(rates, phase) for phase in ("before", "after")]),
-        f"Paper (Llama-3.2-3B-Instruct, AIME 2024, chains labelled by GPT-4o-mini): at n = 16, {paper} (A), growing "
-        "with n (A; no numbers known); Bolzano+Decompose and Restate+Decompose+Carry-Out frequent after RL and never "
-        "together in mid-training (A; no counts known). " + SOURCES,
-        "Not shown: whether a combination made an answer right, and what another judge would find.",
-    ]
-    return notes
-
-
-def _needs(rates: Rates) -> Iterator[str]:
-    """What a right answer needs, where that is known: a rate of correct chains cannot be read without it."""
-    asked = list(rates.file.benchmarks.values())
+    file = rates.file
+    asked = list(file.benchmarks.values())
+    # What a right answer needs, where that is known: a rate of correct chains cannot be read without it.
     needs = [need for one in asked for need in one.needs or []]
     parts = [part for one in asked for part in one.parts or []]
-    if needs:
-        forced = sum(need > 1 for need in needs)
-        room = sum(part > need for part, need in zip(parts, needs, strict=True))
-        yield (
-            f"In this world a heuristic is the plan of one part, and to combine means to work different parts by "
-            f"different plans. {forced} of the {len(needs)} questions have parts of different families: there a right "
-            "answer needs two heuristics or more, so that a rise among all chains may be no more than a rise of right "
-            "answers, and right answers in the training set combine by necessity, unlike the paper's. "
-            f"{FREE.capitalize()}: the share of correct chains that use more heuristics than their question needs, on "
-            f"the {room} questions with more parts than that."
-        )
-
-
-def _questions(rates: Rates) -> str:
-    told = []
-    for name, asked in rates.file.benchmarks.items():
-        parts = f" of {' or '.join(str(size) for size in sorted(set(asked.parts)))} parts" if asked.parts else ""
-        left = f" ({asked.single} of one part, where nothing can be combined, left out)" if asked.single else ""
-        told.append(f"{name} {len(asked.questions)}{parts}{left}")
-    return ", ".join(told)
-
-
-def _silent(rates: Rates, phase: str) -> float:
-    found = (rates.score(SILENT, arm, phase, rates.benchmarks) for arm in rates.arms)
-    return max(columns["value"] for columns in found if columns)
-
-
-def _judged(validation: Validation, silent: Sequence[float]) -> str:
-    both, alone, label, _ = validation.composed
-    text = (
-        f"Judge measured on {validation.chains} chains, label: {validation.label}; intervals: Wilson, labels taken as "
-        "independent. "
-    )
-    if validation.habits:
-        faults = ", ".join(f"{name} {rate:g}" for name, rate in validation.habits.items())
-        text += (
-            f"How often the writers err (per part; single and cut per chain): {faults}; chosen, not fitted to the "
-            "policies, whose faults also come together. "
-        )
-    else:
-        text += "That label is noisy: a model may not do what it is asked for, or do more besides. "
-    if both + label:
-        text += (
-            f"Two heuristics or more: {number((both + label) / validation.chains)} of the labelled chains by label, "
-            f"{number((both + alone) / validation.chains)} by the judge. "
-        )
-    else:
-        text += "It names one heuristic a chain, so that finding two is not tested. "
-    return (
-        text + f"In no arm did the judge find nothing in more than {number(silent[0])} of the chains before RL, "
-        f"{number(silent[1])} after."
+    both, alone, label, _ = file.validation.composed
+    silent = {}
+    for phase in PHASES:
+        found = (rates.score(SILENT, arm, phase, rates.benchmarks) for arm in rates.arms)
+        silent[phase] = max(columns["value"] for columns in found if columns)
+    return render.notes(
+        "composition/notes.j2",
+        profile=profile,
+        rates=rates,
+        file=file,
+        settings=rates.settings,
+        decoding=cells.decoding(file.decoding),
+        alpha=f"{rates.alpha:.2g}",
+        needs=len(needs),
+        forced=sum(need > 1 for need in needs),
+        room=sum(part > need for part, need in zip(parts, needs, strict=True)),
+        validation=file.validation,
+        both=both,
+        alone=alone,
+        label=label,
+        silent=silent,
+        paper={phase: share for (phase, _), share in PAPER.items()},
+        number=number,
+        sources=SOURCES,
     )

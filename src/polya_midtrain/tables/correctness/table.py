@@ -15,7 +15,7 @@ from polya_midtrain.results import counts, training_sets
 from polya_midtrain.results.training_sets import TrainingSet
 from polya_midtrain.studies import REFERENCE
 from polya_midtrain.tables.row import Row
-from polya_midtrain.tables.shared import cells, layout
+from polya_midtrain.tables.shared import cells, layout, render
 from polya_midtrain.tables.shared.render import Grid, Page
 from polya_midtrain.tables.shared.scores import (
     DIFFERENCE,
@@ -29,10 +29,6 @@ from polya_midtrain.tables.shared.scores import (
 )
 from polya_midtrain.tables.shared.study import by_doubling
 
-PAPER = (
-    "The paper reports that diverse but wrong traces end below vanilla RL, and further below as n grows (A); no number "
-    "of it is known here, nor how its wrong traces were matched to right ones."
-)
 PAPER_BELOW = "below vanilla (A; no number known)"
 PAPER_TREND = "worse as n grows (A; no number known)"
 
@@ -74,8 +70,14 @@ def build(params: Params) -> tuple[list[Row], Page]:
     ]
     notes = [
         *layout.notes(index, found, params.tables, params.profile),
-        *_notes(study, len(pairs), bool(trends)),
-        PAPER,
+        *render.notes(
+            "correctness/notes.j2",
+            arms=matched,
+            trends=trends,
+            several=study.several,
+            pairs=len(pairs),
+            reference=REFERENCE,
+        ),
         layout.paper_note(index, params),
     ]
     return [*sizes, *scores, *less_right, *trends], Page(
@@ -124,30 +126,3 @@ def _sets(arms: Mapping[str, Arm], cards: Mapping[str, TrainingSet]) -> Grid:
         length = f"{card.tokens / card.rows:.1f}" if card.rows else cells.UNKNOWN
         rows.append([name, arms[name].traces, *sizes, length, cells.number(card.mean_score)])
     return Grid(caption="What each arm learned from", header=header, rows=rows)
-
-
-def _notes(study: Scores, pairs: int, trends: bool) -> list[str]:
-    if len(study.arms) == 1:
-        return ["No arm of this profile learns from matched right or wrong traces: nothing to compare."]
-    found = [
-        "Arms of one n are made of the same pairs: a right and a wrong response to the same question under the same "
-        "heuristic, of like length. The right arm learns the right ones, the wrong arm the wrong ones, the mixed arm "
-        "half of each. Rows, tokens and adherence (mean score of the reward model, which does not see the answer key) "
-        "show how well they match.",
-        "Not shown: pairs exist only where the base is sometimes right and sometimes wrong, so these arms learn from "
-        "fewer and other questions than the arms of the main table, and the two are not to be compared. A wrong trace "
-        "may be right in all but its last step.",
-    ]
-    if trends:
-        found.insert(
-            1,
-            "Slope: the least-squares line of the arms' mean pass@k over log2 n, arms counting alike, as a sum over "
-            "arms paired by question; interval as above. An arm of more heuristics also learns from more rows, so a "
-            "slope alone is not one of diversity; wrong less right is free of that.",
-        )
-    if study.several and (pairs or trends):
-        found.append(
-            f"Families of Holm's correction, at each k: all arms against {REFERENCE}; {pairs} arms against the right "
-            "arm of the same n; the slopes. All are paired by question."
-        )
-    return found

@@ -9,7 +9,7 @@ from polya_midtrain.results.counts import Counts
 from polya_midtrain.results.diversity import DiversityFile
 from polya_midtrain.results.small import PHASES
 from polya_midtrain.tables.row import Row, Rows
-from polya_midtrain.tables.shared import cells, layout
+from polya_midtrain.tables.shared import cells, layout, render
 from polya_midtrain.tables.shared.cells import SOURCES, UNKNOWN
 from polya_midtrain.tables.shared.layout import Index
 from polya_midtrain.tables.shared.render import Grid, Page
@@ -27,7 +27,7 @@ def page(rows: Sequence[Row], file: DiversityFile, counts: Counts, params: Param
     """Scores of every training set, self-generated against distilled ones, and pass@k of those arms."""
     of_sets = [row for row in rows if row.phase == TRAINING]
     grids = [_sets(Rows(of_sets), file), _pairs(of_sets, file)]
-    notes = _notes(file, params)
+    scored: list[str] = []
     for phase in PHASES:
         index_rows = [row for row in rows if row.phase == phase and row.metric != DIFFERENCE]
         changed = [row for row in rows if row.phase == phase and row.metric == DIFFERENCE]
@@ -44,13 +44,15 @@ def page(rows: Sequence[Row], file: DiversityFile, counts: Counts, params: Param
         if phase == "after":
             # What the marks of a page of scores mean is left out: here no score has one.
             general = layout.notes(index, counts, params.tables, params.profile)
-            notes += [note for note in general if not note.startswith("*")]
-            notes.append(
-                "Self-generated less distilled: paired by question, training seeds not; * and p are those of this one "
-                "comparison (min F', Clark 1973). Differences to vanilla are in tables main and midtrain."
-            )
-    if not file.pairs:
-        notes.append("No arm of this profile learns from a teacher: there is nothing to compare with.")
+            scored = [note for note in general if not note.startswith("*")]
+    notes = render.notes(
+        "diversity/notes.j2",
+        profile=params.profile,
+        file=file,
+        settings=params.tables,
+        scores=scored,
+        sources=SOURCES,
+    )
     return Page(title="Diversity of training sets", grids=[grid for grid in grids if grid.rows], notes=notes)
 
 
@@ -90,37 +92,3 @@ def _pairs(rows: Sequence[Row], file: DiversityFile) -> Grid:
         traces = found[arm, other, TRACES, scope]
         lines.append([*line, cells.change(apart), str(traces.n_questions), f"{traces.value:.2f}"])
     return Grid(caption="Self-generated against distilled", header=header, rows=lines)
-
-
-def _notes(file: DiversityFile, params: Params) -> list[str]:
-    kernel = {
-        "world": "A trace's vector holds the shares of its parts' shapes (the operators of a part's operations, "
-        "without the digits) and, in the first kernel, of the plans that it names; similarity is the cosine. A score "
-        "of v reads: as diverse as v equally frequent ways of working with nothing in common. The second kernel leaves "
-        "the names out: an arm that is diverse in names alone falls behind there.",
-        "hub": "A trace's vector is the mean of the model's last hidden states; similarity is the cosine.",
-        "words": "A trace's vector holds the frequencies of its words and pairs of words; similarity is the cosine. It "
-        "sees wording, not meaning.",
-    }[file.embedding]
-    return [
-        f"Profile {params.profile}. Vendi score (Friedman and Dieng 2023): exp of the entropy of the eigenvalues of "
-        "the similarity matrix over n, from 1 (all traces alike) to n (nothing in common). It grows with n, so that "
-        f"every set is scored at {file.size} traces, drawn without replacement; a set with fewer is not scored. "
-        f"{kernel} Another kernel gives other scores, and may give another order.",
-        f"Brackets at {file.size} traces: the middle {params.tables.confidence:.0%} of {file.resamples} draws. They "
-        "say how much the score of so few traces depends on which are taken, and are narrow by construction where a "
-        f"set has hardly more than {file.size}. They are no test: two sets whose brackets overlap may well differ.",
-        f"Whole set: all traces, as many of either arm. Brackets: spread of the difference over {file.resamples} "
-        "random halves of the questions, the same half for both arms (delete-half jackknife), so other questions are "
-        "covered. Neither these nor any other brackets here cover that the traces could be generated again, by this "
-        "base or by another teacher: each set exists once, for all training seeds.",
-        "Per question: the score of the traces of one question, as many from either arm (all of the arm that has "
-        "fewer, draws from the other), mean over the questions that both answer at least twice. Brackets: bootstrap "
-        "over questions, paired. This leaves out what differs between questions, which a set's score mixes in.",
-        "Paper (Llama-3.2-3B-Instruct; self-generated at n = 16, and distilled from QwQ-32B): 13.81 and 10.95 (A). Not "
-        "known: the embedding, the number of traces, and whether the score is that of a set or a mean over questions. "
-        f"So the sign of the difference can be compared and not its size; it stands by the kernel {file.kernels[0]}. "
-        "After RL the paper's self-generated arm is better (A), by how much is not known. " + SOURCES,
-        "Not shown: whether diversity is what makes an arm better or worse. The two arms differ in who wrote the "
-        "traces and in their length, too; rows and tokens stand beside.",
-    ]

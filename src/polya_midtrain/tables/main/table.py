@@ -8,16 +8,10 @@ from polya_midtrain import paths, studies
 from polya_midtrain.params import Arm, Params
 from polya_midtrain.results import counts
 from polya_midtrain.tables.row import MEAN, Row
-from polya_midtrain.tables.shared import layout, paper_values
+from polya_midtrain.tables.shared import layout, paper_values, render
 from polya_midtrain.tables.shared.render import Page
 from polya_midtrain.tables.shared.scores import DIFFERENCE, Pair, Scores, against, build_rows, slopes
 from polya_midtrain.tables.shared.study import by_doubling
-
-NOTE = (
-    "Other baselines: Holm's family is the arms against the same baseline, at one k. Slope: the least-squares line of "
-    "the arms' means over log2 n, arms counting alike, as a sum over arms paired by question. A larger n is also more "
-    "rows to learn from; table budget holds the rows fixed."
-)
 
 
 def build(params: Params) -> tuple[list[Row], Page]:
@@ -45,7 +39,7 @@ def build(params: Params) -> tuple[list[Row], Page]:
         *layout.changes(layout.SLOPES, trends, {trend: " ".join(weights)}, {}),
     ]
     page.grids[-1:-1] = more
-    page.notes.extend([NOTE] if more else [])
+    page.notes.extend(render.notes("main/notes.j2") if more else [])
     return [*rows, *changed, *trends], page
 
 

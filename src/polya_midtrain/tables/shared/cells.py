@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from polya_midtrain.tables.row import Row
 
 UNKNOWN = "-"
@@ -54,3 +56,8 @@ def _signed(value: float, low: float | None, high: float | None) -> str:
 
 def _mark(row: Row) -> str:
     return "*" if row.significant == "yes" else ""
+
+
+def decoding(settings: dict[str, Any]) -> str:
+    """The settings of decoding that are not empty."""
+    return ", ".join(f"{name} {value!r}" for name, value in sorted(settings.items()) if value != "")

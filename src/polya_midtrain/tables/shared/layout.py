@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from polya_midtrain.params import Params, Tables
 from polya_midtrain.results.counts import Counts
 from polya_midtrain.studies import REFERENCE
 from polya_midtrain.tables.row import MEAN, PASS, Row, Rows
-from polya_midtrain.tables.shared import cells, paper_values
+from polya_midtrain.tables.shared import cells, paper_values, render
 from polya_midtrain.tables.shared.cells import SOURCES, UNKNOWN
 from polya_midtrain.tables.shared.render import Grid, Page
 from polya_midtrain.tables.shared.scores import RATES, Pair
@@ -135,31 +134,16 @@ def seeds(index: Index) -> Grid:
 
 def notes(index: Index, counts: Counts, settings: Tables, profile: str) -> list[str]:
     """What every page of scores says: sizes and decoding, the intervals, the tests against vanilla."""
-    percent = f"{settings.confidence:.0%}"
-    alpha = 1.0 - settings.confidence
-    compared = len(index.arms) - 1
-    found = [
-        f"Profile {profile}; {counts.samples} samples a question; decoding: {_settings(counts.decoding)}. "
-        "Scores are shares of 1; pass@k is the unbiased estimator of Chen et al. (2021). Truncated: samples cut off by "
-        "the token limit; no answer: samples in which the verifier found none.",
-        f"Brackets: {percent} bootstrap interval ({settings.resamples} resamples, expanded for few units), not "
-        "corrected for the number of arms. One seed: over questions. Pooled: over questions and training seeds, so it "
-        "speaks of the method and not of these trained policies alone. Where nearly all questions score 0, or 1, the "
-        "interval is too narrow; a width of zero means that all scored the same, not that the score is certain.",
-    ]
-    if compared and len(counts.seeds) > 1:
-        found.append(
-            f"*: differs from {REFERENCE}, Holm-corrected p below {alpha:.2g} over the {compared} arms compared (each "
-            "k and benchmark is a family of its own). Questions are paired, training seeds are not; p by min F' (Clark "
-            f"1973). Detectable: the true difference found with probability 0.8 at level {alpha:.2g}/{compared}, "
-            "Holm's first step."
-        )
-    elif compared:
-        found.append(
-            "One training seed: intervals and differences describe these trained policies, not the method, and no test "
-            "is made."
-        )
-    return found
+    return render.notes(
+        "shared/scores.j2",
+        profile=profile,
+        counts=counts,
+        decoding=cells.decoding(counts.decoding),
+        settings=settings,
+        alpha=f"{1.0 - settings.confidence:.2g}",
+        compared=len(index.arms) - 1,
+        reference=REFERENCE,
+    )
 
 
 def paper_note(index: Index, params: Params) -> str:
@@ -177,7 +161,3 @@ def paper_note(index: Index, params: Params) -> str:
         and (known := paper_values.BEST_AFTER_RL.get((paper_values.source_of(params, name), PAPER_K)))
     ]
     return text + (f" Its best arm, which is not named, at pass@{PAPER_K} (R): {', '.join(best)}." if best else "")
-
-
-def _settings(decoding: dict[str, Any]) -> str:
-    return ", ".join(f"{name} {value!r}" for name, value in sorted(decoding.items()) if value != "")

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pydantic import model_validator
 
 from polya_midtrain.results.small import Part, Small
 from polya_midtrain.tables.row import COLUMNS, DECIMALS, Row
 
-TEMPLATES = Path(__file__).parent
+TEMPLATES = Path(__file__).parents[1]
 
 _TEX: dict[str | int, str | int | None] = {
     "\\": r"\textbackslash{}",
@@ -81,12 +82,12 @@ def stamped(rows: Iterable[Row], page: Page, mark: str) -> tuple[list[Row], Page
 
 def markdown(page: Page) -> str:
     """The page as GitHub Markdown."""
-    return _fill("table.md.j2", page)
+    return _fill("shared/table.md.j2", page=page)
 
 
 def latex(page: Page) -> str:
     """The page as LaTeX tables (booktabs), to be included in a document."""
-    return _fill("table.tex.j2", page)
+    return _fill("shared/table.tex.j2", page=page)
 
 
 def escape_markdown(text: str) -> str:
@@ -99,10 +100,17 @@ def escape_latex(text: str) -> str:
     return text.translate(str.maketrans(_TEX))
 
 
-def _fill(template: str, page: Page) -> str:
+def notes(template: str, **values: Any) -> list[str]:
+    """The paragraphs of a template of tables/, each as one line."""
+    paragraphs = re.split(r"\n\s*\n", _fill(template, **values))
+    found = (" ".join(line.strip() for line in paragraph.strip().splitlines()) for paragraph in paragraphs)
+    return [note for note in found if note]
+
+
+def _fill(template: str, **values: Any) -> str:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    environment = Environment(  # nosec B701 # Markdown and LaTeX
+    environment = Environment(  # nosec B701 # Markdown, LaTeX and plain text
         loader=FileSystemLoader(TEMPLATES),
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -110,4 +118,4 @@ def _fill(template: str, page: Page) -> str:
         keep_trailing_newline=True,
     )
     environment.filters.update(md=escape_markdown, tex=escape_latex)
-    return environment.get_template(template).render(page=page)
+    return environment.get_template(template).render(values)

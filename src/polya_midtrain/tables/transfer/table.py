@@ -10,24 +10,10 @@ from polya_midtrain.params import Params
 from polya_midtrain.results import counts
 from polya_midtrain.results.small import PHASES
 from polya_midtrain.tables.row import MEAN, PASS, Row, pooled_name
-from polya_midtrain.tables.shared import cells, layout, paper_values
+from polya_midtrain.tables.shared import cells, layout, paper_values, render
 from polya_midtrain.tables.shared.layout import Index
 from polya_midtrain.tables.shared.render import Grid, Page
 from polya_midtrain.tables.shared.scores import RATES, Scores, build_rows
-
-NOTES = [
-    "Here a benchmark is a set of another kind than the training questions: programs, graded by running them on "
-    "tests, or stories with a multiple choice. The mean over sets mixes kinds; the paper gives none.",
-    "Chance: who picks one of c choices at random is right with probability 1/c, and among k picks with 1 - (1 - "
-    "1/c)^k, close to 1 at a large k. So on a multiple choice pass@1 is to be read beside chance, and pass@k at a "
-    "large k shows little but the variety of answers. MuSR's murder mysteries have 2 choices (chance 0.500), its "
-    "team allocations 3 (0.333), its object placements 2 to 5; the embedded world's stories have one for each "
-    "part. Programs have no such chance level.",
-    "Paper: HumanEval and two splits of MuSR after RL. It is not known which pass@k these scores are, nor which "
-    "arm the best one is. In the CSV they stand at k = 1, since scores of 0.5 with two choices and 0.2 with three "
-    "can be no pass@k of a large k (our inference). The paper's sets are not the embedded world's. " + cells.SOURCES,
-    "Not shown: whether RL itself helped an arm; before and after are not tested against each other.",
-]
 
 
 def build(params: Params) -> tuple[list[Row], Page]:
@@ -51,7 +37,8 @@ def build(params: Params) -> tuple[list[Row], Page]:
         _rates(after),
         _paper(after, sets, params),
     ]
-    notes = [*layout.notes(after, found, params.tables, params.profile), *NOTES]
+    general = layout.notes(after, found, params.tables, params.profile)
+    notes = [*general, *render.notes("transfer/notes.j2", sources=cells.SOURCES)]
     return rows, Page(title="Out of domain: pass@k before and after RL", grids=grids, notes=notes)
 
 
