@@ -8,10 +8,12 @@ import gzip
 import json
 import re
 import shutil
+import sys
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from hypothesis import given, settings
@@ -21,8 +23,9 @@ from polya_midtrain import paths
 from polya_midtrain.errors import UserError
 from polya_midtrain.page import content, vector
 from polya_midtrain.params import Params
-from polya_midtrain.stages import figures, page
-from polya_midtrain.tables import registry
+from polya_midtrain.stages import figures, page, tables
+from polya_midtrain.tables import read, registry
+from polya_midtrain.tables.row import Row, Rows
 from polya_midtrain.tables.shared import render
 
 VOID = {"meta", "link", "br", "input", "hr", "img"}
@@ -262,6 +265,26 @@ def test_two_runs_give_the_same_bytes_and_a_profile_without_a_figure_still_has_i
     tree = Tree(paths.PAGE.read_text(encoding="utf-8")).root
     assert len(list(tree.all("figure"))) == len(registry.FIGURES) - 1
     assert json.loads((paths.METRICS / "page.json").read_text())["bytes"] == paths.PAGE.stat().st_size
+
+
+def test_a_new_table_is_a_module_and_a_line_of_the_registry(copy: Params, monkeypatch: pytest.MonkeyPatch) -> None:
+    def build(params: Params) -> tuple[list[Row], render.Page]:
+        [row] = Rows(read.read(paths.TABLES / "main.csv")).find("pass@k", arm="vanilla", benchmark="mean", k=1)
+        grid = render.Grid(caption="One cell", header=["arm", "pass@1"], rows=[["vanilla", f"{row.value:.3f}"]])
+        return [row], render.Page(title="The newest table", grids=[grid], notes=["Short."])
+
+    module = ModuleType("polya_midtrain.tables.newest.table")
+    monkeypatch.setattr(module, "build", build, raising=False)
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setitem(registry.TABLES, "newest", registry.Table(paths.COUNTS))
+    tables.run(copy, "newest")
+    assert [path.name for path in sorted(paths.TABLES.glob("newest.*"))] == [
+        f"newest.{suffix}" for suffix in ("csv", "json", "md", "tex")
+    ]
+    page.run(copy)
+    section = one(Tree(paths.PAGE.read_text(encoding="utf-8")).root, "section", id="newest")
+    assert next(section.all("h2")).text() == "The newest table"
+    assert cells(next(section.all("table")))[0] == ["arm", "pass@1"]
 
 
 @pytest.mark.parametrize(
