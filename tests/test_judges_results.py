@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from polya_midtrain.errors import UserError
-from polya_midtrain.judges import results
-from polya_midtrain.judges.results import FIELDS, Composition
+from polya_midtrain.results import composition as results
+from polya_midtrain.results.composition import FIELDS, Composition
 
 FREQUENCY = {"chains": 3, "correct": 1, "by_seed": {"pairs": [2, 1]}, "by_question": {"pairs": [0, 1, 2]}}
 
@@ -52,7 +52,7 @@ def read(tmp_path: Path, content: dict[str, Any], seeds: tuple[int, ...] = (1, 2
 
 def test_what_is_written_is_read_with_a_line_a_matrix(tmp_path: Path) -> None:
     found = Composition.model_validate(document())
-    text = results.to_json(found)
+    text = found.text()
     assert json.loads(text) == document()
     assert '\n     "pairs": [[1, 2, 3], [4, 5, 6]]\n' in text
     path = tmp_path / "composition.json"

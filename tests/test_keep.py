@@ -14,8 +14,8 @@ import yaml
 
 from polya_midtrain import cli, params
 from polya_midtrain.errors import UserError
-from polya_midtrain.tables.parts import render
 from polya_midtrain.tables.row import Row
+from polya_midtrain.tables.shared import render
 from polya_midtrain.tools import keep
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -56,8 +56,8 @@ def test_version_is_stated_once_more_in_the_citation_and_the_changelog() -> None
 
 
 def test_templates_travel_with_the_package() -> None:
-    names = {entry.name for entry in resources.files("polya_midtrain.tables.parts").iterdir()}
-    assert {"table.md.j2", "table.tex.j2"} <= names
+    names = {entry.name for entry in resources.files("polya_midtrain.tables.shared").iterdir()}
+    assert {"scores.j2", "table.md.j2", "table.tex.j2"} <= names
 
 
 def test_every_make_target_is_explained() -> None:

@@ -21,6 +21,7 @@ from polya_midtrain import cli
 from polya_midtrain.params import Block, Params
 from polya_midtrain.runtime import sources
 from polya_midtrain.stages import questions
+from polya_midtrain.tables import registry
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src/polya_midtrain"
@@ -87,7 +88,7 @@ def test_a_stage_hangs_on_its_code(name: str, item: str, entry: dict[str, Any]) 
         ("training/sft.py", {"base", "teacher", "midtrain"}),
         ("figures/budget.py", {"figures"}),
         ("page/page.js", {"page"}),
-        ("tables/modes.py", {"tables@modes"}),
+        ("tables/modes/table.py", {"tables@modes"}),
         ("grading/landlock.py", {"prompts", "distil", "verify", "score", "select", "rl", "evaluate"}),
         ("runtime/progress.py", set()),
     ],
@@ -186,6 +187,10 @@ def test_listed_settings_exist(name: str, item: str, entry: dict[str, Any]) -> N
         for part in setting.split("."):
             assert part in value, setting
             value = value[part]
+
+
+def test_every_table_of_the_registry_is_expanded_with_what_it_reads() -> None:
+    assert PIPELINE["tables"]["foreach"] == {name: str(table.inputs) for name, table in registry.TABLES.items()}
 
 
 def test_stages_stand_in_the_order_in_which_data_flows() -> None:

@@ -16,8 +16,8 @@ import pytest
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import Arm, EasySet, FileSet, Machine, Params, Questions, Tables
 from polya_midtrain.stages import tables as stage
-from polya_midtrain.tables.parts import render
 from polya_midtrain.tables.row import Row
+from polya_midtrain.tables.shared import render
 
 ARMS = {
     "vanilla": Arm(traces="none"),
@@ -216,7 +216,7 @@ def test_two_runs_give_the_same_bytes_and_another_seed_other_intervals(project: 
 
     built("main")
     first = files()
-    assert set(first) == {"main.csv", "main.md", "main.tex"}
+    assert set(first) == {"main.csv", "main.json", "main.md", "main.tex"}
     built("main")
     assert files() == first
     built("main", tables=Tables(ks=KS, resamples=400, seed=6, confidence=0.95, means={}))
@@ -334,7 +334,11 @@ def test_csv_floats_are_fixed_and_unknown_values_empty() -> None:
 
 
 def test_text_is_escaped_for_each_format() -> None:
-    page = render.Page("50% & more", [render.Grid("a_b", ["x|y", "z"], [["#1*", "{}~^\\<>$"]])], ["`n`"])
+    page = render.Page(
+        title="50% & more",
+        grids=[render.Grid(caption="a_b", header=["x|y", "z"], rows=[["#1*", "{}~^\\<>$"]])],
+        notes=["`n`"],
+    )
     markdown, latex = render.markdown(page), render.latex(page)
     assert r"| x\|y | z |" in markdown
     assert r"\`n\`" in markdown

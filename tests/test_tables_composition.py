@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 
 from polya_midtrain.errors import UserError
-from polya_midtrain.judges.results import FIELDS
 from polya_midtrain.params import Arm, Compose, Machine, Params, Tables
-from polya_midtrain.tables import composition
-from polya_midtrain.tables.parts import render
-from polya_midtrain.tables.parts.render import Page
+from polya_midtrain.results.composition import FIELDS
+from polya_midtrain.tables.composition import table as composition
+from polya_midtrain.tables.shared import render
+from polya_midtrain.tables.shared.render import Page
 
 SAMPLES, QUESTIONS = 40, {"pairs": 5, "mixed": 7}
 PARTS = {"pairs": [2] * 5, "mixed": [3] * 7}

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from polya_midtrain.errors import UserError
-from polya_midtrain.tables import counts
+from polya_midtrain.results import counts
 
 Document = dict[str, Any]
 ARMS, BENCHMARKS, SEEDS = ["vanilla", "n4"], ["easy", "hard"], [1, 7]

@@ -15,10 +15,10 @@ import pytest
 from polya_midtrain import paths
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import Arm, Machine, Match, Params, Questions, Tables
-from polya_midtrain.tables import counts, diversity
-from polya_midtrain.tables.parts import render
-from polya_midtrain.tables.parts.long import against
-from polya_midtrain.tables.parts.study import Study
+from polya_midtrain.results import counts
+from polya_midtrain.tables.diversity import table as diversity
+from polya_midtrain.tables.shared import render
+from polya_midtrain.tables.shared.scores import Scores, against
 
 ARMS = {
     "vanilla": Arm(traces="none"),
@@ -200,7 +200,7 @@ def test_both_arms_pass_at_k_is_that_of_the_counts_and_their_difference_paired()
             row = one(records, arm=arm, phase=phase, benchmark="mean", metric="pass@k", k="1", seeds=POOLED)
             assert float(row["value"]) == pytest.approx(right, abs=1e-4)
         row = one(records, arm="n16", phase=phase, metric="difference", k="4", reference="distil")
-        study = Study(
+        study = Scores(
             counts.read(paths.COUNTS, ["vanilla", "n16", "distil"], BENCHMARKS, SEEDS), parameters().tables, phase
         )
         due = against(study, ("difference",), [("n16", "distil")])[1]

@@ -16,9 +16,10 @@ import pytest
 from polya_midtrain import paths
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import Arm, Machine, Params, Tables
-from polya_midtrain.stages.modes import COLUMNS, STEPS
-from polya_midtrain.tables import modes
-from polya_midtrain.tables.parts import modes_cells, render
+from polya_midtrain.results.modes import COLUMNS, STEPS, read
+from polya_midtrain.tables.modes import table as modes
+from polya_midtrain.tables.modes.cells import Cells
+from polya_midtrain.tables.shared import render
 
 ARMS = {
     "vanilla": Arm(traces="none"),
@@ -235,7 +236,7 @@ def test_a_ratio_without_anything_to_divide_by_is_none(project: None) -> None:
     for row in document["rows"]:
         row[COLUMNS.index("positive.others")] = row[COLUMNS.index("positive.risen")] = 0
     write(document)
-    cells = modes_cells.Cells(modes_cells.read(paths.MODES, list(ARMS), SEEDS), parameters().tables)
+    cells = Cells(read(paths.MODES, list(ARMS), SEEDS), parameters().tables)
     assert cells.ratio("n4", "before", "positive", "risen", False) is None
     assert cells.ratio("n4", "before", "positive", "all_risen", False) is None
     assert cells.ratio("n4", "before", "positive", "fitting", False) is not None

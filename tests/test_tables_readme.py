@@ -14,9 +14,9 @@ from polya_midtrain import cli, params, paths, start
 from polya_midtrain.errors import UserError
 from polya_midtrain.ledger import schema
 from polya_midtrain.tables import readme_table
-from polya_midtrain.tables.parts import render
 from polya_midtrain.tables.readme_table import marks
 from polya_midtrain.tables.row import Row
+from polya_midtrain.tables.shared import render
 
 BLANK = "\n\n".join("\n".join(marks(name)) for name in ("ledger", "main")) + "\n"
 LEDGER = """# What a run of profile tiny says

@@ -13,14 +13,17 @@ import pytest
 
 from polya_midtrain import params as settings
 from polya_midtrain import paths, studies
-from polya_midtrain.judges import results
 from polya_midtrain.ledger import report
+from polya_midtrain.ledger.lines import Ledger, Line
 from polya_midtrain.params import Params, Tables
-from polya_midtrain.stages import figures, modes, page
-from polya_midtrain.tables.diversity import PER_QUESTION, VENDI
-from polya_midtrain.tables.parts import render
-from polya_midtrain.tables.parts.long import OVER_QUESTIONS
-from polya_midtrain.tables.row import PHASES, Row
+from polya_midtrain.results import composition as results
+from polya_midtrain.results import modes
+from polya_midtrain.results.small import PHASES
+from polya_midtrain.stages import figures, page
+from polya_midtrain.tables.diversity.page import PER_QUESTION, VENDI
+from polya_midtrain.tables.row import Row
+from polya_midtrain.tables.shared import render
+from polya_midtrain.tables.shared.study import OVER_QUESTIONS
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = ("main", "midtrain", "budget", "correctness", "composition", "diversity", "transfer", "modes")
@@ -57,9 +60,10 @@ def fill(params: Params) -> None:
     _json(paths.TRAINING_SETS, cards)
     _composition(params, rng)
     for name in NAMES:
-        build = importlib.import_module(f"polya_midtrain.tables.{name}").build
+        build = importlib.import_module(f"polya_midtrain.tables.{name}.table").build
         rows, shown = _diversity(params) if name == "diversity" else build(params)
         _text(paths.TABLES / f"{name}.csv", render.csv_text(rows))
+        _text(paths.TABLES / f"{name}.json", shown.text())
         _text(paths.TABLES / f"{name}.md", render.markdown(shown))
         _text(paths.TABLES / f"{name}.tex", render.latex(shown))
     _ledger()
@@ -204,7 +208,7 @@ def _composition(params: Params, rng: np.random.Generator) -> None:
         ),
         arms={arm: arm_result(arm) for arm in studies.main(params.arms)},
     )
-    _text(paths.COMPOSITION, results.to_json(document))
+    _text(paths.COMPOSITION, document.text())
 
 
 def _diversity(params: Params) -> tuple[list[Row], render.Page]:
@@ -234,8 +238,9 @@ def _diversity(params: Params) -> tuple[list[Row], render.Page]:
                 )
                 for metric, (value, method) in shown.items()
             ]
-    grid = render.Grid("Training sets", ["arm", "score"], [[row.arm, f"{row.value:.2f}"] for row in rows])
-    return rows, render.Page("Diversity of training sets", [grid], ["A note."])
+    shown_rows = [[row.arm, f"{row.value:.2f}"] for row in rows]
+    grid = render.Grid(caption="Training sets", header=["arm", "score"], rows=shown_rows)
+    return rows, render.Page(title="Diversity of training sets", grids=[grid], notes=["A note."])
 
 
 def _modes(params: Params, arm: str, rng: np.random.Generator) -> None:
@@ -255,15 +260,15 @@ def _modes(params: Params, arm: str, rng: np.random.Generator) -> None:
                     one |= {"table_unfit": -0.2 * moved, "table_risen": risen}
                     known |= {f"{step}.{name}": value for name, value in one.items()}
                 rows.append([phase, seed, f"q{number}", *(round(float(known[name]), 6) for name in modes.COLUMNS[3:])])
-    document = {"arm": arm, **params.modes.model_dump(), "columns": list(modes.COLUMNS), "rows": rows}
-    _text(paths.MODES / f"{arm}.json", modes.to_json(document))
+    file = modes.ModesFile(arm=arm, **params.modes.model_dump(), columns=list(modes.COLUMNS), rows=rows)
+    _text(paths.MODES / f"{arm}.json", file.text())
 
 
 def _ledger() -> None:
-    def line(name: str, verdict: Any, table: str, effect: tuple[float, float, float] | None = None) -> report.Line:
+    def line(name: str, verdict: Any, table: str, effect: tuple[float, float, float] | None = None) -> Line:
         ends = effect or (None, None, None)
         part = name[-1].isalpha()
-        return report.Line(
+        return Line(
             claim=name,
             statement=f"statement {name}: a < b & c",
             paper="unknown" if part else "see its parts",
@@ -277,17 +282,19 @@ def _ledger() -> None:
             table=table,
         )
 
-    entries = [
-        report.Entry(
-            line("C1", "not replicated", "main, midtrain"),
-            [line("C1a", "not replicated", "main", (-0.0642, -0.118, -0.009)), line("C1b", "replicated", "midtrain")],
-        ),
-        report.Entry(line("C2", "inconclusive", "modes"), [line("C2a", "inconclusive", "modes", (0.1, -0.1, 0.3))]),
-        report.Entry(line("C3", "not tested", "budget"), [line("C3a", "not tested", "budget")]),
+    lines = [
+        line("C1", "not replicated", "main, midtrain"),
+        line("C1a", "not replicated", "main", (-0.0642, -0.118, -0.009)),
+        line("C1b", "replicated", "midtrain"),
+        line("C2", "inconclusive", "modes"),
+        line("C2a", "inconclusive", "modes", (0.1, -0.1, 0.3)),
+        line("C3", "not tested", "budget"),
+        line("C3a", "not tested", "budget"),
     ]
-    _text(paths.CLAIMS_REPORT, report.csv_text(entries))
-    shown = render.Page("The ledger", [render.Grid("3 claims", ["claim"], [["C1"]])], ["A note on the ledger."])
-    _text(paths.CLAIMS_REPORT.with_suffix(".md"), render.markdown(shown))
+    ledger = Ledger(lines=lines, notes=["A note on the ledger."])
+    _text(paths.CLAIMS_REPORT, report.csv_text(ledger))
+    _text(paths.CLAIMS_REPORT.with_suffix(".json"), ledger.text())
+    _text(paths.CLAIMS_REPORT.with_suffix(".md"), render.markdown(report.page(ledger, "tiny")))
 
 
 @pytest.fixture(scope="session")

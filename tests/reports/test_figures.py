@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import importlib
 import json
 import os
 import re
@@ -27,13 +28,14 @@ from matplotlib.text import Text
 
 from polya_midtrain import paths
 from polya_midtrain.errors import UserError
-from polya_midtrain.figures import data, plots, style, training
+from polya_midtrain.figures import plots, style, training
 from polya_midtrain.params import Params
 from polya_midtrain.stages import figures
-from polya_midtrain.tables.parts import render
+from polya_midtrain.tables import registry
+from polya_midtrain.tables.shared import render
 
 ROOT = Path(__file__).resolve().parents[2]
-NAMES = list(figures.FIGURES)
+NAMES = list(registry.FIGURES)
 SVG = "{http://www.w3.org/2000/svg}"
 
 
@@ -112,8 +114,13 @@ def test_the_alternative_texts_say_the_numbers_of_the_tables(here: Params) -> No
     assert re.search(f"story pass@1 after RL: .*star {float(story['value']):.2f}", alts["transfer"])
 
 
+def draw(name: str, params: Params) -> style.Drawing | None:
+    drawing: style.Drawing | None = importlib.import_module(f"polya_midtrain.figures.{name}").draw(params)
+    return drawing
+
+
 def drawn(params: Params, name: str) -> style.Drawing:
-    drawing = figures.FIGURES[name](params)
+    drawing = draw(name, params)
     assert drawing is not None
     return drawing
 
@@ -174,9 +181,8 @@ def test_what_is_compared_differs_without_colour(here: Params) -> None:
 
 def test_the_same_input_gives_the_same_bytes_whatever_the_reader_has_set(copy: Params) -> None:
     before = {path.name: path.read_bytes() for path in sorted(paths.FIGURES.iterdir())}
-    small = {name: figures.FIGURES[name] for name in ("by_n", "transfer")}
     with pytest.MonkeyPatch.context() as patch, matplotlib.rc_context({"font.size": 30, "axes.grid": False}):
-        patch.setattr(figures, "FIGURES", small)
+        patch.setattr(figures, "FIGURES", ("by_n", "transfer"))
         figures.run(copy)
     after = {path.name: path.read_bytes() for path in sorted(paths.FIGURES.iterdir())}
     assert set(after) == {
@@ -191,7 +197,7 @@ def test_the_same_input_gives_the_same_bytes_whatever_the_reader_has_set(copy: P
     for name, content in after.items():
         if name != figures.INDEX:
             assert content == before[name], name
-    for name in small:
+    for name in ("by_n", "transfer"):
         text = before[f"{name}.svg"].decode()
         assert "matplotlib" not in text.replace("www.matplotlib", "").lower().replace("matplotlib.axis", "")
         assert "<dc:date>" not in text
@@ -204,7 +210,7 @@ def test_a_study_of_few_arms_and_one_seed_has_the_figures_that_it_can_have(
     few = here.model_copy(update={"seeds": [2], "arms": arms})
     origin = Path.cwd()
     monkeypatch.chdir(tmp_path)
-    for table in data.TABLES:
+    for table in registry.TABLES:
         kept = [
             row | {"method": row["method"].replace(" and seeds", ""), "seeds": row["seeds"] and "2"}
             for row in read(origin / paths.TABLES / f"{table}.csv")
@@ -240,7 +246,7 @@ def write(path: Path, content: list[dict[str, str]]) -> None:
 
 def refusal(params: Params, name: str) -> str:
     with pytest.raises(UserError) as caught:
-        figures.FIGURES[name](params)
+        draw(name, params)
     message = str(caught.value)
     assert "\n" not in message
     return message
@@ -291,15 +297,19 @@ def test_curves_that_make_no_curve_are_refused(copy: Params) -> None:
     content = json.loads(path.read_text())
     first = content["seeds"]["1"]
     for seeds, message in (
-        ({"1": first[:1]}, "fewer than two steps, which make no curve"),
-        ({"1": first, "2": first[1:]}, "the seeds do not have the same steps"),
-        ({"1": [{"step": 1}, {"step": 2}]}, "not the curves of an arm (KeyError: 'reward')"),
-        ({}, "the seeds do not have the same steps"),
+        ({"1": first[:1]}, "seeds: fewer than two steps, which make no curve"),
+        ({"1": first, "2": first[1:]}, "seeds: the seeds do not have the same steps"),
+        ({"1": [{"step": 1}, {"step": 2}]}, "seeds.1.0: no 'entropy'"),
+        ({}, "seeds: the seeds do not have the same steps"),
     ):
         path.write_text(json.dumps({"arm": "star", "seeds": seeds}))
-        assert refusal(copy, "training") == f"results/curves/star.json: {message}; run `dvc repro rl@star`"
+        assert (
+            refusal(copy, "training") == f"results/curves/star.json:1: {message}; delete the file and run `dvc repro`"
+        )
     path.unlink()
-    assert refusal(copy, "training") == "results/curves/star.json: missing; run `dvc repro rl@star`"
+    assert refusal(copy, "training") == (
+        "results/curves/star.json: missing, and arm 'star' is in params.yaml; run `dvc repro`"
+    )
 
 
 def test_a_refusal_leaves_the_earlier_figures_as_they_were(copy: Params) -> None:

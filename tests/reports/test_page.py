@@ -8,10 +8,12 @@ import gzip
 import json
 import re
 import shutil
+import sys
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from hypothesis import given, settings
@@ -19,10 +21,12 @@ from hypothesis import strategies as st
 
 from polya_midtrain import paths
 from polya_midtrain.errors import UserError
-from polya_midtrain.page import content, readable, vector
+from polya_midtrain.page import content, vector
 from polya_midtrain.params import Params
 from polya_midtrain.stages import figures, page, tables
-from polya_midtrain.tables.parts import render
+from polya_midtrain.tables import read, registry
+from polya_midtrain.tables.row import Row, Rows
+from polya_midtrain.tables.shared import render
 
 VOID = {"meta", "link", "br", "input", "hr", "img"}
 
@@ -104,11 +108,11 @@ def cells(table: Element) -> list[list[str]]:
     return [[cell.text() for cell in row.all("th", "td")] for row in table.all("tr")]
 
 
-def test_every_table_and_every_figure_has_its_place(here: Params) -> None:
-    assert set(content.SECTIONS) == set(tables.TABLES)
-    shown = [figure for names in content.SECTIONS.values() for figure in names]
-    assert sorted(shown) == sorted(figures.FIGURES)
-    assert content.INDEX == figures.INDEX
+def test_every_table_and_every_figure_has_its_place(here: Params, tree: Element) -> None:
+    sections = [section.attributes["id"] for section in one(tree, "main").all("section")]
+    assert sections == ["ledger", *registry.TABLES, "settings"]
+    assert {figure.attributes["id"] for figure in tree.all("figure")} == {f"figure-{name}" for name in registry.FIGURES}
+    assert paths.FIGURES / figures.INDEX == content.INDEX
 
 
 def test_the_document_is_well_formed(text: str, tree: Element) -> None:
@@ -182,9 +186,9 @@ def test_the_ledger_comes_first_and_says_what_the_csv_says(tree: Element) -> Non
 
 
 def test_every_grid_and_note_of_the_readable_tables_is_there(here: Params, tree: Element) -> None:
-    for name in content.SECTIONS:
+    for name in registry.TABLES:
         section = one(tree, "section", id=name)
-        source = readable.read(paths.TABLES / f"{name}.md", name)
+        source = render.Page.read(paths.TABLES / f"{name}.json")
         assert next(section.all("h2")).text() == " ".join(source.title.split())
         found = list(section.all("table"))
         assert [one(table, "caption").text() for table in found] == [grid.caption for grid in source.grids]
@@ -197,7 +201,7 @@ def test_every_grid_and_note_of_the_readable_tables_is_there(here: Params, tree:
 
 
 def test_the_long_tables_are_inside_to_the_byte(tree: Element) -> None:
-    for name in content.SECTIONS:
+    for name in registry.TABLES:
         link = one(tree, "a", download=f"{name}.csv.gz").attributes["href"] or ""
         original = (paths.TABLES / f"{name}.csv").read_bytes()
         assert gzip.decompress(base64.b64decode(link.removeprefix("data:application/gzip;base64,"))) == original
@@ -233,9 +237,8 @@ def test_the_settings_and_times_of_the_run_are_there(here: Params, tree: Element
 
 def test_what_the_tables_say_is_text_and_never_markup(copy: Params) -> None:
     hostile = "<script>alert(1)</script> & \"quoted\" 'x' {{ 7*7 }}"
-    grid = render.Grid(hostile, [hostile, "b"], [[hostile, hostile]])
-    text = render.markdown(render.Page(hostile, [grid], [hostile]))
-    (paths.TABLES / "main.md").write_text(text, encoding="utf-8")
+    grid = render.Grid(caption=hostile, header=[hostile, "b"], rows=[[hostile, hostile]])
+    render.Page(title=hostile, grids=[grid], notes=[hostile]).write(paths.TABLES / "main.json")
     index = paths.FIGURES / figures.INDEX
     words = json.loads(index.read_text(encoding="utf-8"))
     words["passk"] |= {"title": hostile, "caption": hostile, "alt": hostile}
@@ -260,25 +263,48 @@ def test_two_runs_give_the_same_bytes_and_a_profile_without_a_figure_still_has_i
     (paths.FIGURES / "budget.svg").unlink()
     page.run(copy)
     tree = Tree(paths.PAGE.read_text(encoding="utf-8")).root
-    assert len(list(tree.all("figure"))) == len(figures.FIGURES) - 1
+    assert len(list(tree.all("figure"))) == len(registry.FIGURES) - 1
     assert json.loads((paths.METRICS / "page.json").read_text())["bytes"] == paths.PAGE.stat().st_size
+
+
+def test_a_new_table_is_a_module_and_a_line_of_the_registry(copy: Params, monkeypatch: pytest.MonkeyPatch) -> None:
+    def build(params: Params) -> tuple[list[Row], render.Page]:
+        [row] = Rows(read.read(paths.TABLES / "main.csv")).find("pass@k", arm="vanilla", benchmark="mean", k=1)
+        grid = render.Grid(caption="One cell", header=["arm", "pass@1"], rows=[["vanilla", f"{row.value:.3f}"]])
+        return [row], render.Page(title="The newest table", grids=[grid], notes=["Short."])
+
+    module = ModuleType("polya_midtrain.tables.newest.table")
+    monkeypatch.setattr(module, "build", build, raising=False)
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setitem(registry.TABLES, "newest", registry.Table(paths.COUNTS))
+    tables.run(copy, "newest")
+    assert [path.name for path in sorted(paths.TABLES.glob("newest.*"))] == [
+        f"newest.{suffix}" for suffix in ("csv", "json", "md", "tex")
+    ]
+    page.run(copy)
+    section = one(Tree(paths.PAGE.read_text(encoding="utf-8")).root, "section", id="newest")
+    assert next(section.all("h2")).text() == "The newest table"
+    assert cells(next(section.all("table")))[0] == ["arm", "pass@1"]
 
 
 @pytest.mark.parametrize(
     ("path", "damage", "message"),
     [
-        ("reports/claims.csv", None, "reports/claims.csv: missing; run `dvc repro`"),
+        ("reports/claims.json", None, "reports/claims.json: missing; run `dvc repro`"),
         (
-            "reports/claims.csv",
-            "claim,statement\n",
-            "reports/claims.csv:1: no column 'paper'; run",
+            "reports/claims.json",
+            '{"lines": []}',
+            "reports/claims.json:1: notes: Field required; delete",
         ),
-        ("reports/claims.md", None, "reports/claims.md: missing; run `dvc repro`"),
-        ("reports/tables/modes.md", None, "reports/tables/modes.md: missing; run `dvc repro tables@modes`"),
-        ("reports/tables/modes.md", "# Title\n\nprose\n", "reports/tables/modes.md:3: not a page as the pipeline"),
+        ("reports/tables/modes.json", None, "reports/tables/modes.json: missing; run `dvc repro`"),
+        ("reports/tables/modes.json", '{"title": 1}', "reports/tables/modes.json:1: title: Input should be a valid"),
         ("reports/tables/modes.csv", None, "reports/tables/modes.csv: missing; run `dvc repro tables@modes`"),
-        ("reports/figures/figures.json", None, "reports/figures/figures.json: missing; run `dvc repro figures`"),
-        ("reports/figures/figures.json", '{"passk": {}}', "reports/figures/figures.json: not the words of the figures"),
+        ("reports/figures/figures.json", None, "reports/figures/figures.json: missing; run `dvc repro`"),
+        (
+            "reports/figures/figures.json",
+            '{"passk": {}}',
+            "reports/figures/figures.json:1: passk.title: Field req",
+        ),
         ("reports/figures/passk.svg", None, "reports/figures/passk.svg: missing; run `dvc repro figures`"),
         ("reports/figures/passk.svg", "<svg", "reports/figures/passk.svg:1: not an SVG"),
         ("reports/figures/passk.svg", "<html/>", "reports/figures/passk.svg:1: not an SVG"),
@@ -301,43 +327,35 @@ def test_a_missing_or_foreign_file_is_one_line_and_the_earlier_page_stays(
 
 
 def test_a_verdict_that_there_is_not_is_refused_with_its_line(copy: Params) -> None:
-    text = paths.CLAIMS_REPORT.read_text(encoding="utf-8")
-    paths.CLAIMS_REPORT.write_text(text.replace(",inconclusive,", ",perhaps,", 1), encoding="utf-8")
-    with pytest.raises(UserError, match=r"reports/claims\.csv:5: its verdict is none of replicated, not replicated,"):
-        content.claims()
+    text = content.LEDGER.read_text(encoding="utf-8")
+    content.LEDGER.write_text(text.replace('"inconclusive"', '"perhaps"', 1), encoding="utf-8")
+    with pytest.raises(UserError, match=r"reports/claims\.json:5: lines\.3\.verdict: Input should be 'replicated', "):
+        page.run(copy)
 
 
-words = st.text(st.characters(codec="utf-8", exclude_characters="\n\r", exclude_categories=["Cc", "Cs"]), min_size=1)
-cell = words.map(str.strip)
-named = cell.filter(bool)
+words = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]))
 
 
 @st.composite
 def pages(draw: st.DrawFn) -> render.Page:
     def grid() -> render.Grid:
         width = draw(st.integers(1, 4))
-        row = st.lists(cell, min_size=width, max_size=width)
-        return render.Grid(draw(named), draw(row), draw(st.lists(row, max_size=3)))
+        row = st.lists(words, min_size=width, max_size=width)
+        return render.Grid(caption=draw(words), header=draw(row), rows=draw(st.lists(row, max_size=3)))
 
-    return render.Page(draw(named), [grid() for _ in range(draw(st.integers(1, 3)))], draw(st.lists(named, max_size=3)))
+    grids = [grid() for _ in range(draw(st.integers(0, 3)))]
+    return render.Page(title=draw(words), grids=grids, notes=draw(st.lists(words, max_size=3)))
 
 
 @settings(deadline=None)
 @given(pages())
-def test_reading_a_table_back_undoes_its_markdown(page: render.Page) -> None:
-    found = readable.parse(render.markdown(page), Path("x.md"), "tables@x")
-    assert (found.title, found.notes) == (page.title, page.notes)
-    assert [(grid.caption, grid.header, grid.rows) for grid in found.grids] == [
-        (grid.caption, grid.header, grid.rows) for grid in page.grids
-    ]
+def test_a_table_is_read_back_as_it_was_written(page: render.Page) -> None:
+    assert render.Page.model_validate_json(page.text()) == page
 
 
-@pytest.mark.parametrize(
-    "damage", ["", "# t\n", "# t\n**c**\n| a | b |\n| --- | --- |\n| 1 |\n", "| a |\n", "**c**\n| a |\n"]
-)
-def test_what_is_no_table_is_refused(damage: str) -> None:
-    with pytest.raises(UserError, match=r"^x\.md:\d: not a page as the pipeline writes it; run `dvc repro -f t@x`$"):
-        readable.parse(damage, Path("x.md"), "t@x")
+def test_a_row_that_is_not_as_long_as_its_header_is_refused() -> None:
+    with pytest.raises(ValueError, match="not as long as its header"):
+        render.Grid(caption="c", header=["a", "b"], rows=[["1"]])
 
 
 def test_the_ids_of_two_figures_never_meet(tmp_path: Path) -> None:

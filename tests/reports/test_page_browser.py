@@ -14,7 +14,7 @@ import pytest
 from polya_midtrain import paths
 from polya_midtrain.page import build
 from polya_midtrain.params import Params
-from polya_midtrain.stages import figures
+from polya_midtrain.tables import registry
 
 BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 MISSING = "no browser: install Debian's packages chromium and chromium-driver"
@@ -114,7 +114,7 @@ def test_every_figure_has_a_name_and_a_description_for_a_screen_reader(page: Any
     tree = page.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
     images = [node for node in tree if node.get("role", {}).get("value") in ("image", "img")]
     names = [node["name"]["value"] for node in images]
-    assert len(names) == len(figures.FIGURES)
+    assert len(names) == len(registry.FIGURES)
     assert all(len(name) > 100 for name in names)  # title and description
     assert any("pass@64 after RL: vanilla" in name for name in names)
     assert all(page.execute_script("return [...document.querySelectorAll('svg')].map(s => s.clientHeight > 100)"))

@@ -44,6 +44,7 @@ from polya_midtrain.stages import (
     tables,
     verify,
 )
+from polya_midtrain.tables import registry
 
 ROOT = Path(__file__).resolve().parents[2]
 ARMS: dict[str, dict[str, Any]] = {
@@ -208,7 +209,7 @@ def walk(project: Path, params: Params, tracking_uri: str, published: dict[str, 
             watched(stage.run, arm)
     for stage in (compose, diversity):
         watched(stage.run)
-    for table in tables.TABLES:
+    for table in registry.TABLES:
         watched(tables.run, table)
     for stage in (figures, claims, page):
         watched(stage.run)

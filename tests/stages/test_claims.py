@@ -16,8 +16,8 @@ from polya_midtrain.errors import UserError
 from polya_midtrain.ledger import schema
 from polya_midtrain.params import Params
 from polya_midtrain.stages import claims
-from polya_midtrain.tables.parts import render
 from polya_midtrain.tables.row import Row
+from polya_midtrain.tables.shared import render
 
 ROOT = Path(__file__).resolve().parents[2]
 PARAMS = settings.load(ROOT / "profiles/smoke.yaml")

@@ -16,12 +16,13 @@ import yaml
 
 from polya_midtrain import params as settings
 from polya_midtrain import paths
-from polya_midtrain.common.records import Graded, Question, TrainingRow, read_records, write_records
+from polya_midtrain.common.records import Answer, Graded, Question, TrainingRow, extended, read_records, write_records
 from polya_midtrain.errors import UserError
-from polya_midtrain.judges import results
 from polya_midtrain.params import Params
-from polya_midtrain.stages import compose, evaluate
-from polya_midtrain.tables import composition
+from polya_midtrain.results import composition as results
+from polya_midtrain.results import counts
+from polya_midtrain.stages import compose
+from polya_midtrain.tables.composition import table as composition
 from polya_midtrain.world import problems, traces
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -69,20 +70,18 @@ def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[tuple[str, 
     write_records(paths.MID, Question, asked["two"])
     known: dict[tuple[str, str, str, int, int], list[Any]] = {}
     for arm in ARMS:
-        rows, counts = [], []
-        # the order of stage evaluate, with a benchmark that is not asked for in between
+        rows = []
+        # with a benchmark that is not asked for in between
         for phase, (column, seed), name in product(("before", "after"), enumerate(SEEDS), ("two", "other", "three")):
-            part = []
             for place, question in enumerate(asked[name]):
                 drawn = [chain(rng, question, sample) for sample in range(SAMPLES)]
                 known[arm, phase, name, column, place] = [(set(plans), row.correct) for row, plans in drawn]
-                part += [row for row, _ in drawn]
-            counts += [{"phase": phase, "seed": seed, "benchmark": name} | row for row in evaluate.counts(part)]
-            rows += part
-        write_records(paths.COMPLETIONS / f"{arm}.parquet", Graded, rows)
+                rows += [extended(row, Answer, phase=phase, seed=seed, benchmark=name) for row, _ in drawn]
+        rng.shuffle(rows)  # each says where it belongs
+        write_records(paths.COMPLETIONS / f"{arm}.parquet", Answer, rows)
         paths.COUNTS.mkdir(parents=True, exist_ok=True)
-        content = {"arm": arm, "samples": SAMPLES, "decoding": DECODING, "rows": counts}
-        (paths.COUNTS / f"{arm}.json").write_text(evaluate.to_json(content))
+        file = counts.CountFile(arm=arm, samples=SAMPLES, decoding=DECODING, rows=counts.counted(rows))
+        file.write(paths.COUNTS / f"{arm}.json")
         trained = []
         for question in asked["three"] if arm != "vanilla" else []:
             problem = problems.parse(question.question)
@@ -215,27 +214,28 @@ def refused(params: Params, message: str) -> None:
 
 def test_completions_that_are_not_those_that_were_counted_are_refused(written: dict[Any, list[Any]]) -> None:
     path = paths.COMPLETIONS / "n2.parquet"
-    rows = read_records(path, Graded)
+    rows = read_records(path, Answer)
     other = r"n2\.parquet: its rows are not those that results/counts/n2\.json counts; run `dvc repro`"
     for changed in (
-        [*rows[SAMPLES:], *rows[:SAMPLES]],
+        [replace(rows[0], phase="after" if rows[0].phase == "before" else "before"), *rows[1:]],
         rows[:-1],
         [*rows, rows[-1]],
         [replace(rows[0], correct=not rows[0].correct), *rows[1:]],
     ):
-        write_records(path, Graded, changed)
+        write_records(path, Answer, changed)
         refused(parameters(), other)
-    write_records(path, Graded, rows)
-    counts = paths.COUNTS / "n2.json"
-    content = json.loads(counts.read_text())
-    gone = len(SIZES["three"])
-    counts.write_text(json.dumps(content | {"rows": content["rows"][:-gone]}))
-    refused(parameters(), r"n2\.parquet: no completions of benchmarks/three/0 by seed 5 after RL")
-    counts.write_text(json.dumps(content | {"decoding": {"temperature": 0.5}}))
+    counted = paths.COUNTS / "n2.json"
+    file = counts.CountFile.read(counted)
+    there = [row for row in rows if row.question_id != "benchmarks/three/0"]
+    write_records(path, Answer, there)
+    file.model_copy(update={"rows": counts.counted(there)}).write(counted)
+    refused(parameters(), r"n2\.parquet: no completions of benchmarks/three/0 by seed 3 before RL")
+    write_records(path, Answer, rows)
+    file.model_copy(update={"decoding": {"temperature": 0.5}}).write(counted)
     refused(parameters(), r"n2\.json: samples or decoding differ from vanilla's")
-    counts.write_text("[]")
-    refused(parameters(), r"results/counts/n2\.json: not the counts of an arm")
-    counts.unlink()
+    counted.write_text("[]")
+    refused(parameters(), r"results/counts/n2\.json:1: the file: Input should be an object")
+    counted.unlink()
     refused(parameters(), r"results/counts/n2\.json: missing")
 
 

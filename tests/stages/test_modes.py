@@ -19,6 +19,7 @@ from polya_midtrain.common import policy
 from polya_midtrain.common.records import Question, write_records
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import Arm, Machine, Modes, Params, Prompts
+from polya_midtrain.results.modes import COLUMNS, MOVED, STEPS
 from polya_midtrain.science import softmax
 from polya_midtrain.stages import modes
 from polya_midtrain.stages.modes import Branch
@@ -81,7 +82,7 @@ class Table(torch.nn.Module):
 
 
 def named(row: list[Any]) -> dict[str, Any]:
-    return dict(zip(modes.COLUMNS[3:], row, strict=True))
+    return dict(zip(COLUMNS[3:], row, strict=True))
 
 
 def test_on_a_table_of_logits_the_measurement_is_the_closed_form() -> None:
@@ -92,7 +93,7 @@ def test_on_a_table_of_logits_the_measurement_is_the_closed_form() -> None:
     assert (found["modes"], found["fitting_modes"]) == (4, 2)
     assert found["effective"] == pytest.approx(softmax.effective_number(np.array(p)), rel=1e-3)
     assert (found["fitting"], found["unfit"]) == (pytest.approx(0.52), pytest.approx(0.46))
-    for step, what in product(modes.STEPS, ("fitting", "unfit", "risen", "moved")):
+    for step, what in product(STEPS, ("fitting", "unfit", "risen", "moved")):
         ours, table = found[f"{step}.{what}"], found[f"{step}.table_{what}"]
         assert ours == pytest.approx(table, rel=2e-3, abs=1e-9), (step, what)
     assert found["positive.moved"] > 0 > found["negative.moved"]
@@ -111,7 +112,7 @@ def test_a_branch_without_known_fits_has_two_steps_only() -> None:
     assert (found["modes"], found["fitting_modes"], found["unfit"]) == (3, 3, 0.0)
     assert found["fitting"] == pytest.approx(0.96)
     assert found["positive.others"] == found["negative.others"] == 2
-    assert {found[f"{step}.{what}"] for step in ("negative_unfit", "expected") for what in modes.MOVED} == {None}
+    assert {found[f"{step}.{what}"] for step in ("negative_unfit", "expected") for what in MOVED} == {None}
 
 
 def test_a_step_of_the_network_is_one_of_plain_gradient_ascent(tiny_policy: Path) -> None:
@@ -161,7 +162,7 @@ def test_every_phase_seed_and_question_is_measured_alike(project: list[Question]
     document = json.loads((paths.MODES / "n4.json").read_text())
     assert document["arm"] == "n4"
     assert {name: document[name] for name in SETTINGS.model_dump()} == SETTINGS.model_dump()
-    assert document["columns"] == list(modes.COLUMNS)
+    assert document["columns"] == list(COLUMNS)
     rows = {tuple(row[:3]): row[3:] for row in document["rows"]}
     questions = {key[2] for key in rows}
     assert len(questions) == 5

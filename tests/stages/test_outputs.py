@@ -12,13 +12,14 @@ import yaml
 
 from polya_midtrain import paths
 from polya_midtrain.common import heuristics, policy
-from polya_midtrain.common.records import Completion, Graded, Question, Scored, TrainingRow, by_id, read_records
+from polya_midtrain.common.records import Answer, Completion, Graded, Question, Scored, TrainingRow, by_id, read_records
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import Endpoint, Params
+from polya_midtrain.results import counts
 from polya_midtrain.runtime import mlflow_store, scratch
 from polya_midtrain.science import selection
-from polya_midtrain.stages import compose, questions, tables
-from polya_midtrain.tables import counts
+from polya_midtrain.stages import compose, questions
+from polya_midtrain.tables import registry
 
 ROOT = Path(__file__).resolve().parents[2]
 ARMS = ["vanilla", "star", "n1", "n2", "distil", "b2", "t2", "r2", "w2"]
@@ -208,7 +209,7 @@ def test_counts_are_those_of_the_completions(here: Params, arm: str) -> None:
     document = json.loads((paths.COUNTS / f"{arm}.json").read_text())
     assert (document["arm"], document["samples"]) == (arm, 8)
     assert document["decoding"]["max_tokens"] == 11
-    rows = read_records(paths.COMPLETIONS / f"{arm}.parquet", Graded)
+    rows = read_records(paths.COMPLETIONS / f"{arm}.parquet", Answer)
     files = {name: paths.BENCHMARKS / f"{name}.parquet" for name in sorted(here.questions.benchmarks)}
     if arm not in ABLATIONS:
         files |= {name: paths.TRANSFER / f"{name}.parquet" for name in sorted(here.questions.transfer)}
@@ -221,7 +222,8 @@ def test_counts_are_those_of_the_completions(here: Params, arm: str) -> None:
         for question in asked[name]:
             group = rows[position : position + 8]
             position += 8
-            assert {row.question_id for row in group} == {question.id}
+            places = {(row.phase, row.seed, row.benchmark, row.question_id) for row in group}
+            assert places == {(phase, seed, name, question.id)}
             assert [row.sample for row in group] == list(range(8))
             tally = {"c": sum(row.correct for row in group), "truncated": sum(row.finish == "length" for row in group)}
             tally["no_answer"] = sum(not row.extracted for row in group)
@@ -238,9 +240,9 @@ def test_counts_are_those_of_the_completions(here: Params, arm: str) -> None:
     counts.read(paths.COUNTS, [arm], list(asked), SEEDS, phases)  # type: ignore[arg-type]
 
 
-def test_tables_are_made_in_three_formats(here: Params) -> None:
-    for table in tables.TABLES:
-        for suffix in ("csv", "md", "tex"):
+def test_tables_are_made_in_all_formats(here: Params) -> None:
+    for table in registry.TABLES:
+        for suffix in ("csv", "json", "md", "tex"):
             assert (paths.TABLES / f"{table}.{suffix}").stat().st_size > 200
         assert len(metrics(f"tables@{table}")) > 1  # more than its seconds
     for table in ("main", "midtrain"):

@@ -58,7 +58,9 @@ def fill(folder: Path, params: Params) -> None:
             for seed in SEEDS
         }
         write(folder / paths.CURVES / f"{arm}.json", {"arm": arm, "seeds": curve})
-    cards = {arm: {"arm": arm, "rows": 7 * level, "tokens": 90, "questions": 5} for level, arm in enumerate(ARMS)}
+    sizes = {arm: {"rows": 7 * level, "tokens": 90, "questions": 5 * level} for level, arm in enumerate(ARMS)}
+    rest = {"questions_asked": 9, "rows_per_heuristic": {}, "mean_score": None, "wrong": 0}
+    cards = {arm: {"arm": arm, **size, **rest, "right": size["rows"]} for arm, size in sizes.items()}
     write(folder / paths.TRAINING_SETS, cards)
     for suffix in ("csv", "md"):
         write(folder / paths.TABLES / f"main.{suffix}", "arm,value\nn4,1\n")

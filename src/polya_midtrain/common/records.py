@@ -1,6 +1,6 @@
 """The rows that travel between stages, and their parquet files.
 
-Every stage reads and writes these four record types and nothing else, so that a file can be opened with any
+Every stage reads and writes these record types and nothing else, so that a file can be opened with any
 parquet reader and understood from this page.
 """
 
@@ -55,6 +55,16 @@ class Scored(Graded):
     """A completion with the reward model's adherence score for its intended heuristic (0 where it intends none)."""
 
     score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Answer(Graded):
+    """A graded completion of a benchmark's question, and the policy that gave it: its training seed, and whether it is
+    that "before" or "after" RL."""
+
+    phase: str
+    seed: int
+    benchmark: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,12 +12,12 @@ from polya_midtrain.compare import exact, record
 from polya_midtrain.compare.record import Record
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import PARAMS_FILE
+from polya_midtrain.results import counts
+from polya_midtrain.results.small import PHASES, Phase
 from polya_midtrain.runtime import lock
 from polya_midtrain.science import compare as science
 from polya_midtrain.science.bootstrap import Array
 from polya_midtrain.science.passk import pass_at_k
-from polya_midtrain.tables import counts
-from polya_midtrain.tables.row import PHASES, Phase
 
 ALPHA = 0.05  # of all numbers together
 

@@ -13,18 +13,22 @@ from pydantic import RootModel
 from polya_midtrain import paths
 from polya_midtrain.compare.record import Record
 from polya_midtrain.params import PARAMS_FILE
+from polya_midtrain.results import training_sets
+from polya_midtrain.results.counts import CountFile
+from polya_midtrain.results.small import PHASES, Small
 from polya_midtrain.runtime import lock
 from polya_midtrain.runtime.tracking import dvc_hash
 from polya_midtrain.studies import REFERENCE
 from polya_midtrain.tables import read
-from polya_midtrain.tables.counts import CountFile, parse
-from polya_midtrain.tables.parts import training_sets
-from polya_midtrain.tables.parts.long import DECIMALS
-from polya_midtrain.tables.row import PHASES, Row
+from polya_midtrain.tables.row import DECIMALS, Row
 
 UNIT = 1.01 * 10.0**-DECIMALS  # a last digit may be rounded otherwise on another machine
 COLUMNS = [field.name for field in fields(Row) if field.name != "method"]  # where the stage notes a weak sandbox
 ABOUT = attrgetter("phase", "benchmark", "metric", "k", "seeds")
+
+
+class Numbers(RootModel[dict[str, float]], Small):
+    """results/metrics/STAGE.json."""
 
 
 def faults(run: Record) -> list[str]:
@@ -51,11 +55,11 @@ def _counts(run: Record) -> Iterator[str]:
     """Counts are of the arm and the seeds that they should be of, and as many are right as their stage noted."""
     for arm in run.params.arms:
         path, metrics = paths.COUNTS / f"{arm}.json", paths.METRICS / f"evaluate@{arm}.json"
-        file, _ = parse(path, CountFile)
+        file = CountFile.read(path)
         found = (file.arm, sorted({row.seed for row in file.rows}), file.samples)
         if found != (wanted := (arm, sorted(run.params.seeds), run.params.evaluate.samples)):
             yield f"{path}: arm, training seeds and samples are {found}, and {PARAMS_FILE} has {wanted}"
-        noted = parse(metrics, RootModel[dict[str, float]])[0].root
+        noted = Numbers.read(metrics).root
         for phase in PHASES:
             rows = [row for row in file.rows if row.phase == phase]
             right = sum(row.c for row in rows) / max(sum(row.n for row in rows), 1)
@@ -66,7 +70,7 @@ def _counts(run: Record) -> Iterator[str]:
 def _training_sets(run: Record) -> Iterator[str]:
     """What an arm learnt from is of its kind of traces, of n heuristics at most, and as much as its match has."""
     arms = run.params.arms
-    cards = training_sets.read(paths.TRAINING_SETS, list(arms))
+    cards = training_sets.read(list(arms))
     for name, arm in arms.items():
         card, match = cards[name], arm.match and arm.match.rows
         found, plain = set(card.rows_per_heuristic), arm.traces in ("unprompted", "teacher")
@@ -81,7 +85,7 @@ def _tables(run: Record) -> Iterator[str]:
     for name in (stage.partition("@")[2] for stage in run.stages if stage.startswith("tables@")):
         path = paths.TABLES / f"{name}.csv"
         rows = read.read(path)
-        made, _ = importlib.import_module(f"polya_midtrain.tables.{name}").build(run.params)
+        made, _ = importlib.import_module(f"polya_midtrain.tables.{name}.table").build(run.params)
         if len(rows) != len(made):
             yield f"{path}: {len(rows)} rows, and results/ make {len(made)}"
         values = {(row.arm, ABOUT(row)): row.value for row in rows}

@@ -18,7 +18,8 @@ from polya_midtrain.figures.style import (
     stacked,
 )
 from polya_midtrain.params import Params
-from polya_midtrain.tables.row import MEAN, PHASES, Row
+from polya_midtrain.results.small import PHASES
+from polya_midtrain.tables.row import MEAN, Row
 
 RATES = {"composition rate": "all chains", "composition rate of correct chains": "correct chains"}
 COMBINATION, IN_TRAINING = "combination", "combination in mid-training"

@@ -2,38 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 
 from polya_midtrain import paths
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import Params
+from polya_midtrain.results.curves import Curves
+from polya_midtrain.results.small import refusal
 from polya_midtrain.tables import read
-from polya_midtrain.tables.row import Row
-
-TABLES = ("main", "midtrain", "budget", "correctness", "composition", "diversity", "transfer", "modes")
+from polya_midtrain.tables.row import Row, Rows
 
 
-class Table:
-    """One table's rows, of each quantity the one that is pooled over most training seeds."""
+class Table(Rows):
+    """One table's rows."""
 
     def __init__(self, name: str) -> None:
         self.name, self.path = name, paths.TABLES / f"{name}.csv"
-        self.rows: dict[tuple[str, str, str, str, int | None], Row] = {}
-        for row in read.read(self.path):
-            key = (row.arm, row.phase, row.benchmark, row.metric, row.k)
-            held = self.rows.get(key)
-            if held is None or row.n_seeds > held.n_seeds:
-                self.rows[key] = row
-
-    def find(self, metric: str, **wanted: str | int | None) -> list[Row]:
-        """The rows of a quantity whose fields are as wanted, in the table's order."""
-        return [
-            row
-            for row in self.rows.values()
-            if row.metric == metric and all(getattr(row, name) == value for name, value in wanted.items())
-        ]
+        super().__init__(read.read(self.path))
 
     def need(self, metric: str, **wanted: str | int | None) -> list[Row]:
         """As `find`, but having none is a `UserError`."""
@@ -57,24 +43,18 @@ Curve = dict[str, list[float]]  # "step" and the quantities measured at it, NaN 
 def curves(arm: str, quantities: Sequence[str]) -> dict[str, Curve]:
     """The training curves of an arm by seed: results/curves/ARM.json; a fault is a one-line `UserError`."""
     path = paths.CURVES / f"{arm}.json"
-    remedy = f"run `dvc repro rl@{arm}`"
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        found = {
-            seed: {
-                name: [math.nan if point[name] is None else float(point[name]) for point in points]
-                for name in ("step", *quantities)
-            }
-            for seed, points in content["seeds"].items()
-        }
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: missing; {remedy}") from error
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise UserError(f"{path}: not the curves of an arm ({type(error).__name__}: {error}); {remedy}") from error
+    seeds = Curves.of(paths.CURVES, arm).seeds
+    found: dict[str, Curve] = {}
+    for seed, points in seeds.items():
+        for place, point in enumerate(points):
+            if absent := {"step", *quantities} - point.keys():
+                raise refusal(path, ["seeds", seed, place], f"no {min(absent)!r}")
+        values = {name: [point[name] for point in points] for name in ("step", *quantities)}
+        found[seed] = {name: [math.nan if x is None else float(x) for x in held] for name, held in values.items()}
     if not found or any(curve["step"] != next(iter(found.values()))["step"] for curve in found.values()):
-        raise UserError(f"{path}: the seeds do not have the same steps; {remedy}")
+        raise refusal(path, ["seeds"], "the seeds do not have the same steps")
     if len(next(iter(found.values()))["step"]) < 2:
-        raise UserError(f"{path}: fewer than two steps, which make no curve; {remedy}")
+        raise refusal(path, ["seeds"], "fewer than two steps, which make no curve")
     return found
 
 

@@ -21,7 +21,8 @@ from polya_midtrain.figures.style import (
     stacked,
 )
 from polya_midtrain.params import Params
-from polya_midtrain.tables.row import PHASES, Row
+from polya_midtrain.results.small import PHASES
+from polya_midtrain.tables.row import Row
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

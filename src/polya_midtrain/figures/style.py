@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from polya_midtrain import studies
+from polya_midtrain.figures.words import Words
 from polya_midtrain.params import Arm
 from polya_midtrain.tables.row import Row
 
@@ -62,6 +63,11 @@ class Drawing:
     caption: str
     alt: str
     sources: tuple[str, ...]
+
+    @property
+    def words(self) -> Words:
+        """What it says beside the picture."""
+        return Words(title=self.title, caption=self.caption, alt=self.alt, sources=list(self.sources))
 
 
 class Look(NamedTuple):

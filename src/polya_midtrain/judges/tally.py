@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from polya_midtrain.common.records import Graded, TrainingRow
 from polya_midtrain.judges.contract import Chain, Judge
-from polya_midtrain.judges.results import FIELDS, ArmResult, Asked, Frequency, Frequent, PhaseCounts, Trained
+from polya_midtrain.results.composition import FIELDS, ArmResult, Asked, Frequency, Frequent, PhaseCounts, Trained
+from polya_midtrain.results.small import PHASES
 from polya_midtrain.science.composition import combination, together
-from polya_midtrain.tables.row import PHASES
 
 FREQUENT = 12  # combinations of a phase that keep their counts
 Counts = dict[str, NDArray[np.int64]]  # benchmark -> (seeds, questions)

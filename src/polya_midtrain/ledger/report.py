@@ -6,56 +6,30 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, fields
 from typing import Literal
 
 from polya_midtrain import paths
 from polya_midtrain.errors import UserError
 from polya_midtrain.ledger import select
 from polya_midtrain.ledger.evaluate import VERDICTS, Evidence, Judgement, Verdict, judge, together, unanimous, widened
+from polya_midtrain.ledger.lines import Ledger, Line
 from polya_midtrain.ledger.schema import Claims, Compare, Paper, Statement, Trend
 from polya_midtrain.params import Params
 from polya_midtrain.studies import REFERENCE
-from polya_midtrain.tables.parts.long import DECIMALS
-from polya_midtrain.tables.parts.render import Grid, Page
-from polya_midtrain.tables.row import Row
+from polya_midtrain.tables.row import DECIMALS, Row, tidy
+from polya_midtrain.tables.shared.render import Grid, Page
 
 
-@dataclass(frozen=True)
-class Line:
-    """A line of claims.csv, the fields in its columns' order.
-
-    ``claim``: C1 for a claim, C1a for a part of it. ``ours``, ``low``, ``high``: the effect that decides, in the unit
-    of its row; None for a claim and for what was not tested. ``seconds``: of the table's stage in this run, None if
-    unknown. ``table``: of a claim those of its parts, joined by commas.
-    """
-
-    claim: str
-    statement: str
-    paper: str
-    ours: float | None
-    low: float | None
-    high: float | None
-    verdict: Verdict
-    reason: str
-    command: str
-    seconds: float | None
-    table: str
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A claim's own line and those of its parts."""
-
-    whole: Line
-    parts: list[Line]
-
-
-def entries(
-    claims: Claims, params: Params, tables: Mapping[str, Sequence[Row]], seconds: Mapping[str, float]
-) -> list[Entry]:
-    """Judge every claim. ``tables``: the rows of all tables that the claims name; ``seconds``: of their stages."""
-    found = []
+def ledger(
+    claims: Claims,
+    params: Params,
+    tables: Mapping[str, Sequence[Row]],
+    seconds: Mapping[str, float],
+    total: float,
+) -> Ledger:
+    """Judge every claim. ``tables``: the rows of all tables that the claims name; ``seconds``: of their stages;
+    ``total``: of all stages of the run together, 0 if unknown."""
+    lines = []
     for name, claim in claims.claims.items():
         judged = {letter: _judge(part, params, tables) for letter, part in claim.parts.items()}
         parts = [
@@ -63,15 +37,22 @@ def entries(
             for letter, one in judged.items()
         ]
         counted = [one for letter, one in judged.items() if not claim.parts[letter].control]
-        verdict = together(counted, "all").verdict
         marks = [" (control)" if part.control else "" for part in claim.parts.values()]
-        reason = "; ".join(f"{line.claim} {line.verdict}{mark}" for line, mark in zip(parts, marks, strict=True))
-        used = ", ".join(dict.fromkeys(line.table for line in parts))
         whole = Line(
-            name, claim.statement, "see its parts", None, None, None, verdict, reason, "dvc repro claims", None, used
+            claim=name,
+            statement=claim.statement,
+            paper="see its parts",
+            ours=None,
+            low=None,
+            high=None,
+            verdict=together(counted, "all").verdict,
+            reason="; ".join(f"{line.claim} {line.verdict}{mark}" for line, mark in zip(parts, marks, strict=True)),
+            command="dvc repro claims",
+            seconds=None,
+            table=", ".join(dict.fromkeys(line.table for line in parts)),
         )
-        found.append(Entry(whole, parts))
-    return found
+        lines += [whole, *parts]
+    return Ledger(lines=lines, notes=_notes(params, total))
 
 
 def rows_read(
@@ -87,32 +68,36 @@ def rows_read(
     return found
 
 
-def csv_text(ledger: Sequence[Entry]) -> str:
+def csv_text(ledger: Ledger) -> str:
     """claims.csv, a claim before its parts: floats with the tables' decimals, what is unknown empty."""
     target = io.StringIO()
     writer = csv.writer(target, lineterminator="\n")
-    names = [field.name for field in fields(Line)]
+    names = list(Line.model_fields)
     writer.writerow(names)
-    lines = [line for entry in ledger for line in (entry.whole, *entry.parts)]
-    writer.writerows([_field(name, getattr(line, name)) for name in names] for line in lines)
+    writer.writerows([_field(name, getattr(line, name)) for name in names] for line in ledger.lines)
     return target.getvalue()
 
 
-def tally(ledger: Sequence[Entry]) -> dict[Verdict, int]:
+def tally(ledger: Ledger) -> dict[Verdict, int]:
     """How many claims have each verdict."""
-    return {verdict: sum(entry.whole.verdict == verdict for entry in ledger) for verdict in VERDICTS}
+    return {verdict: sum(claim.verdict == verdict for claim in ledger.claims) for verdict in VERDICTS}
 
 
-def page(ledger: Sequence[Entry], params: Params, total: float) -> Page:
-    """The ledger as a page. ``total``: seconds of all stages of the run together, 0 if unknown."""
+def page(ledger: Ledger, profile: str) -> Page:
+    """The ledger as a page."""
     counts = ", ".join(f"{count} {verdict}" for verdict, count in tally(ledger).items() if count)
-    claims = [_claim(entry.whole) for entry in ledger]
-    parts = [_part(line) for entry in ledger for line in entry.parts]
-    grids = [
-        Grid(f"{len(ledger)} claims: {counts}", ["claim", "says", "verdict", "its parts"], claims),
-        Grid("Their parts", ["part", "says", "paper", "here", "verdict", "why", "made by"], parts),
-    ]
-    return Page(f"What a run of profile {params.profile} says of the paper's claims", grids, _notes(params, total))
+    claims = Grid(
+        caption=f"{len(ledger.claims)} claims: {counts}",
+        header=["claim", "says", "verdict", "its parts"],
+        rows=[[line.claim, line.statement, line.verdict, line.reason] for line in ledger.claims],
+    )
+    parts = Grid(
+        caption="Their parts",
+        header=["part", "says", "paper", "here", "verdict", "why", "made by"],
+        rows=[_part(line) for line in ledger.lines if line.part],
+    )
+    title = f"What a run of profile {profile} says of the paper's claims"
+    return Page(title=title, grids=[claims, parts], notes=ledger.notes)
 
 
 def _judge(part: Statement, params: Params, tables: Mapping[str, Sequence[Row]]) -> Judgement:
@@ -169,13 +154,15 @@ def _what(row: Row, other: str) -> str:
 
 def _line(name: str, part: Statement, judged: Judgement, seconds: float | None) -> Line:
     effect = judged.evidence
+    numbers = (effect.value, effect.low, effect.high) if effect else (None, None, None)
+    ours, low, high = (None if number is None else tidy(number) for number in numbers)
     return Line(
         claim=name,
         statement=f"Control: {part.statement}" if part.control else part.statement,
         paper=_paper(part.paper),
-        ours=effect.value if effect else None,
-        low=effect.low if effect else None,
-        high=effect.high if effect else None,
+        ours=ours,
+        low=low,
+        high=high,
         verdict=judged.verdict,
         reason=judged.reason,
         command=f"dvc repro tables@{part.test.table}",
@@ -196,16 +183,9 @@ def _field(name: str, value: object) -> str:
     return str(value)
 
 
-def _claim(line: Line) -> list[str]:
-    return [line.claim, line.statement, line.verdict, line.reason]
-
-
 def _part(line: Line) -> list[str]:
-    here = "-" if line.ours is None else f"{line.ours:+.3f}"
-    if line.low is not None and line.high is not None:
-        here += f" [{line.low:+.3f}, {line.high:+.3f}]"
     made = line.command + ("" if line.seconds is None else f" ({line.seconds:.0f} s)")
-    return [line.claim, line.statement, line.paper, here, line.verdict, line.reason, made]
+    return [line.claim, line.statement, line.paper, line.here, line.verdict, line.reason, made]
 
 
 def _notes(params: Params, total: float) -> list[str]:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
-from polya_midtrain.page import content, readable
+from polya_midtrain.ledger.lines import Ledger
+from polya_midtrain.page import content
 from polya_midtrain.params import Evaluate
+from polya_midtrain.tables.registry import TABLES
 
 HERE = Path(__file__).parent
 TEMPLATE = "page.html.j2"
+VERDICTS = {"replicated": "✓", "not replicated": "✗", "inconclusive": "?", "not tested": "–"}
 LONG = 24  # rows; a longer table is folded away until it is asked for
 
 
@@ -20,51 +23,23 @@ def html(profile: str, evaluate: Evaluate, settings: Mapping[str, Any]) -> str:
     """The page of the run whose reports lie in the working folder. ``settings``: the blocks of params.yaml to show."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    claims = content.claims()
-    ledger = readable.read(content.LEDGER, "claims")
-    spent = content.seconds()
-    sections = content.sections()
     environment = Environment(
         loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+    environment.filters["duration"] = content.duration
     return environment.get_template(TEMPLATE).render(
         profile=profile,
-        summary=_summary(settings),
-        headline=_headline([claim.verdict for claim in claims if not claim.part]),
-        ledger_notes=ledger.notes,
-        claims=claims,
-        verdicts=content.VERDICTS,
-        sections=sections,
+        evaluate=evaluate,
+        blocks=settings,
+        ledger=Ledger.read(content.LEDGER),
+        verdicts=VERDICTS,
+        tables=TABLES,
+        sections=content.sections(),
         long=LONG,
-        times=[(name, content.duration(value)) for name, value in spent.items()],
-        total=content.duration(sum(spent.values())),
-        decoding=_decoding(evaluate),
+        times=content.seconds(),
         settings=flat(settings),
         css=(HERE / "page.css").read_text(encoding="utf-8"),
         js=(HERE / "page.js").read_text(encoding="utf-8"),
-    )
-
-
-def _headline(verdicts: Sequence[str]) -> str:
-    parts = [f"{verdicts.count(verdict)} {verdict}" for verdict in content.VERDICTS if verdict in verdicts]
-    return f"Of {len(verdicts)} claims: {', '.join(parts)}."
-
-
-def _summary(settings: Mapping[str, Any]) -> str:
-    questions = settings["questions"]
-    parts = [
-        f"{len(settings['arms'])} arms",
-        f"training seeds {', '.join(map(str, settings['seeds']))}",
-        f"benchmarks {', '.join(questions.benchmarks)}",
-        f"out of domain {', '.join(questions.transfer)}",
-    ]
-    return "; ".join(parts) + "."
-
-
-def _decoding(evaluate: Evaluate) -> str:
-    return (
-        f"Decoding in evaluation: {evaluate.samples} samples a question, temperature {evaluate.temperature:g}, top_p "
-        f"{evaluate.top_p:g}, at most {evaluate.max_tokens} tokens, seed {evaluate.seed}."
     )
 
 

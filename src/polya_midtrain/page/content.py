@@ -1,130 +1,55 @@
-"""What stands on the page, read from a run's reports: the ledger, the tables, the figures, and how each was made."""
+"""What stands on the page beside the ledger, from a run's reports: tables, figures, how long each stage took."""
 
 from __future__ import annotations
 
 import base64
-import csv
 import gzip
-import json
-from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
 from polya_midtrain import paths
 from polya_midtrain.errors import UserError
-from polya_midtrain.page import readable, vector
+from polya_midtrain.figures.words import Index, Words
+from polya_midtrain.page import vector
 from polya_midtrain.runtime.stage import by_stage, read_seconds
+from polya_midtrain.tables.registry import TABLES
+from polya_midtrain.tables.shared.render import Page
 
-# The sections in reading order: each table with the figures that show it.
-SECTIONS: dict[str, tuple[str, ...]] = {
-    "main": ("by_n", "passk", "training"),
-    "midtrain": (),
-    "budget": ("budget",),
-    "correctness": ("correctness",),
-    "composition": ("composition",),
-    "diversity": ("diversity",),
-    "transfer": ("transfer",),
-    "modes": ("modes",),
-}
-INDEX = "figures.json"  # title, caption, alt and sources of every figure that the run has
-LEDGER = paths.CLAIMS_REPORT.with_suffix(".md")
-CLAIM_COLUMNS = (
-    "claim",
-    "statement",
-    "paper",
-    "ours",
-    "low",
-    "high",
-    "verdict",
-    "reason",
-    "command",
-    "seconds",
-    "table",
-)
-VERDICTS = {"replicated": "✓", "not replicated": "✗", "inconclusive": "?", "not tested": "–"}
+INDEX = paths.FIGURES / "figures.json"
+LEDGER = paths.CLAIMS_REPORT.with_suffix(".json")
 
 
-@dataclass(frozen=True)
-class Figure:
-    """A figure in the page: ``svg`` is markup, the rest plain text."""
+class Figure(NamedTuple):
+    """A figure in the page: ``svg`` is markup."""
 
     name: str
-    title: str
-    caption: str
+    words: Words
     svg: str
-    sources: list[str]
 
 
-@dataclass(frozen=True)
-class Section:
-    """A table with its figures. ``packed``: the long CSV, compressed, as base64; ``count``: its rows."""
+class Section(NamedTuple):
+    """A table with its figures. ``packed``: the long CSV, compressed, as base64; ``numbers``: its rows."""
 
     name: str
-    table: readable.Readable
+    table: Page
     figures: list[Figure]
     packed: str
-    count: int
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A line of the ledger: a claim, or a ``part`` of the one before it."""
-
-    name: str
-    part: bool
-    statement: str
-    verdict: str
-    paper: str
-    ours: str
-    reason: str
-    command: str
-    time: str
-    tables: list[str]
-
-
-def claims() -> list[Claim]:
-    """The ledger, reports/claims.csv; `UserError` where it is missing or not as stage claims writes it."""
-    path, remedy = paths.CLAIMS_REPORT, "run `dvc repro -f claims`"
-    try:
-        with path.open(encoding="utf-8", newline="") as stream:
-            reader = csv.DictReader(stream)
-            rows = list(reader)
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: missing; run `dvc repro claims`") from error
-    absent = [name for name in CLAIM_COLUMNS if name not in (reader.fieldnames or ())]
-    if absent or not rows:
-        raise UserError(f"{path}:1: {f'no column {absent[0]!r}' if absent else 'no claim in it'}; {remedy}")
-    found = []
-    for number, row in enumerate(rows, start=2):
-        if None in row.values() or row["verdict"] not in VERDICTS:
-            raise UserError(f"{path}:{number}: its verdict is none of {', '.join(VERDICTS)}; {remedy}")
-        try:
-            found.append(_claim(row))
-        except ValueError as error:
-            raise UserError(f"{path}:{number}: {error}; {remedy}") from error
-    return found
+    numbers: int
 
 
 def sections() -> list[Section]:
     """Every table with its figures; `UserError` where one is missing or not as its stage writes it."""
-    path = paths.FIGURES / INDEX
-    try:
-        index = json.loads(path.read_text(encoding="utf-8"))
-        figures = {name: _figure(name, index[name]) for names in SECTIONS.values() for name in names if name in index}
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: missing; run `dvc repro figures`") from error
-    except (ValueError, TypeError, KeyError) as error:
-        raise UserError(f"{path}: not the words of the figures ({error}); run `dvc repro -f figures`") from error
+    words = Index.read(INDEX).root
     found = []
-    for name, shown in SECTIONS.items():
-        table = paths.TABLES / f"{name}.csv"
-        page = readable.read(table.with_suffix(".md"), f"tables@{name}")
+    for name, table in TABLES.items():
+        path = paths.TABLES / f"{name}.csv"
+        page = Page.read(path.with_suffix(".json"))
         try:
-            content = table.read_bytes()
+            content = path.read_bytes()
         except FileNotFoundError as error:
-            raise UserError(f"{table}: missing; run `dvc repro tables@{name}`") from error
+            raise UserError(f"{path}: missing; run `dvc repro tables@{name}`") from error
         packed = base64.b64encode(gzip.compress(content, mtime=0)).decode()
-        rows = max(content.count(b"\n") - 1, 0)
-        found.append(Section(name, page, [figures[one] for one in shown if one in figures], packed, rows))
+        figures = [_figure(one, words[one]) for one in sorted(table.figures) if one in words]
+        found.append(Section(name, page, figures, packed, max(content.count(b"\n") - 1, 0)))
     return found
 
 
@@ -146,26 +71,5 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def _claim(row: dict[str, str]) -> Claim:
-    ends = f" [{_signed(row['low'])}, {_signed(row['high'])}]" if row["low"] and row["high"] else ""
-    return Claim(
-        name=row["claim"],
-        part=row["claim"][-1:].isalpha(),
-        statement=row["statement"],
-        verdict=row["verdict"],
-        paper=row["paper"],
-        ours=_signed(row["ours"]) + ends,
-        reason=row["reason"],
-        command=row["command"],
-        time=duration(float(row["seconds"])) if row["seconds"] else "",
-        tables=[name for name in row["table"].replace(",", " ").split() if name in SECTIONS],
-    )
-
-
-def _signed(value: str) -> str:
-    return f"{float(value):+.3f}" if value else ""
-
-
-def _figure(name: str, words: dict[str, Any]) -> Figure:
-    svg = vector.inline(paths.FIGURES / f"{name}.svg", f"figure-{name}", words["title"], words["alt"])
-    return Figure(name, words["title"], words["caption"], svg, words["sources"])
+def _figure(name: str, words: Words) -> Figure:
+    return Figure(name, words, vector.inline(paths.FIGURES / f"{name}.svg", f"figure-{name}", words.title, words.alt))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from polya_midtrain import studies
 from polya_midtrain.params import Arm, Params, RewardTraining
-from polya_midtrain.stages import tables
+from polya_midtrain.tables.registry import TABLES
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def works(params: Params, facts: Facts) -> list[Work]:
         *(work for arm in params.arms for work in _arm(params, facts, arm)),
         Work("compose", samples=float(chains)),
         Work("diversity"),
-        *(Work("tables", table) for table in tables.TABLES),
+        *(Work("tables", table) for table in TABLES),
         *(Work(stage) for stage in ("figures", "claims", "page")),
     ]
 

@@ -53,13 +53,10 @@ def sha256(name: str) -> str:
 
 
 @cache
-def _data() -> dict[str, set[Path]]:
-    """The package's files that are no Python, such as templates, by their names."""
-    found: dict[str, set[Path]] = {}
-    for path in PACKAGE.rglob("*"):
-        if path.is_file() and path.suffix != ".py" and not is_clutter(path.relative_to(PACKAGE)):
-            found.setdefault(path.name, set()).add(path)
-    return found
+def _data() -> list[Path]:
+    """The package's files that are no Python, such as templates."""
+    files = (path for path in PACKAGE.rglob("*") if path.is_file() and path.suffix != ".py")
+    return [path for path in files if not is_clutter(path.relative_to(PACKAGE))]
 
 
 def _of_method(file: Path) -> bool:
@@ -97,11 +94,16 @@ class _Imports(ast.NodeVisitor):
         # A module that a helper process runs, or package data.
         if isinstance(node.value, str):
             self.modules.add(node.value)
-            self.data |= _data().get(node.value, set())
+            self.data |= {path for path in _data() if path.as_posix().endswith(f"/{node.value}")}
 
     def visit_JoinedStr(self, node: ast.JoinedStr) -> None:
-        # importlib.import_module(f"polya_midtrain.tables.{table}"): the module of the expanded stage's item
-        lead, *rest = node.values
-        if isinstance(lead, ast.Constant) and isinstance(lead.value, str) and len(rest) == 1:
-            self.modules.add(f"{lead.value}{self.item}")
+        # importlib.import_module(f"polya_midtrain.tables.{table}.table"): the module of the expanded stage's item; a
+        # stage of no items takes every module of that name.
+        parts = [str(part.value) if isinstance(part, ast.Constant) else self.item or "*" for part in node.values]
+        name = "".join(parts)
+        if re.fullmatch(r"polya_midtrain(\.\w+)+\.\*", name):
+            files = PACKAGE.parent.glob(name.replace(".", "/") + ".py")
+            self.modules |= {".".join(file.relative_to(PACKAGE.parent).with_suffix("").parts) for file in files}
+        else:
+            self.modules.add(name)
         self.generic_visit(node)

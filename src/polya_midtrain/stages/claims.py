@@ -7,11 +7,11 @@ from polya_midtrain.ledger import report, schema
 from polya_midtrain.params import Params
 from polya_midtrain.runtime.stage import read_seconds, stage
 from polya_midtrain.tables import read
-from polya_midtrain.tables.parts import render
+from polya_midtrain.tables.shared import render
 
 
 def run(params: Params) -> None:
-    """Write reports/claims.csv and claims.md (`ledger.report.Line`), and the number of claims by verdict.
+    """Write reports/claims.json, claims.csv and claims.md (`ledger.lines`), and the number of claims by verdict.
 
     The seconds beside a claim are read from results/metrics, which are no input: another run's seconds change no
     verdict. Raises `UserError` for faults of claims.yaml and of the tables that it names.
@@ -19,7 +19,7 @@ def run(params: Params) -> None:
     with stage(
         params,
         "claims",
-        outputs={"claims.csv": paths.CLAIMS_REPORT, "claims.md": paths.CLAIMS_REPORT.with_suffix(".md")},
+        outputs={f"claims.{suffix}": paths.CLAIMS_REPORT.with_suffix(f".{suffix}") for suffix in ("csv", "json", "md")},
         seeds=params.seeds,
     ) as this:
         claims = schema.load(paths.CLAIMS)
@@ -27,8 +27,9 @@ def run(params: Params) -> None:
         tables = {name: read.read(paths.TABLES / f"{name}.csv") for name in sorted(names)}
         spent = read_seconds(paths.METRICS)
         taken = {name: spent[f"tables@{name}"] for name in tables if f"tables@{name}" in spent}
-        ledger = report.entries(claims, params, tables, taken)
-        text = render.markdown(report.page(ledger, params, sum(spent.values())))
+        ledger = report.ledger(claims, params, tables, taken, sum(spent.values()))
+        text = render.markdown(report.page(ledger, params.profile))
+        ledger.write(this.work / "claims.json")
         (this.work / "claims.csv").write_text(report.csv_text(ledger), encoding="utf-8", newline="\n")
         (this.work / "claims.md").write_text(text, encoding="utf-8", newline="\n")
         this.numbers |= {verdict.replace(" ", "_"): count for verdict, count in report.tally(ledger).items()}

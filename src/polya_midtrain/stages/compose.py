@@ -4,33 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
+from itertools import product
 
 import numpy as np
-from pydantic import ValidationError
 
 from polya_midtrain import paths, studies
 from polya_midtrain.common import heuristics
-from polya_midtrain.common.records import Graded, Question, TrainingRow, by_id, read_records
+from polya_midtrain.common.records import Answer, Graded, Question, TrainingRow, by_id, read_records
 from polya_midtrain.errors import UserError
-from polya_midtrain.judges import results, tally, validate
+from polya_midtrain.judges import tally, validate
 from polya_midtrain.judges.build import open_judge
 from polya_midtrain.judges.contract import Judge
-from polya_midtrain.judges.results import ArmResult, Asked, Composition
 from polya_midtrain.judges.tally import Group
 from polya_midtrain.params import Params
+from polya_midtrain.results.composition import ArmResult, Asked, Composition, Validation
+from polya_midtrain.results.counts import CountFile, counted
+from polya_midtrain.results.small import PHASES, REMEDY
 from polya_midtrain.runtime import workers
 from polya_midtrain.runtime.stage import stage
-from polya_midtrain.tables.counts import CountFile, CountRow
-from polya_midtrain.tables.row import PHASES
 from polya_midtrain.world import problems
 
 FEWEST = 2  # questions of a benchmark: one has no spread
-REMEDY = "delete the file and run `dvc repro`"
 
 
 def run(params: Params) -> None:
-    """Write results/composition.json (its form: `judges.results`) of the arms of the main table."""
+    """Write results/composition.json (`results.composition`) of the arms of the main table."""
     settings = params.compose
     arms = studies.main(params.arms)
     with stage(
@@ -48,7 +46,7 @@ def run(params: Params) -> None:
         texts = {row.id: row.question for rows in questions.values() for row in rows}
 
         def examine(arm: str, report: workers.Report) -> tuple[CountFile, ArmResult]:
-            file = read_counts(paths.COUNTS / f"{arm}.json")
+            file = CountFile.of(paths.COUNTS, arm)
             groups = list(grouped(arm, file, asked, params.seeds))
             trained = read_records(paths.TRAIN / f"{arm}.parquet", TrainingRow)
             found = tally.count(judge, groups, texts, trained, asked, len(params.seeds))
@@ -71,7 +69,7 @@ def run(params: Params) -> None:
             validation=validation(params, judge, catalogue.first(len(catalogue.heuristics)), asked),
             arms={arm: found for arm, (_, found) in examined.items()},
         )
-        (this.work / "composition.json").write_text(results.to_json(document), encoding="utf-8")
+        document.write(this.work / "composition.json")
         this.numbers |= numbers(document)
 
 
@@ -102,50 +100,26 @@ def eligible(name: str, rows: Sequence[Question], judge: str) -> Asked:
     return asked
 
 
-def read_counts(path: Path) -> CountFile:
-    """The counts beside an arm's completions, which say where each completion belongs."""
-    try:
-        return CountFile.model_validate_json(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: missing; run `dvc repro`") from error
-    except (ValidationError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not the counts of an arm; {REMEDY}") from error
-
-
 def grouped(arm: str, file: CountFile, asked: Mapping[str, Asked], seeds: Sequence[int]) -> Iterator[Group]:
-    """An arm's completions by place: stage evaluate writes them in the order of the counts' rows, which is checked.
+    """An arm's completions by place.
 
-    Raises `UserError` where they disagree, or where a phase, seed or question is missing.
+    Raises `UserError` where they are not those that ``file`` counts, or where a phase, seed or question is missing.
     """
     path = paths.COMPLETIONS / f"{arm}.parquet"
-    other = UserError(f"{path}: its rows are not those that {paths.COUNTS / arm}.json counts; run `dvc repro`")
-    rows = read_records(path, Graded)
-    columns = {name: {key: place for place, key in enumerate(known.questions)} for name, known in asked.items()}
-    wanted = {(phase, seed, name, key) for phase in PHASES for seed in seeds for name in asked for key in columns[name]}
-    end = 0
-    for count in file.rows:
-        group = rows[end : end + count.n]
-        end += count.n
-        if not _agree(group, count):
-            raise other
-        key = (count.phase, count.seed, count.benchmark, count.question)
-        if key in wanted:
-            wanted.remove(key)
-            column = columns[count.benchmark][count.question]
-            yield Group(count.phase, count.benchmark, seeds.index(count.seed), column, group)
-    if wanted:
-        phase, seed, _, question = min(wanted)
-        raise UserError(f"{path}: no completions of {question} by seed {seed} {phase} RL; run `dvc repro`")
-    if end != len(rows):
-        raise other
+    rows = read_records(path, Answer)
+    if set(counted(rows)) != set(file.rows):
+        raise UserError(f"{path}: its rows are not those that {paths.COUNTS / arm}.json counts; {REMEDY}")
+    found: dict[tuple[str, int, str, str], list[Answer]] = {}
+    for row in rows:
+        found.setdefault((row.phase, row.seed, row.benchmark, row.question_id), []).append(row)
+    for phase, (place, seed), (name, known) in product(PHASES, enumerate(seeds), asked.items()):
+        for column, question in enumerate(known.questions):
+            if (phase, seed, name, question) not in found:
+                raise UserError(f"{path}: no completions of {question} by seed {seed} {phase} RL; {REMEDY}")
+            yield Group(phase, name, place, column, found[phase, seed, name, question])
 
 
-def _agree(group: Sequence[Graded], count: CountRow) -> bool:
-    same = len(group) == count.n and all(row.question_id == count.question for row in group)
-    return same and sum(row.correct for row in group) == count.c
-
-
-def validation(params: Params, judge: Judge, names: Sequence[str], asked: Mapping[str, Asked]) -> results.Validation:
+def validation(params: Params, judge: Judge, names: Sequence[str], asked: Mapping[str, Asked]) -> Validation:
     """The judge on chains whose heuristics are known (world), or are taken to be those that were asked for."""
     settings = params.compose
     if settings.judge == "world":
@@ -158,7 +132,7 @@ def validation(params: Params, judge: Judge, names: Sequence[str], asked: Mappin
         mid = by_id(read_records(paths.MID, Question))
         labelled = validate.intended(verified, mid, names, settings.labelled, settings.seed)
         label, habits = "the heuristic that was asked for", {}
-    return results.Validation(label=label, habits=habits, **validate.measure(judge, labelled, names))
+    return Validation(label=label, habits=habits, **validate.measure(judge, labelled, names))
 
 
 def numbers(document: Composition) -> dict[str, float]:

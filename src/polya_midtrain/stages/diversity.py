@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from polya_midtrain.common.records import TrainingRow, read_records
 from polya_midtrain.common.seeding import derive
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import Arm, Embedding, Machine, Params
+from polya_midtrain.results.diversity import DiversityFile, Entry, Pair
 from polya_midtrain.runtime.stage import stage
 from polya_midtrain.science import vendi
 from polya_midtrain.science.vendi import Array
@@ -24,16 +24,7 @@ DIGITS = 5
 
 
 def run(params: Params) -> None:
-    """Write results/counts/diversity.json.
-
-    - ``embedding`` (its kind), ``size``, ``resamples``: the settings; ``kernels``: their names, the leading one first;
-    - ``sets``: a line per kernel and arm with a training set: its rows, and the scores of ``resamples`` draws of
-      ``size`` rows each (none where the set is smaller);
-    - ``pairs``: a line per kernel and arm that learns from the teacher (``other``) with the self-generated arm that it
-      is matched to (``arm``). ``whole``: the scores of all traces, as many of either arm; ``halves``: the same for
-      ``resamples`` random halves of the questions; ``questions``: per question that both answer at least twice,
-      ``[id, m, score, score of other]`` of m traces each, m being the smaller count.
-    """
+    """Write results/counts/diversity.json (`results.diversity`)."""
     settings = params.diversity
     arms = [name for name, arm in params.arms.items() if arm.traces != "none"]
     pairs = opponents(params.arms)
@@ -56,35 +47,32 @@ def run(params: Params) -> None:
             this.work,
             lambda done, total: this.line.update(0, 0, due, f"{done}/{total} traces embedded"),
         )
-        sets: list[dict[str, Any]] = []
-        compared: list[dict[str, Any]] = []
+        sets: list[Entry] = []
+        compared: list[Pair] = []
         for kernel, vectors in kernels.items():
             held = {name: vectors[[place[row.response] for row in rows[name]]] for name in arms}
             for name in arms:
                 rng = np.random.default_rng(derive(settings.seed, "diversity", name))  # the same rows for each kernel
                 enough = len(held[name]) >= settings.size
                 scores = vendi.draws(held[name], settings.size, settings.resamples, rng) if enough else np.empty(0)
-                sets.append({"kernel": kernel, "arm": name, "rows": len(held[name]), "draws": rounded(scores)})
+                sets.append(Entry(kernel=kernel, arm=name, rows=len(held[name]), draws=rounded(scores)))
                 this.line.update(0, len(sets) + len(compared), due * len(kernels))
             for ours, theirs in pairs:
                 groups = [by_question(rows[name], held[name]) for name in (ours, theirs)]
                 both = compare(groups[0], groups[1], settings.resamples, settings.seed)
-                compared.append({"kernel": kernel, "arm": ours, "other": theirs, **both})
+                compared.append(Pair(kernel=kernel, arm=ours, other=theirs, **both))
                 this.line.update(0, len(sets) + len(compared), due * len(kernels))
-        document = {
-            "embedding": settings.embedding.kind,
-            "size": settings.size,
-            "resamples": settings.resamples,
-            "kernels": list(kernels),
-            "sets": sets,
-            "pairs": compared,
-        }
-        (this.work / "diversity.json").write_text(to_json(document))
+        DiversityFile(
+            embedding=settings.embedding.kind,
+            size=settings.size,
+            resamples=settings.resamples,
+            kernels=list(kernels),
+            sets=sets,
+            pairs=compared,
+        ).write(this.work / "diversity.json")
         first = next(iter(kernels))
         this.numbers |= {
-            f"{entry['arm']}/vendi": float(np.mean(entry["draws"]))
-            for entry in sets
-            if entry["draws"] and entry["kernel"] == first
+            f"{entry.arm}/vendi": float(np.mean(entry.draws)) for entry in sets if entry.draws and entry.kernel == first
         }
 
 
@@ -141,15 +129,15 @@ def compare(ours: Mapping[str, Array], theirs: Mapping[str, Array], resamples: i
         return np.random.default_rng(derive(seed, "diversity", *names))
 
     everything = [np.concatenate(list(vectors.values())) for vectors in (ours, theirs)]
-    questions: list[list[Any]] = []
+    questions: list[tuple[Any, ...]] = []
     for name in shared:
         size = min(len(ours[name]), len(theirs[name]))
         if size >= 2:
             scores = vendi.at_equal_size(ours[name], theirs[name], SUBSETS, rng("question", name))
-            questions.append([name, size, *rounded(scores)])
+            questions.append((name, size, *rounded(scores)))
     return {
         "whole": rounded(vendi.at_equal_size(everything[0], everything[1], SUBSETS, rng("whole"))),
-        "halves": [rounded(scores) for scores in vendi.halves(ours, theirs, resamples, rng("halves"))],
+        "halves": [tuple(rounded(scores)) for scores in vendi.halves(ours, theirs, resamples, rng("halves"))],
         "questions": questions,
     }
 
@@ -157,13 +145,3 @@ def compare(ours: Mapping[str, Array], theirs: Mapping[str, Array], resamples: i
 def rounded(scores: Sequence[float] | Array) -> list[float]:
     """What the file holds: enough digits for any table, and short lines."""
     return [round(float(score), DIGITS) for score in scores]
-
-
-def to_json(document: dict[str, Any]) -> str:
-    """A line a set and a line a pair, so that two runs can be compared by diff."""
-    head = {key: value for key, value in document.items() if key not in ("sets", "pairs")}
-    lists = (
-        f'"{name}": [\n  ' + ",\n  ".join(json.dumps(entry) for entry in document[name]) + "\n]"
-        for name in ("sets", "pairs")
-    )
-    return json.dumps(head)[:-1] + ", " + ", ".join(lists) + "}\n"

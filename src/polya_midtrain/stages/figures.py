@@ -2,37 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
+import importlib
 
 from polya_midtrain import paths
-from polya_midtrain.figures import (
-    budget,
-    by_n,
-    composition,
-    correctness,
-    diversity,
-    modes,
-    passk,
-    plots,
-    style,
-    training,
-    transfer,
-)
+from polya_midtrain.figures import plots, style
+from polya_midtrain.figures.words import Index
 from polya_midtrain.params import Params
 from polya_midtrain.runtime.stage import stage
+from polya_midtrain.tables.registry import FIGURES
 
-FIGURES: dict[str, Callable[[Params], style.Drawing | None]] = {
-    "passk": passk.draw,
-    "by_n": by_n.draw,
-    "training": training.draw,
-    "budget": budget.draw,
-    "correctness": correctness.draw,
-    "composition": composition.draw,
-    "diversity": diversity.draw,
-    "transfer": transfer.draw,
-    "modes": modes.draw,
-}
 INDEX = "figures.json"
 
 
@@ -51,20 +29,15 @@ def run(params: Params) -> None:
         folder = this.work / "figures"
         folder.mkdir(exist_ok=True)
         words = {}
-        for done, (name, draw) in enumerate(FIGURES.items()):
+        for done, name in enumerate(FIGURES):
             this.line.update(0, done, len(FIGURES))
             with style.style():
-                drawing = draw(params)
+                drawing = importlib.import_module(f"polya_midtrain.figures.{name}").draw(params)
                 if drawing is None:  # this profile has no such arms
                     continue
                 style.save(drawing, folder, name)
-            words[name] = {
-                "title": drawing.title,
-                "caption": drawing.caption,
-                "alt": drawing.alt,
-                "sources": list(drawing.sources),
-            }
+            words[name] = drawing.words
         this.line.update(0, len(FIGURES), len(FIGURES))
-        (folder / INDEX).write_text(json.dumps(words, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        Index(words).write(folder / INDEX)
         plots.write(params, folder)
         this.numbers["figures"] = len(words)

@@ -15,7 +15,6 @@ learning rate: plain ascent, no optimiser, always from the same checkpoint. The 
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,6 +29,7 @@ from polya_midtrain.common.records import Question, read_records
 from polya_midtrain.common.seeding import derive
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import Modes, Params
+from polya_midtrain.results.modes import COLUMNS, MOVED, ModesFile
 from polya_midtrain.runtime import card, workers
 from polya_midtrain.runtime.stage import stage
 from polya_midtrain.science import softmax
@@ -39,21 +39,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 PHASES = {"before": paths.MIDTRAIN, "after": paths.RL}
-STATE = ("modes", "fitting_modes", "effective", "fitting", "unfit")
-# A sampled approach that fits, with advantage +1 or -1; one that does not, with -1; the expectation over a group.
-STEPS = ("positive", "negative", "negative_unfit", "expected")
-MOVED = (
-    "moved",
-    "fitting",
-    "unfit",
-    "risen",
-    "others",
-    "table_moved",
-    "table_fitting",
-    "table_unfit",
-    "table_risen",
-)
-COLUMNS = ("phase", "seed", "question", *STATE, *(f"{step}.{what}" for step in STEPS for what in MOVED))
 DIGITS = 4  # significant ones, of what the file holds
 
 Mask = NDArray[np.bool_]
@@ -70,16 +55,7 @@ class Branch:
 
 
 def run(params: Params, arm: str) -> None:
-    """Write results/modes/ARM.json: settings, ``columns`` and a row per phase, training seed and question.
-
-    State columns: tokens above the threshold, how many of them fit, exp of the entropy, and the probability on fitting
-    and unfit approaches. Per step, changes of probability: ``moved``, of the sampled approach (for ``expected``: of all
-    fitting ones together); ``fitting`` and ``unfit``, of all approaches of that kind that are not among the moved; what
-    is missing to 0 went to other tokens. ``others`` counts the fitting modes (for a sampled approach: without it), and
-    ``risen`` how many of them rose. ``table_moved`` is what free logits move at the same rate; the other ``table_``
-    columns are what free logits do when they move as far as the model did. null: no such step, where no approach is
-    known to be unfit.
-    """
+    """Write results/modes/ARM.json (`results.modes`)."""
     settings = params.modes
     params.arm(arm)
     source = paths.RL_QUESTIONS
@@ -116,8 +92,7 @@ def run(params: Params, arm: str) -> None:
         count = card.processes(params.machine, len(tasks), need)
         found = card.run_tasks(measure, tasks, params.machine, count, this.line.update)
         rows = [row for group in found for row in group]
-        document = {"arm": arm, **settings.model_dump(), "columns": COLUMNS, "rows": rows}
-        (this.work / "modes.json").write_text(to_json(document))
+        ModesFile(arm=arm, **settings.model_dump(), columns=list(COLUMNS), rows=rows).write(this.work / "modes.json")
         for phase in PHASES:
             for name in ("modes", "effective"):
                 values = [row[COLUMNS.index(name)] for row in rows if row[0] == phase]
@@ -232,10 +207,3 @@ def pick(p: Array, among: Mask, uniform: float) -> int | None:
         return None
     cumulative = p[places].cumsum()
     return int(places[min(np.searchsorted(cumulative, uniform * cumulative[-1], side="right"), len(places) - 1)])
-
-
-def to_json(document: dict[str, Any]) -> str:
-    """A line a row, so that two runs can be compared by diff."""
-    head = {key: value for key, value in document.items() if key != "rows"}
-    lines = ",\n  ".join(json.dumps(row) for row in document["rows"])
-    return json.dumps(head)[:-1] + f', "rows": [\n  {lines}\n]}}\n'

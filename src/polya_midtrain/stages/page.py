@@ -9,7 +9,7 @@ from polya_midtrain.runtime.stage import stage
 
 
 def run(params: Params) -> None:
-    """Write reports/index.html from reports/claims.csv, reports/tables, reports/figures and stages' wall times.
+    """Write reports/index.html from reports/claims.json, reports/tables, reports/figures and stages' wall times.
 
     Raises `UserError` where one of them is missing or not as its stage writes it.
     """

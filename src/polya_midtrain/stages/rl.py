@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from polya_midtrain.common.records import Question, read_records
 from polya_midtrain.errors import UserError
 from polya_midtrain.grading.timeouts import Timeouts
 from polya_midtrain.params import Params
+from polya_midtrain.results.curves import Curves
 from polya_midtrain.runtime.stage import stage
 from polya_midtrain.training import fits
 from polya_midtrain.training.seeds import Fit, Training, curves, final, train_all
@@ -42,8 +42,7 @@ def run(params: Params, arm: str) -> None:
 
         vllm = params.machine.engine == "vllm"  # beside the trainer, or a server that follows one trainer
         results = train_all(params, arm, plan, this, lambda: fits.rl(policy.shape(paths.BASE), settings), alone=vllm)
-        document = {"arm": arm, "seeds": curves(this.work, params.seeds, CURVES)}
-        (this.work / "curves.json").write_text(json.dumps(document) + "\n")
+        Curves(arm=arm, seeds=curves(this.work, params.seeds, CURVES)).write(this.work / "curves.json")
         this.numbers.update(final(results, params.seeds, ("reward", "entropy", "missing")))
 
 

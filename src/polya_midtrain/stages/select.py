@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
 
 from polya_midtrain import paths
 from polya_midtrain.common import heuristics
 from polya_midtrain.common.records import Graded, Question, Scored, TrainingRow, by_id, read_records, write_records
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import PARAMS_FILE, Arm, Params
+from polya_midtrain.results.training_sets import TrainingSet, TrainingSets
 from polya_midtrain.runtime.stage import stage
 from polya_midtrain.science import selection
 
@@ -55,8 +54,10 @@ def run(params: Params) -> None:
             ]
             write_records(this.work / "train" / f"{name}.parquet", TrainingRow, rows)
             cards[name] = card(name, sets[name], len(asked))
-            this.numbers.update({f"{name}/{what}": cards[name][what] for what in ("rows", "tokens", "questions")})
-        (this.work / "training_sets.json").write_text(json.dumps(cards, indent=2) + "\n")
+            this.numbers.update(
+                {f"{name}/{what}": getattr(cards[name], what) for what in ("rows", "tokens", "questions")}
+            )
+        TrainingSets(cards).write(this.work / "training_sets.json")
 
 
 def chosen(
@@ -96,17 +97,17 @@ def matched(name: str, arm: Arm, sets: dict[str, list[Graded]], seed: int) -> li
     return selection.fit(own, seed, most_rows=len(target))
 
 
-def card(arm: str, rows: Sequence[Graded], asked: int) -> dict[str, Any]:
-    """What a training set holds: rows, response tokens, questions, rows per heuristic, adherence, right and wrong."""
+def card(arm: str, rows: Sequence[Graded], asked: int) -> TrainingSet:
+    """What a training set holds."""
     scores = [row.score for row in rows if isinstance(row, Scored) and row.heuristic]
-    return {
-        "arm": arm,
-        "rows": len(rows),
-        "tokens": sum(row.tokens for row in rows),
-        "questions": len({row.question_id for row in rows}),
-        "questions_asked": asked,
-        "rows_per_heuristic": dict(Counter(row.heuristic for row in rows)),
-        "mean_score": round(sum(scores) / len(scores), 6) if scores else None,
-        "right": sum(row.correct for row in rows),
-        "wrong": sum(not row.correct for row in rows),
-    }
+    return TrainingSet(
+        arm=arm,
+        rows=len(rows),
+        tokens=sum(row.tokens for row in rows),
+        questions=len({row.question_id for row in rows}),
+        questions_asked=asked,
+        rows_per_heuristic=dict(Counter(row.heuristic for row in rows)),
+        mean_score=round(sum(scores) / len(scores), 6) if scores else None,
+        right=sum(row.correct for row in rows),
+        wrong=sum(not row.correct for row in rows),
+    )

@@ -13,28 +13,16 @@ from polya_midtrain import paths
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import Params
 from polya_midtrain.runtime.stage import stage
-from polya_midtrain.tables.parts import render
-from polya_midtrain.tables.parts.long import pooled_name
-from polya_midtrain.tables.row import MEAN, PASS, Row
+from polya_midtrain.tables.registry import TABLES
+from polya_midtrain.tables.row import MEAN, PASS, Row, pooled_name
+from polya_midtrain.tables.shared import render
+from polya_midtrain.tables.shared.scores import RATES
 
-# Modules of tables/ and what each reads; only the one that is asked for is loaded (see dvc.yaml).
-INPUTS = {
-    "main": paths.COUNTS,
-    "midtrain": paths.COUNTS,
-    "budget": paths.COUNTS,
-    "correctness": paths.COUNTS,
-    "composition": paths.COMPOSITION,
-    "diversity": paths.COUNTS,
-    "transfer": paths.COUNTS,
-    "modes": paths.MODES,
-}
-TABLES = tuple(INPUTS)
-RATES = ("truncated", "no_answer")
 WEAK = "weak sandbox: programs may have been graded without seccomp or Landlock"
 
 
 def run(params: Params, table: str) -> None:
-    """Write reports/tables/TABLE.{csv,md,tex}, and the table's `headline` to results/metrics.
+    """Write reports/tables/TABLE.{csv,json,md,tex}, and the table's `headline` to results/metrics.
 
     Raises `UserError` for an unknown table and for results that are missing, malformed or incomplete.
     """
@@ -43,15 +31,16 @@ def run(params: Params, table: str) -> None:
     with stage(
         params,
         f"tables@{table}",
-        outputs={f"{table}.{suffix}": paths.TABLES / f"{table}.{suffix}" for suffix in ("csv", "md", "tex")},
+        outputs={f"{table}.{suffix}": paths.TABLES / f"{table}.{suffix}" for suffix in ("csv", "json", "md", "tex")},
         seeds=params.seeds,
     ) as this:
-        module = importlib.import_module(f"polya_midtrain.tables.{table}")
+        module = importlib.import_module(f"polya_midtrain.tables.{table}.table")
         rows, page = module.build(params)
         if params.machine.sandbox == "weak":
             rows, page = render.stamped(rows, page, WEAK)
         for suffix, text in (
             ("csv", render.csv_text(rows)),
+            ("json", page.text()),
             ("md", render.markdown(page)),
             ("tex", render.latex(page)),
         ):

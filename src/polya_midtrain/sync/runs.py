@@ -7,7 +7,6 @@ the curves of its RL with their steps, the settings of all stages that made it, 
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -18,11 +17,13 @@ import numpy as np
 
 from polya_midtrain import paths
 from polya_midtrain.params import Params
+from polya_midtrain.results.counts import CountFile, CountRow
+from polya_midtrain.results.curves import Curves
+from polya_midtrain.results.training_sets import TrainingSet, TrainingSets
 from polya_midtrain.runtime import mlflow_store, tracking
 from polya_midtrain.runtime.mlflow_store import Record
 from polya_midtrain.science.passk import pass_at_k
 from polya_midtrain.sync.outputs import Made
-from polya_midtrain.tables.counts import CountFile, CountRow, parse
 
 STEPS = {"before": ("midtrain",), "after": ("midtrain", "rl")}  # the stages that train a policy
 WEIGHTS = {"before": paths.MIDTRAIN, "after": paths.RL}
@@ -60,14 +61,14 @@ def _stage(made: Made, profile: str, commit: str) -> Wanted:
 def _policies(made: Made, made_by: Mapping[str, Made], params: Params, commit: str) -> Iterator[Wanted]:
     """The policies that a stage evaluate has asked, by phase and seed in the order of its counts."""
     arm = str(made.arm)
-    file, _ = parse(paths.COUNTS / f"{arm}.json", CountFile)
+    file = CountFile.of(paths.COUNTS, arm)
     rows: dict[tuple[str, int], dict[str, list[CountRow]]] = {}
     for row in file.rows:
         rows.setdefault((row.phase, row.seed), {}).setdefault(row.benchmark, []).append(row)
-    curves = json.loads((paths.CURVES / f"{arm}.json").read_text(encoding="utf-8"))["seeds"]
-    cards = {}
+    curves = Curves.of(paths.CURVES, arm).seeds
+    cards: dict[str, TrainingSet] = {}
     if "select" in made_by:
-        cards = json.loads(paths.TRAINING_SETS.read_text(encoding="utf-8"))
+        cards = TrainingSets.read(paths.TRAINING_SETS).root
     for (phase, seed), asked in rows.items():
         steps = [made_by[f"{step}@{arm}"] for step in STEPS[phase]]
         weights = (WEIGHTS[phase] / arm).as_posix()
@@ -86,8 +87,9 @@ def _policies(made: Made, made_by: Mapping[str, Made], params: Params, commit: s
         for one in [*steps, made]:
             record.params |= _flat(one)
         numbers = _scores(asked, file.samples, params)
-        card = cards.get(arm, {})
-        numbers |= {f"training_set/{name}": card[name] for name in ("rows", "tokens", "questions") if name in card}
+        if arm in cards:
+            sizes = {name: getattr(cards[arm], name) for name in ("rows", "tokens", "questions")}
+            numbers |= {f"training_set/{name}": size for name, size in sizes.items()}
         for one in steps:
             lead = f"seed_{seed}/"
             final = {name.removeprefix(lead): value for name, value in one.numbers.items() if name.startswith(lead)}
@@ -98,7 +100,7 @@ def _policies(made: Made, made_by: Mapping[str, Made], params: Params, commit: s
             for point in curves.get(str(seed), []):
                 drawn = {name: value for name, value in point.items() if name != "step"}
                 record.metrics += [
-                    (name, math.nan if value is None else float(value), made.end, int(point["step"]))
+                    (name, math.nan if value is None else float(value), made.end, int(point["step"] or 0))
                     for name, value in drawn.items()
                 ]
         inputs = {

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from polya_midtrain.errors import UserError
+from polya_midtrain.results.small import PHASES
 from polya_midtrain.studies import REFERENCE
 from polya_midtrain.tables import read
-from polya_midtrain.tables.parts.render import escape_markdown
-from polya_midtrain.tables.row import MEAN, PASS, Row
+from polya_midtrain.tables.row import MEAN, PASS, Rows
+from polya_midtrain.tables.shared import cells
+from polya_midtrain.tables.shared.render import escape_markdown
 
 PARTS = "**Their parts**"  # what follows the claims in the ledger
 
@@ -67,24 +70,22 @@ def ledger(path: Path) -> str:
 
 def build(tables: Path, profile: str) -> str:
     """The table as Markdown: per arm the mean over benchmarks before and after RL, and the difference to vanilla."""
-    before, after = _pooled(tables / "midtrain.csv"), _pooled(tables / "main.csv")
-    ks = sorted({k for _, k in after})
+    before, after = _means(tables / "midtrain.csv"), _means(tables / "main.csv")
+    found = after.find(PASS)
+    ks = sorted({row.k or 0 for row in found})
     ends = sorted({ks[0], ks[-1]})
-    header = ["arm"]
-    for k in ends:
-        header += [f"pass@{k} before RL", f"pass@{k} after RL"]
+    header = ["arm", *(f"pass@{k} {phase} RL" for k in ends for phase in PHASES)]
     header += [f"after RL, less {REFERENCE}: pass@{ks[-1]}", "Holm p", "significant"]
     lines = [_line(header), "|" + " --- |" * len(header)]
-    for arm in dict.fromkeys(arm for arm, _ in after):
-        if any((arm, k) not in before for k in ends):
-            raise UserError(f"{tables / 'midtrain.csv'}: no pooled mean of arm {arm!r}; run `dvc repro`")
-        cells = [arm]
-        for k in ends:
-            cells += [_interval(row.value, row.low, row.high) for row in (before[arm, k], after[arm, k])]
-        last = after[arm, ks[-1]]
-        cells += [_interval(last.diff, last.diff_low, last.diff_high), _short(last.p_holm), last.significant or "-"]
-        lines.append(_line(cells))
-    some = after[next(iter(after))]
+    for last in (row for row in found if row.k == ks[-1]):
+        shown = [cells.score(one.get(PASS, arm=last.arm, k=k)) for k in ends for one in (before, after)]
+        if cells.UNKNOWN in shown:
+            raise UserError(f"{tables / 'midtrain.csv'}: no pooled mean of arm {last.arm!r}; run `dvc repro`")
+        less = cells.UNKNOWN
+        if last.diff is not None:
+            less = cells.score(replace(last, value=last.diff, low=last.diff_low, high=last.diff_high))
+        lines.append(_line([last.arm, *shown, less, cells.number(last.p_holm), last.significant or cells.UNKNOWN]))
+    some = found[0]
     facts = (
         f"Profile {profile}: means over the benchmarks ({some.n_questions} questions, {some.n_samples} samples "
         f"each, training seeds {some.seeds}); brackets: {some.method}; p: Holm-corrected over the arms. "
@@ -93,24 +94,12 @@ def build(tables: Path, profile: str) -> str:
     return "\n".join([*lines, "", escape_markdown(facts), ""])
 
 
-def _pooled(path: Path) -> dict[tuple[str, int], Row]:
-    """The pooled mean pass@k rows of a CSV by (arm, k); a seed's own row precedes the pooled one, which replaces it."""
-    found = {
-        (row.arm, row.k): row
-        for row in read.read(path)
-        if row.k is not None and (row.benchmark, row.metric) == (MEAN, PASS)
-    }
-    if not found:
+def _means(path: Path) -> Rows:
+    """The rows of a CSV that are means over benchmarks."""
+    found = Rows(row for row in read.read(path) if row.benchmark == MEAN)
+    if not found.find(PASS):
         raise UserError(f"{path}:1: no mean {PASS} rows; run `dvc repro -f tables@{path.stem}`")
     return found
-
-
-def _interval(value: float | None, low: float | None, high: float | None) -> str:
-    return "-" if value is None else f"{_short(value)} [{_short(low)}, {_short(high)}]"
-
-
-def _short(number: float | None) -> str:
-    return "-" if number is None else f"{number:.3f}"
 
 
 def _line(cells: list[str]) -> str:

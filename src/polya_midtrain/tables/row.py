@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
-from typing import Literal
+from typing import Any
 
 PASS = "pass@k"
-Phase = Literal["before", "after"]  # RL
-PHASES: tuple[Phase, ...] = ("before", "after")
+DECIMALS = 4
 MEAN = "mean"  # the benchmark of an average over benchmarks
 
 
@@ -60,3 +60,42 @@ class Row:
 
 
 COLUMNS = tuple(field.name for field in fields(Row))
+
+
+class Rows:
+    """Rows by what is asked of them: of each quantity the one that is pooled over most training seeds."""
+
+    def __init__(self, rows: Iterable[Row]) -> None:
+        self.by_metric: dict[str, list[Row]] = {}
+        for row in rows:
+            self.by_metric.setdefault(row.metric, []).append(row)
+
+    def find(self, metric: str, **wanted: str | int | None) -> list[Row]:
+        """The rows of a quantity whose fields are as wanted, in the table's order."""
+        found: dict[tuple[str, str, str, int | None], Row] = {}
+        for row in self.by_metric.get(metric, ()):
+            if all(getattr(row, name) == value for name, value in wanted.items()):
+                key = (row.arm, row.phase, row.benchmark, row.k)
+                if key not in found or row.n_seeds > found[key].n_seeds:
+                    found[key] = row
+        return list(found.values())
+
+    def get(self, metric: str, **wanted: str | int | None) -> Row | None:
+        """The first of them, if there is one."""
+        return next(iter(self.find(metric, **wanted)), None)
+
+
+def line(**columns: Any) -> Row:
+    """A row; what is not given is empty, the unit a share, and nothing was sampled."""
+    empty = {"benchmark": "", "k": None, "low": None, "high": None, "n_samples": 0, "seeds": "", "paper": None}
+    return Row(**{"unit": "share"} | empty | columns)
+
+
+def pooled_name(seeds: Sequence[int]) -> str:
+    """The ``seeds`` of a row that pools them."""
+    return "+".join(str(seed) for seed in seeds)
+
+
+def tidy(number: float) -> float:
+    """Rounded to the CSV's decimals, so that every rendering starts from the same digits; no negative zero."""
+    return round(float(number), DECIMALS) + 0.0

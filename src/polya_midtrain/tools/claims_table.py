@@ -15,8 +15,8 @@ from polya_midtrain.ledger.schema import Claims
 from polya_midtrain.params import Params
 from polya_midtrain.studies import REFERENCE
 from polya_midtrain.tables import read, readme_table
-from polya_midtrain.tables.parts.render import escape_markdown
 from polya_midtrain.tables.row import MEAN, Row
+from polya_midtrain.tables.shared.render import escape_markdown
 
 HEADER = ["claim", "number", "command", "committed run", "interval"]
 

@@ -1,0 +1,62 @@
+"""The main table: pass@k after RL, of every arm that differs in what it learns from and not in how much."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from polya_midtrain import paths, studies
+from polya_midtrain.params import Arm, Params
+from polya_midtrain.results import counts
+from polya_midtrain.tables.row import MEAN, Row
+from polya_midtrain.tables.shared import layout, paper_values, render
+from polya_midtrain.tables.shared.render import Page
+from polya_midtrain.tables.shared.scores import DIFFERENCE, Pair, Scores, against, build_rows, slopes
+from polya_midtrain.tables.shared.study import by_doubling
+
+
+def build(params: Params) -> tuple[list[Row], Page]:
+    """The rows of the CSV and the readable page, from results/counts.
+
+    Beside every arm against vanilla: the arms with heuristics against the other baselines (STaR, and distillation where
+    it is matched to an arm), each a family of its own, and the slope of their means over log2 n.
+    """
+    arms = params.arms
+    found = counts.read(paths.COUNTS, studies.main(arms), list(params.questions.benchmarks), params.seeds)
+    scores = Scores(found, params.tables, "after")
+    rows = build_rows(scores, params, means=params.tables.means)
+    families = _families(arms)
+    pairs = [pair for family in families for pair in family]
+    changed = [row for family in families for row in against(scores, (DIFFERENCE,), family)]
+    weights = by_doubling({name: arms[name].n for name in studies.by_n(arms)})
+    trend: Pair = ("+".join(weights), "")
+    trends = slopes(scores, {trend: weights} if weights else {})
+
+    page = layout.page("pass@k after RL", rows, found, params)
+    titles = {pair: " less ".join(pair) for pair in pairs}
+    paper = {pair: text for pair in pairs if (text := _paper(pair, params))}
+    more = [
+        *layout.changes("Difference to the other baselines, mean over benchmarks", changed, titles, paper),
+        *layout.changes(layout.SLOPES, trends, {trend: " ".join(weights)}, {}),
+    ]
+    page.grids[-1:-1] = more
+    page.notes.extend(render.notes("main/notes.j2") if more else [])
+    return [*rows, *changed, *trends], page
+
+
+def _families(arms: Mapping[str, Arm]) -> list[list[Pair]]:
+    """Per baseline the arms with heuristics that it is compared with."""
+    stars = [name for name in studies.main(arms) if arms[name].traces == "unprompted"]
+    families: list[list[Pair]] = [[(name, star) for name in studies.by_n(arms)] for star in stars]
+    matches = [(name, arms[name].match) for name in studies.distilled(arms)]
+    families += [[(match.arm, name)] for name, match in matches if match is not None]
+    return [family for family in families if family]
+
+
+def _paper(pair: Pair, params: Params) -> str:
+    """The difference of the paper's means, where both are known."""
+    k = layout.PAPER_K
+    ours, theirs = (paper_values.lookup(params, "after", arm, MEAN, k) for arm in pair)
+    if ours is None or theirs is None:
+        return ""
+    sources = ", ".join(sorted({ours.source, theirs.source}))
+    return f"{ours.value - theirs.value:+.4f} at pass@{k} ({sources})"

@@ -1,0 +1,18 @@
+"""The table before RL: what mid-training alone does to pass@k."""
+
+from __future__ import annotations
+
+from polya_midtrain import paths, studies
+from polya_midtrain.params import Params
+from polya_midtrain.results import counts
+from polya_midtrain.tables.row import Row
+from polya_midtrain.tables.shared import layout
+from polya_midtrain.tables.shared.render import Page
+from polya_midtrain.tables.shared.scores import Scores, build_rows
+
+
+def build(params: Params) -> tuple[list[Row], Page]:
+    """The rows of the CSV and the readable page, from results/counts; vanilla before RL is the base model."""
+    found = counts.read(paths.COUNTS, studies.main(params.arms), list(params.questions.benchmarks), params.seeds)
+    rows = build_rows(Scores(found, params.tables, "before"), params, means=params.tables.means)
+    return rows, layout.page("pass@k after mid-training, before RL", rows, found, params)
