@@ -34,12 +34,14 @@ def in_a_process(row: str, tiny: bool) -> dict[str, Any]:
         done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
     except subprocess.TimeoutExpired:
         return {"fault": f"not done after {PATIENCE} s"}
-    lines = (done.stderr if done.returncode else done.stdout).strip().splitlines() or ["it said nothing"]
-    return {"fault": lines[-1][:300]} if done.returncode else dict(json.loads(lines[-1]))
+    if done.returncode:
+        return {"fault": (done.stderr.strip().splitlines() or ["it said nothing"])[-1][:300]}
+    told = [line for line in done.stdout.splitlines() if line.startswith("{")]  # vLLM may speak after it
+    return dict(json.loads(told[-1]))
 
 
 def main(arguments: Sequence[str]) -> int:
-    """One row, its figures on the last line of the output; or all of them."""
+    """One row, its figures as a line of JSON; or all of them."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--tiny", action="store_true", help="rehearse on a CPU")
     parser.add_argument("--row", choices=ROWS, help="one row alone, in this process")

@@ -53,6 +53,7 @@ def figures(rows: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> dict[
     bench = rows.Bench(rows.TINY, "cpu", tmp_path_factory.mktemp("bench"))
     found = {name: row(bench) for name, row in rows.ROWS.items() if not name.endswith("vllm")}
     seeds = {"again": 1, "other seed": 2}
+    assert not list(bench.folder.glob("trainer-*/checkpoint-*")), "38 GB of a model of 3B"
     return found | {name: rows.policy_gradient(bench, False, True, seed=seed) for name, seed in seeds.items()}
 
 

@@ -34,7 +34,7 @@ def row(checkpoints: Path, call: str) -> dict[str, float]:
     command = [sys.executable, "-c", ROW, str(checkpoints), call]
     done = subprocess.run(command, cwd=ROOT / "bench", capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
-    return dict(json.loads(done.stdout.splitlines()[-1]))
+    return dict(json.loads([line for line in done.stdout.splitlines() if line.startswith("{")][-1]))
 
 
 @pytest.mark.gpu
