@@ -46,7 +46,7 @@ def reference(source: Path | None, params: Params) -> Run | None:
 def read(folder: Path) -> Run | None:
     """The run in a project's folder, or in what `polya keep` made of one; None where there is none."""
     seconds = read_seconds(folder / paths.METRICS)
-    if "generate" not in seconds:
+    if not seconds.keys() >= {"questions", "generate"}:
         return None
     params = _settings(folder)
     metrics = {file.stem: yamlfile.content(file) for file in (folder / paths.METRICS).glob("*.json")}  # JSON is YAML
