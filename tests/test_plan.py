@@ -67,6 +67,7 @@ def planned(params: Params, run: runs.Run | None = None) -> dict[tuple[str, str]
 
 def written(folder: Path, content: dict[str, Any], **seconds: float) -> Path:
     """A finished run of tiny's: the lines of its metrics that a plan reads."""
+    seconds["questions"] = 0.0
     (folder / paths.METRICS).mkdir(parents=True)
     (folder / "params.yaml").write_text(yaml.safe_dump(content))
     numbers: dict[str, dict[str, float]] = {
@@ -121,9 +122,9 @@ def test_a_run_gives_lengths_shares_and_seconds_a_token(tmp_path: Path) -> None:
     assert found["midtrain", "n1"].trained == pytest.approx(4 * TINY["midtrain"]["epochs"] * 120 * 20)
     assert rates["generate"] * found["generate", ""].units == pytest.approx(16.0 * 132 / 68)
     assert rates["rl"] * found["rl", "n1"].units == pytest.approx(60.0), "twice the seeds"
-    assert rates.keys() == {"generate", "rl"}, "what took no seconds is not known"
+    assert rates.keys() == {"questions", "generate", "rl"}, "what took no seconds is not known"
     other = tiny(base=TINY["base"] | {"hidden": 2 * TINY["base"]["hidden"]})
-    assert runs.rates(run, other) == {}
+    assert runs.rates(run, other) == {"questions": 0.0}, "all others are the base's"
     assert runs.reference(tmp_path / "run", more) == run
     with pytest.raises(UserError, match=r"run: no finished run of the same base and kind of machine; name one"):
         runs.reference(tmp_path / "run", other)

@@ -81,7 +81,6 @@ def show(path: Path, source: Path | None, measured: bool, gpu: float | None) -> 
 
 
 def _gpu(params: settings.Params, sizes: Mapping[str, Model], here: Device, memory: Mapping[str, Memory]) -> list[str]:
-    """The number formats on a GPU, and what ``auto`` comes to there."""
     if not here.cuda:
         return []
     lines = ["GPU: models answer and score as they are stored; trainings keep float32 and compute in bfloat16."]

@@ -64,7 +64,7 @@ def models(params: Params) -> tuple[dict[str, Model], list[str]]:
 
 def device(params: Params, sizes: Mapping[str, Model], memory: float | None) -> Device:
     """The device of the settings; ``memory``: bytes of a GPU that is not here."""
-    machine, cuda = params.machine, params.machine.device == "cuda"
+    machine, cuda = params.machine, params.machine.device in (("cuda", "auto") if memory else ("cuda",))
     if memory is None and machine.device != "cpu":
         import torch
 

@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -47,7 +46,7 @@ def reference(source: Path | None, params: Params) -> Run | None:
 def read(folder: Path) -> Run | None:
     """The run in a project's folder, or in what `polya keep` made of one; None where there is none."""
     seconds = read_seconds(folder / paths.METRICS)
-    if "generate" not in seconds:
+    if not seconds.keys() >= {"questions", "generate"}:
         return None
     params = _settings(folder)
     metrics = {file.stem: yamlfile.content(file) for file in (folder / paths.METRICS).glob("*.json")}  # JSON is YAML
@@ -64,7 +63,7 @@ def facts(params: Params, run: Run | None) -> tuple[Facts, list[str]]:
     known = {} if run is None else run.answers
     answers = {stage: min(known.get(stage, known.get("generate", most)), most) for stage, most in limits.items()}
     rows = {name: most_rows(params, arm, counts["mid"]) for name, arm in params.arms.items()}
-    lengths = dict.fromkeys(rows, answers["generate"])
+    lengths: dict[str, float] = {}
     for name, arm in sorted(params.arms.items(), key=lambda item: item[1].match is not None):
         if run and run.params.arms.get(name) == arm and (chosen := run.selected.get(f"{name}/rows")):
             rows[name] *= chosen / most_rows(run.params, arm, run.counts["mid"])
@@ -86,7 +85,7 @@ def rates(run: Run, params: Params) -> dict[str, float]:
     return {stage: value / units[stage] for stage, value in seconds.items()}
 
 
-def model(params: Params, block: str) -> tuple[Any, ...]:
+def model(params: Params, block: str) -> tuple[object, ...]:
     """What the speed of a model depends on."""
     held, machine = getattr(params, block), params.machine
     if isinstance(held, WorldTeacher | RewardTraining):

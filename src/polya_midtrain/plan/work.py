@@ -13,7 +13,7 @@ from polya_midtrain.tables.registry import TABLES
 @dataclass(frozen=True)
 class Facts:
     """What no setting says: ``counts`` of each set's questions, tokens of mean ``answers`` by stage, ``rows`` of each
-    arm's training set, and response tokens of such a row (``lengths``)."""
+    arm's training set, and response tokens of such a row, as far as known (``lengths``)."""
 
     counts: Mapping[str, int]
     answers: Mapping[str, float]
@@ -90,13 +90,13 @@ def _reward(params: Params, facts: Facts) -> Work:
 def _arm(params: Params, facts: Facts, arm: str) -> list[Work]:
     """Arms of the ablations answer the benchmarks after RL alone, others also the transfer sets, and before RL."""
     seeds, rl, asked = len(params.seeds), params.rl, facts.counts["rl"]
-    rows = facts.rows[arm] * params.midtrain.epochs * seeds
+    rows, length = facts.rows[arm] * params.midtrain.epochs * seeds, facts.lengths.get(arm, facts.answers["generate"])
     rolled = float(round(asked * rl.epochs / rl.prompts) * rl.prompts * rl.generations * seeds)
     kinds = ("benchmarks/", "transfer/") if studies.in_main(params.arms[arm]) else ("benchmarks/",)
     sets = sum(count for name, count in facts.counts.items() if name.startswith(kinds))
     drawn, tokens = float(sets * params.evaluate.samples * seeds * len(kinds)), rolled * facts.answers["rl"]
     return [
-        Work("midtrain", arm, "base", 0.0, 0.0, rows, rows * facts.lengths[arm], checkpoints=seeds * bool(rows)),
+        Work("midtrain", arm, "base", 0.0, 0.0, rows, rows * length, checkpoints=seeds * bool(rows)),
         Work("rl", arm, "base", rolled, tokens, rolled, tokens, checkpoints=seeds),
         Work("evaluate", arm, "base", drawn, drawn * facts.answers["evaluate"]),
         Work("modes", arm, "base", float(min(params.modes.questions, asked) * 2 * seeds)),
