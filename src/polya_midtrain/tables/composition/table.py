@@ -63,7 +63,7 @@ def _rates(rates: Rates, sizes: Mapping[str, int]) -> Iterator[Row]:
 def _trends(rates: Rates, weights: Mapping[str, float]) -> Iterator[Row]:
     """Slopes over log2 n of the heuristic arms; the row after RL holds the difference to that before.
 
-    None where an arm has no rate.
+    There is none where an arm has no rate.
     """
     for metric in [name for name in METRICS if name != SILENT] if weights else []:
         found = {(arm, phase): rates.rate(metric, arm, phase, rates.benchmarks) for arm in weights for phase in PHASES}
