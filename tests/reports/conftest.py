@@ -20,13 +20,13 @@ from polya_midtrain.results import composition as results
 from polya_midtrain.results import modes
 from polya_midtrain.results.small import PHASES
 from polya_midtrain.stages import figures, page
+from polya_midtrain.tables import registry
 from polya_midtrain.tables.diversity.page import PER_QUESTION, VENDI
 from polya_midtrain.tables.row import Row
 from polya_midtrain.tables.shared import render
 from polya_midtrain.tables.shared.study import OVER_QUESTIONS
 
 ROOT = Path(__file__).resolve().parents[2]
-NAMES = ("main", "midtrain", "budget", "correctness", "composition", "diversity", "transfer", "modes")
 SAMPLES, QUESTIONS, STEPS = 72, 5, 12
 COMBINATIONS = ["double+halve", "split+tens", "count+split"]
 
@@ -59,7 +59,7 @@ def fill(params: Params) -> None:
         cards[arm] = _card(params, arm)
     _json(paths.TRAINING_SETS, cards)
     _composition(params, rng)
-    for name in NAMES:
+    for name in registry.TABLES:
         build = importlib.import_module(f"polya_midtrain.tables.{name}.table").build
         rows, shown = _diversity(params) if name == "diversity" else build(params)
         _text(paths.TABLES / f"{name}.csv", render.csv_text(rows))

@@ -1,7 +1,7 @@
 """results/counts/ARM.json: the results that tables of scores are made from.
 
-Small enough for git: per phase, training seed, benchmark and question the samples n, how many were
-right (c), cut off by the token limit (truncated) and without an answer (no_answer).
+Small enough for git: per phase, training seed, benchmark and question the samples n, how many were right (c), cut off
+by the token limit (truncated) and without an answer (no_answer).
 """
 
 from __future__ import annotations

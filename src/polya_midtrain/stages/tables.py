@@ -1,6 +1,7 @@
-"""Stage tables@TABLE: one table of the study as CSV, Markdown and LaTeX, from small files of results/ alone.
+"""Stage tables@TABLE: one table of the study as CSV and JSON, and as Markdown and LaTeX made from the latter.
 
-Restyling a table therefore recomputes nothing, and a reader without checkpoints can rebuild every table.
+It reads small files of results/ alone. Restyling a table therefore recomputes nothing, and a reader without checkpoints
+can rebuild every table.
 """
 
 from __future__ import annotations

@@ -10,24 +10,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from polya_midtrain import paths, studies
+from polya_midtrain import studies
 from polya_midtrain.params import Arm, Params
-from polya_midtrain.results import counts, training_sets
+from polya_midtrain.results import training_sets
 from polya_midtrain.results.training_sets import TrainingSet
 from polya_midtrain.studies import REFERENCE
 from polya_midtrain.tables.row import Row
-from polya_midtrain.tables.shared import layout, paper_values, render
+from polya_midtrain.tables.shared import layout, paper_values, render, scores
 from polya_midtrain.tables.shared.cells import UNKNOWN
 from polya_midtrain.tables.shared.render import Grid, Page
-from polya_midtrain.tables.shared.scores import (
-    DIFFERENCE,
-    RELATIVE,
-    Scores,
-    against,
-    build_rows,
-    counted,
-    means_and_pooled,
-)
+from polya_midtrain.tables.shared.scores import DIFFERENCE, RELATIVE, Scores
 
 UNITS = ("rows", "tokens")
 
@@ -37,15 +29,14 @@ def build(params: Params) -> tuple[list[Row], Page]:
     arms = params.arms
     budgets = list(dict.fromkeys(arm for unit in UNITS for arm in studies.budget(arms, unit)))
     cards = training_sets.read(budgets)
-    names = [REFERENCE, *budgets]
-    found = counts.read(paths.COUNTS, names, list(params.questions.benchmarks), params.seeds, ["after"])
-    study = Scores(found, params.tables, "after")
+    study = Scores.read(params, [REFERENCE, *budgets], phases=["after"])["after"]
     pairs = [(name, match.arm) for name in budgets if (match := arms[name].match) is not None]
-    scores = means_and_pooled(build_rows(study, params, REFERENCE), params.seeds)
-    changed = [_beside_the_paper(row, arms, study.ks[-1]) for row in against(study, (RELATIVE, DIFFERENCE), pairs)]
+    rows = scores.means_and_pooled(scores.build_rows(study, params, REFERENCE), params.seeds)
+    moved = scores.against(study, (RELATIVE, DIFFERENCE), pairs)
+    changed = [_beside_the_paper(row, arms, study.ks[-1]) for row in moved]
     sizes = [row for name in budgets for row in _sizes(study, name, cards[name])]
 
-    index = layout.Index(scores)
+    index = layout.Index(rows)
     relative = [row for row in changed if row.metric == RELATIVE]
     titles = {pair: " to ".join(pair) for pair in pairs}
     paper = {
@@ -61,12 +52,12 @@ def build(params: Params) -> tuple[list[Row], Page]:
         layout.seeds(index),
     ]
     notes = [
-        *layout.notes(index, found, params.tables, params.profile),
+        *layout.notes(index, study, params.profile),
         *render.notes("budget/notes.j2", matched=len(pairs), several=study.several, reference=REFERENCE),
         layout.paper_note(index, params),
     ]
     page = Page(title="Fixed budget: approaches or questions, after RL", grids=grids, notes=notes)
-    return [*sizes, *scores, *changed], page
+    return [*sizes, *rows, *changed], page
 
 
 def _known(arm: Arm) -> paper_values.PaperValue | None:
@@ -85,9 +76,9 @@ def _beside_the_paper(row: Row, arms: Mapping[str, Arm], largest: int) -> Row:
 
 def _sizes(study: Scores, name: str, card: TrainingSet) -> list[Row]:
     values = {"rows": card.rows, "tokens": card.tokens, "questions": card.questions}
-    rows = [counted(study, name, unit, unit, value, card.questions) for unit, value in values.items()]
+    rows = [scores.counted(study, name, unit, unit, value, card.questions) for unit, value in values.items()]
     metric = "approaches per question"
-    return [*rows, counted(study, name, metric, "rows per question", _per_question(card), card.questions)]
+    return [*rows, scores.counted(study, name, metric, "rows per question", _per_question(card), card.questions)]
 
 
 def _per_question(card: TrainingSet) -> float:

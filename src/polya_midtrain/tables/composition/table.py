@@ -1,7 +1,7 @@
 """Composition: chains that use two heuristics or more, before and after RL, and their combinations.
 
-Column ``benchmark`` holds a combination ("a+b") in the rows of `COMBINATION` and `IN_TRAINING`, and a heuristic's id,
-`ALL`, `MACRO` or `TWO` in those of the judge, which belong to no arm.
+Column ``benchmark`` holds a combination ("a+b") in the rows about combinations, and a heuristic's id, `page.ALL`,
+`page.MACRO` or `page.TWO` in those of the judge, which belong to no arm.
 """
 
 from __future__ import annotations
@@ -14,18 +14,6 @@ from polya_midtrain.results import composition
 from polya_midtrain.results.composition import Validation
 from polya_midtrain.results.small import PHASES
 from polya_midtrain.tables.composition import page
-from polya_midtrain.tables.composition.page import (
-    ALL,
-    COMBINATION,
-    IN_TRAINING,
-    JUDGE,
-    MACRO,
-    PAPER,
-    PRECISION,
-    RECALL,
-    TREND,
-    TWO,
-)
 from polya_midtrain.tables.composition.rates import METRICS, RATE, SILENT, Rates
 from polya_midtrain.tables.row import MEAN, Row, line, pooled_name, tidy
 from polya_midtrain.tables.shared.render import Page
@@ -68,14 +56,14 @@ def _rates(rates: Rates, sizes: Mapping[str, int]) -> Iterator[Row]:
                         if place is None and phase == "after" and arm in changes[scope]:
                             columns |= changes[scope][arm][0]
                         if (metric, scope, place) == (RATE, MEAN, None):
-                            columns["paper"] = PAPER.get((phase, sizes.get(arm, 0)))
+                            columns["paper"] = page.PAPER.get((phase, sizes.get(arm, 0)))
                         yield rates.row(place, arm=arm, phase=phase, benchmark=scope, metric=metric, **columns)
 
 
 def _trends(rates: Rates, weights: Mapping[str, float]) -> Iterator[Row]:
     """Slopes over log2 n of the heuristic arms; the row after RL holds the difference to that before.
 
-    None where an arm has no rate.
+    There is none where an arm has no rate.
     """
     for metric in [name for name in METRICS if name != SILENT] if weights else []:
         found = {(arm, phase): rates.rate(metric, arm, phase, rates.benchmarks) for arm in weights for phase in PHASES}
@@ -89,7 +77,7 @@ def _trends(rates: Rates, weights: Mapping[str, float]) -> Iterator[Row]:
             if phase == "after":
                 more = rates.differences({"": rates.contrast(moved, weights)}, BEFORE)[""][0]
             yield rates.row(
-                arm=TREND,
+                arm=page.TREND,
                 phase=phase,
                 benchmark=MEAN,
                 metric=f"{metric}, {SLOPE}",
@@ -106,13 +94,13 @@ def _combinations(rates: Rates, arm: str) -> Iterator[Row]:
     for name, frequent in result.frequent.items():
         for phase in PHASES:
             columns = rates.frequency(arm, getattr(frequent, phase))
-            yield rates.row(arm=arm, phase=phase, benchmark=name, metric=COMBINATION, **columns)
+            yield rates.row(arm=arm, phase=phase, benchmark=name, metric=page.COMBINATION, **columns)
         if result.midtraining.rows:
             yield line(
                 arm=arm,
                 phase="training",
                 benchmark=name,
-                metric=IN_TRAINING,
+                metric=page.IN_TRAINING,
                 value=float(frequent.midtraining),
                 unit="chains",
                 n_questions=result.midtraining.questions,
@@ -125,10 +113,10 @@ def _judge(validation: Validation, confidence: float) -> Iterator[Row]:
     """Precision and recall of each heuristic, of all labels together, and of the question whether a chain composes."""
     from scipy.stats import binomtest
 
-    where = {"arm": JUDGE, "phase": "labelled", "n_questions": validation.chains, "n_samples": 1}
+    where = {"arm": page.JUDGE, "phase": "labelled", "n_questions": validation.chains, "n_samples": 1}
 
     def shares(name: str, hits: int, invented: int, missed: int) -> Iterator[Row]:
-        for metric, total in ((PRECISION, hits + invented), (RECALL, hits + missed)):
+        for metric, total in ((page.PRECISION, hits + invented), (page.RECALL, hits + missed)):
             if total:
                 low, high = map(tidy, binomtest(hits, total).proportion_ci(confidence, method="wilson"))
                 share = {"value": tidy(hits / total), "low": low, "high": high, "method": "Wilson, over labels"}
@@ -137,13 +125,13 @@ def _judge(validation: Validation, confidence: float) -> Iterator[Row]:
     for name, (hits, invented, missed) in validation.heuristics.items():
         yield from shares(name, hits, invented, missed)
     hits, invented, missed = (sum(column) for column in zip(*validation.heuristics.values(), strict=True))
-    yield from shares(ALL, hits, invented, missed)
-    for metric, place in ((PRECISION, 1), (RECALL, 2)):
+    yield from shares(page.ALL, hits, invented, missed)
+    for metric, place in ((page.PRECISION, 1), (page.RECALL, 2)):
         totals = [(found[0], found[0] + found[place]) for found in validation.heuristics.values()]
         each = [hits / total for hits, total in totals if total]
         if each:
             mean = {"value": tidy(sum(each) / len(each)), "method": "none: a mean over heuristics"}
-            yield line(benchmark=MACRO, metric=metric, **where, **mean)
+            yield line(benchmark=page.MACRO, metric=metric, **where, **mean)
     both, alone, label, _ = validation.composed
     if both + label:
-        yield from shares(TWO, both, alone, label)
+        yield from shares(page.TWO, both, alone, label)

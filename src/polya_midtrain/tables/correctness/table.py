@@ -9,24 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from polya_midtrain import paths, studies
+from polya_midtrain import studies
 from polya_midtrain.params import Arm, Params
-from polya_midtrain.results import counts, training_sets
+from polya_midtrain.results import training_sets
 from polya_midtrain.results.training_sets import TrainingSet
 from polya_midtrain.studies import REFERENCE
 from polya_midtrain.tables.row import Row
-from polya_midtrain.tables.shared import cells, layout, render
+from polya_midtrain.tables.shared import cells, layout, render, scores
 from polya_midtrain.tables.shared.render import Grid, Page
-from polya_midtrain.tables.shared.scores import (
-    DIFFERENCE,
-    Pair,
-    Scores,
-    against,
-    build_rows,
-    counted,
-    means_and_pooled,
-    slopes,
-)
+from polya_midtrain.tables.shared.scores import DIFFERENCE, Pair, Scores
 from polya_midtrain.tables.shared.study import by_doubling
 
 PAPER_BELOW = "below vanilla (A; no number known)"
@@ -38,17 +29,16 @@ def build(params: Params) -> tuple[list[Row], Page]:
     arms = params.arms
     matched = studies.correctness(arms)
     cards = training_sets.read(matched)
-    found = counts.read(paths.COUNTS, [REFERENCE, *matched], list(params.questions.benchmarks), params.seeds, ["after"])
-    study = Scores(found, params.tables, "after")
+    study = Scores.read(params, [REFERENCE, *matched], phases=["after"])["after"]
     right = {arms[name].n: name for name in matched if arms[name].traces == "right"}
     pairs = [(name, right[n]) for name in matched if arms[name].traces != "right" and (n := arms[name].n) in right]
-    scores = means_and_pooled(build_rows(study, params, REFERENCE), params.seeds)
-    less_right = against(study, (DIFFERENCE,), pairs)
+    rows = scores.means_and_pooled(scores.build_rows(study, params, REFERENCE), params.seeds)
+    less_right = scores.against(study, (DIFFERENCE,), pairs)
     family, titles = _trends(arms, matched)
-    trends = slopes(study, family)
+    trends = scores.slopes(study, family)
     sizes = [row for name in matched for row in _sizes(study, name, cards[name])]
 
-    index = layout.Index(scores)
+    index = layout.Index(rows)
     wrong = [name for name in matched if arms[name].traces == "wrong"]
     grids = [
         *([_sets(arms, cards)] if cards else []),
@@ -69,7 +59,7 @@ def build(params: Params) -> tuple[list[Row], Page]:
         layout.seeds(index),
     ]
     notes = [
-        *layout.notes(index, found, params.tables, params.profile),
+        *layout.notes(index, study, params.profile),
         *render.notes(
             "correctness/notes.j2",
             arms=matched,
@@ -80,7 +70,7 @@ def build(params: Params) -> tuple[list[Row], Page]:
         ),
         layout.paper_note(index, params),
     ]
-    return [*sizes, *scores, *less_right, *trends], Page(
+    return [*sizes, *rows, *less_right, *trends], Page(
         title="Correctness or diversity, after RL", grids=grids, notes=notes
     )
 
@@ -108,11 +98,11 @@ def _sizes(study: Scores, name: str, card: TrainingSet) -> list[Row]:
     values = {"rows": card.rows, "right": card.right, "wrong": card.wrong, "tokens": card.tokens}
     units = {"tokens": "tokens"}
     rows = [
-        counted(study, name, metric, units.get(metric, "rows"), value, card.questions)
+        scores.counted(study, name, metric, units.get(metric, "rows"), value, card.questions)
         for metric, value in values.items()
     ]
     if card.mean_score is not None:
-        mean = counted(study, name, "adherence", "score", card.mean_score, card.questions)
+        mean = scores.counted(study, name, "adherence", "score", card.mean_score, card.questions)
         rows.append(replace(mean, method="none: a mean of the whole set"))
     return rows
 

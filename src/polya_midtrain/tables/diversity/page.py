@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from polya_midtrain.params import Params
-from polya_midtrain.results.counts import Counts
 from polya_midtrain.results.diversity import DiversityFile
 from polya_midtrain.results.small import PHASES
 from polya_midtrain.tables.row import Row, Rows
@@ -13,7 +12,7 @@ from polya_midtrain.tables.shared import cells, layout, render
 from polya_midtrain.tables.shared.cells import SOURCES, UNKNOWN
 from polya_midtrain.tables.shared.layout import Index
 from polya_midtrain.tables.shared.render import Grid, Page
-from polya_midtrain.tables.shared.scores import DIFFERENCE
+from polya_midtrain.tables.shared.scores import DIFFERENCE, Scores
 
 VENDI, WHOLE, PER_QUESTION = "vendi", "vendi of the whole set", "vendi per question"
 TRACES = "traces per question compared"
@@ -23,7 +22,7 @@ TOO_FEW = "too few rows"
 COUNTED = ("rows", "tokens", "questions")
 
 
-def page(rows: Sequence[Row], file: DiversityFile, counts: Counts, params: Params) -> Page:
+def page(rows: Sequence[Row], file: DiversityFile, study: Scores, params: Params) -> Page:
     """Scores of every training set, self-generated against distilled ones, and pass@k of those arms."""
     of_sets = [row for row in rows if row.phase == TRAINING]
     grids = [_sets(Rows(of_sets), file), _pairs(of_sets, file)]
@@ -43,7 +42,7 @@ def page(rows: Sequence[Row], file: DiversityFile, counts: Counts, params: Param
         grids += layout.changes(caption, changed, titles, paper)
         if phase == "after":
             # What the marks of a page of scores mean is left out: here no score has one.
-            general = layout.notes(index, counts, params.tables, params.profile)
+            general = layout.notes(index, study, params.profile)
             scored = [note for note in general if not note.startswith("*")]
     notes = render.notes(
         "diversity/notes.j2",

@@ -8,12 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from polya_midtrain import paths
 from polya_midtrain.params import Arm, Params
-from polya_midtrain.results import counts, training_sets
 from polya_midtrain.results import diversity as diversity_file
+from polya_midtrain.results import training_sets
 from polya_midtrain.results.diversity import DiversityFile
-from polya_midtrain.results.small import PHASES
 from polya_midtrain.results.training_sets import TrainingSet
 from polya_midtrain.science.bootstrap import pooled
 from polya_midtrain.studies import REFERENCE
@@ -37,8 +35,7 @@ def build(params: Params) -> tuple[list[Row], Page]:
     cards = training_sets.read(arms)
     pairs = list(dict.fromkeys((pair.arm, pair.other) for pair in file.pairs))
     names = list(dict.fromkeys([REFERENCE, *(name for pair in pairs for name in pair)]))
-    found = counts.read(paths.COUNTS, names, list(params.questions.benchmarks), params.seeds)
-    scored = {phase: Scores(found, params.tables, phase) for phase in PHASES}
+    scored = Scores.read(params, names)
     rows = [
         *(row for name in arms for row in _sizes(scored["after"], name, cards[name])),
         *_sets(file, cards, params),
@@ -49,7 +46,7 @@ def build(params: Params) -> tuple[list[Row], Page]:
     for scores in scored.values() if pairs else ():
         rows += means_and_pooled(build_rows(scores, params, None), params.seeds)
     rows += [row for scores in scored.values() for pair in pairs for row in against(scores, (DIFFERENCE,), [pair])]
-    return rows, page.page(rows, file, found, params)
+    return rows, page.page(rows, file, scored["after"], params)
 
 
 def _sizes(scores: Scores, name: str, card: TrainingSet) -> list[Row]:

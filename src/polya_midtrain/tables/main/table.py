@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from polya_midtrain import paths, studies
+from polya_midtrain import studies
 from polya_midtrain.params import Arm, Params
-from polya_midtrain.results import counts
 from polya_midtrain.tables.row import MEAN, Row
 from polya_midtrain.tables.shared import layout, paper_values, render
 from polya_midtrain.tables.shared.render import Page
@@ -21,8 +20,7 @@ def build(params: Params) -> tuple[list[Row], Page]:
     it is matched to an arm), each a family of its own, and the slope of their means over log2 n.
     """
     arms = params.arms
-    found = counts.read(paths.COUNTS, studies.main(arms), list(params.questions.benchmarks), params.seeds)
-    scores = Scores(found, params.tables, "after")
+    scores = Scores.read(params, studies.main(arms))["after"]
     rows = build_rows(scores, params, means=params.tables.means)
     families = _families(arms)
     pairs = [pair for family in families for pair in family]
@@ -31,7 +29,7 @@ def build(params: Params) -> tuple[list[Row], Page]:
     trend: Pair = ("+".join(weights), "")
     trends = slopes(scores, {trend: weights} if weights else {})
 
-    page = layout.page("pass@k after RL", rows, found, params)
+    page = layout.page("pass@k after RL", rows, scores, params)
     titles = {pair: " less ".join(pair) for pair in pairs}
     paper = {pair: text for pair in pairs if (text := _paper(pair, params))}
     more = [

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from polya_midtrain import paths, studies
+from polya_midtrain import studies
 from polya_midtrain.params import Params
-from polya_midtrain.results import counts
 from polya_midtrain.tables.row import Row
 from polya_midtrain.tables.shared import layout
 from polya_midtrain.tables.shared.render import Page
@@ -13,6 +12,6 @@ from polya_midtrain.tables.shared.scores import Scores, build_rows
 
 def build(params: Params) -> tuple[list[Row], Page]:
     """The rows of the CSV and the readable page, from results/counts; vanilla before RL is the base model."""
-    found = counts.read(paths.COUNTS, studies.main(params.arms), list(params.questions.benchmarks), params.seeds)
-    rows = build_rows(Scores(found, params.tables, "before"), params, means=params.tables.means)
-    return rows, layout.page("pass@k after mid-training, before RL", rows, found, params)
+    scores = Scores.read(params, studies.main(params.arms))["before"]
+    rows = build_rows(scores, params, means=params.tables.means)
+    return rows, layout.page("pass@k after mid-training, before RL", rows, scores, params)

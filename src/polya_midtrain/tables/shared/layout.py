@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from polya_midtrain.params import Params, Tables
-from polya_midtrain.results.counts import Counts
+from polya_midtrain.params import Params
 from polya_midtrain.studies import REFERENCE
 from polya_midtrain.tables.row import MEAN, PASS, Row, Rows
 from polya_midtrain.tables.shared import cells, paper_values, render
 from polya_midtrain.tables.shared.cells import SOURCES, UNKNOWN
 from polya_midtrain.tables.shared.render import Grid, Page
-from polya_midtrain.tables.shared.scores import RATES, Pair
+from polya_midtrain.tables.shared.scores import RATES, Pair, Scores
 
 PAPER_K = 64  # the k at which the paper's averages are known
 SLOPES = "Slope of mean pass@k over log2 n: the change with each doubling of n"
@@ -37,12 +36,12 @@ class Index(Rows):
         return [cells.score(self.get(PASS, k=k, **wanted), marked=True) for k in ks]
 
 
-def page(title: str, rows: Sequence[Row], counts: Counts, params: Params) -> Page:
+def page(title: str, rows: Sequence[Row], study: Scores, params: Params) -> Page:
     """The page of one phase's rows: means, benchmarks, differences to vanilla, seeds."""
     index = Index(rows, params.tables.means)
     averages = [means(index), *(subset_mean(index, name) for name in index.means)]
     grids = [*averages, benchmarks(index), *differences(index), seeds(index)]
-    told = [*notes(index, counts, params.tables, params.profile), paper_note(index, params)]
+    told = [*notes(index, study, params.profile), paper_note(index, params)]
     return Page(title=title, grids=grids, notes=told)
 
 
@@ -132,15 +131,15 @@ def seeds(index: Index) -> Grid:
     return Grid(caption="Training seeds apart and pooled, mean over benchmarks", header=header, rows=rows)
 
 
-def notes(index: Index, counts: Counts, settings: Tables, profile: str) -> list[str]:
+def notes(index: Index, study: Scores, profile: str) -> list[str]:
     """What every page of scores says: sizes and decoding, the intervals, the tests against vanilla."""
     return render.notes(
         "shared/scores.j2",
         profile=profile,
-        counts=counts,
-        decoding=cells.decoding(counts.decoding),
-        settings=settings,
-        alpha=f"{1.0 - settings.confidence:.2g}",
+        study=study,
+        decoding=cells.decoding(study.decoding),
+        settings=study.settings,
+        alpha=f"{study.alpha:.2g}",
         compared=len(index.arms) - 1,
         reference=REFERENCE,
     )

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
+from polya_midtrain import paths
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import PARAMS_FILE, Params, Tables
+from polya_midtrain.results import counts
 from polya_midtrain.results.counts import Counts
+from polya_midtrain.results.small import PHASES, Phase
 from polya_midtrain.science import compare
 from polya_midtrain.science.bootstrap import Array, Estimate
 from polya_midtrain.science.passk import pass_at_k
@@ -32,23 +35,32 @@ class Scores(Study):
     Raises `UserError` when the counts hold fewer samples than the largest k.
     """
 
-    def __init__(self, counts: Counts, settings: Tables, phase: str) -> None:
-        if max(settings.ks) > counts.samples:
+    def __init__(self, found: Counts, settings: Tables, phase: str) -> None:
+        if max(settings.ks) > found.samples:
             raise UserError(
-                f"{PARAMS_FILE}: tables.ks: k={max(settings.ks)}, but the counts hold {counts.samples} samples a "
+                f"{PARAMS_FILE}: tables.ks: k={max(settings.ks)}, but the counts hold {found.samples} samples a "
                 "question; lower k, or raise evaluate.samples and run `dvc repro`"
             )
-        self.arms, self.benchmarks, self.phase = counts.arms, counts.benchmarks, phase
+        self.arms, self.benchmarks, self.phase = found.arms, found.benchmarks, phase
+        self.decoding = found.decoding
         self.ks = sorted(set(settings.ks))
         self._shares: dict[tuple[str, str], Array] = {}
-        for arm in counts.arms:
-            for name in counts.benchmarks:
-                cell = counts.cells[arm, phase, name]
-                scores = [pass_at_k(cell.correct, counts.samples, k) for k in self.ks]
-                rates = [cell.truncated / counts.samples, cell.no_answer / counts.samples]
+        for arm in found.arms:
+            for name in found.benchmarks:
+                cell = found.cells[arm, phase, name]
+                scores = [pass_at_k(cell.correct, found.samples, k) for k in self.ks]
+                rates = [cell.truncated / found.samples, cell.no_answer / found.samples]
                 self._shares[arm, name] = np.stack([*scores, *rates], axis=-1)
-        sizes = {name: self._shares[counts.arms[0], name].shape[1] for name in counts.benchmarks}
-        super().__init__(settings, counts.seeds, sizes, counts.arms, counts.samples)
+        sizes = {name: self._shares[found.arms[0], name].shape[1] for name in found.benchmarks}
+        super().__init__(settings, found.seeds, sizes, found.arms, found.samples)
+
+    @classmethod
+    def read(
+        cls, params: Params, arms: Sequence[str], sets: Iterable[str] = (), phases: Sequence[Phase] = PHASES
+    ) -> dict[Phase, Scores]:
+        """The scores of ``arms`` by phase, from results/counts; ``sets``: others than the benchmarks."""
+        found = counts.read(paths.COUNTS, arms, list(sets or params.questions.benchmarks), params.seeds, phases)
+        return {phase: cls(found, params.tables, phase) for phase in phases}
 
     def of(self, arm: str, benchmarks: Sequence[str]) -> dict[str, Array]:
         """pass@k and rates of an arm, by benchmark."""

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from polya_midtrain import paths, studies
+from polya_midtrain import studies
 from polya_midtrain.params import Params
-from polya_midtrain.results import counts
 from polya_midtrain.results.small import PHASES
 from polya_midtrain.tables.row import MEAN, PASS, Row, pooled_name
 from polya_midtrain.tables.shared import cells, layout, paper_values, render
@@ -19,11 +18,11 @@ from polya_midtrain.tables.shared.scores import RATES, Scores, build_rows
 def build(params: Params) -> tuple[list[Row], Page]:
     """The rows of the CSV and the readable page, from results/counts."""
     sets = {name: chosen.source for name, chosen in params.questions.transfer.items()}
-    found = counts.read(paths.COUNTS, studies.main(params.arms), list(sets), params.seeds)
+    scored = Scores.read(params, studies.main(params.arms), sets)
     rows = [
         _beside_the_paper(row, sets, params)
-        for phase in PHASES
-        for row in build_rows(Scores(found, params.tables, phase), params, studies.REFERENCE)
+        for scores in scored.values()
+        for row in build_rows(scores, params, studies.REFERENCE)
     ]
     before, after = (Index([row for row in rows if row.phase == phase]) for phase in PHASES)
     grids = [
@@ -37,7 +36,7 @@ def build(params: Params) -> tuple[list[Row], Page]:
         _rates(after),
         _paper(after, sets, params),
     ]
-    general = layout.notes(after, found, params.tables, params.profile)
+    general = layout.notes(after, scored["after"], params.profile)
     notes = [*general, *render.notes("transfer/notes.j2", sources=cells.SOURCES)]
     return rows, Page(title="Out of domain: pass@k before and after RL", grids=grids, notes=notes)
 
