@@ -102,7 +102,9 @@ def test_rollouts_beside_a_gpu_s_trainer_have_the_trainer_s_probabilities(
         assert max(differences) < (MOST if half else NEAR[device])
 
 
-def test_a_trained_model_is_let_go(tiny_policy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_trained_model_is_let_go(
+    device: str, tiny_policy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Beside the weights and Adam's averages of one seed those of the next would not fit on a GPU."""
     load, loaded = policy.load, []
 
@@ -112,7 +114,7 @@ def test_a_trained_model_is_let_go(tiny_policy: Path, tmp_path: Path, monkeypatc
         return model, tokenizer
 
     monkeypatch.setattr(policy, "load", watched)
-    train(tmp_path, tiny_policy, half=True)
+    train(tmp_path, tiny_policy, True, device)
     gc.collect()
     assert [model() for model in loaded] == [None]
 

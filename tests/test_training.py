@@ -205,7 +205,7 @@ def orders(loaded: tuple[Any, Any], folder: Path, crash: int = -1) -> list[list[
             lambda items: [False for _ in items],
             config,
             arguments=hooks.common(folder, model.device.type, 1, save_steps=1),
-            callbacks=[],
+            callbacks=[hooks.Report(lambda done, total: None)],
         )
     except Stop:
         return orders(loaded, folder)
