@@ -46,7 +46,8 @@ def make(params: Params, root: Path) -> Params:
     texts = [row.question for rows in sets.values() for row in rows]
     texts += [one.response for entry in catalogue.heuristics for one in entry.exemplars]
     tokenizer = _tokenizer(texts, dict.fromkeys([*right, *rare, *OTHERS]))
-    often = dict.fromkeys([*rare, *OTHERS], 0.25 / len([*rare, *OTHERS])) | dict.fromkeys(right, 0.75 / len(right))
+    often = dict.fromkeys(rare, 0.1 / len(rare)) | dict.fromkeys(OTHERS, 0.2 / len(OTHERS))
+    often |= dict.fromkeys(right, 0.7 / len(right))
     shares = {"base": often, "teacher": dict.fromkeys(right, 1.0 / len(right))}
     if params.reward.kind != "train":
         shares["reward"] = {}
