@@ -88,7 +88,7 @@ def test_help_loads_no_heavy_library() -> None:
         (["stage", "generate", "--arm", "n1"], "stage generate takes no --arm; leave it out"),
         (["stage", "rl", "--arm", "n3"], "params.yaml: no arm 'n3'; the arms are vanilla, "),
         (["stage", "tables", "--table", "nine"], "no table 'nine'; the tables are main, midtrain"),
-        (["stage", "tables", "--table", "main"], "results/counts"),
+        (["stage", "tables", "--table", "main"], "missing; run `dvc repro`"),
         (["stage", "generate"], "missing; run `dvc repro`"),
         (["profile", "huge"], "no profile 'huge' in profiles/; the profiles are paper, smo"),
         (["readme"], "reports/study/params.yaml: no such file"),
