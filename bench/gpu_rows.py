@@ -19,8 +19,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, TrainerCallback
 from polya_midtrain import grading
 from polya_midtrain import params as settings
 from polya_midtrain.common import heuristics, policy, prompts
-from polya_midtrain.dryrun import models, standins
-from polya_midtrain.dryrun import tokenizer as bpe
+from polya_midtrain.dryrun import standins
 from polya_midtrain.engine import Engine, SamplingParams
 from polya_midtrain.engine.build import open_engine
 from polya_midtrain.engine.transformers_engine import TransformersEngine
@@ -92,7 +91,9 @@ class Bench:
             return place
         torch.manual_seed(1)  # of random weights
         if self.device == "cpu":
-            tokenizer = bpe.build(models.texts({"rl": self.questions}, self.catalogue))
+            texts = [row.question for row in self.questions]
+            texts += [one.response for entry in self.catalogue.heuristics for one in entry.exemplars]
+            tokenizer = standins.bpe(texts, ())
             tokenizer.pad_token = tokenizer.eos_token
             policy.save(LlamaForCausalLM(standins.config(tokenizer)), tokenizer, place, torch.bfloat16)
         elif name == "smollm2":

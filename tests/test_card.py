@@ -13,12 +13,12 @@ import torch
 from polya_midtrain import params as settings
 from polya_midtrain.common import policy, shapes
 from polya_midtrain.params import Machine
-from polya_midtrain.plan.sizes import MODELS
 from polya_midtrain.runtime import card, cores
 from polya_midtrain.training import fits
 
 ROOT = Path(__file__).resolve().parents[1]
-LLAMA, SMALL = MODELS["meta-llama/Llama-3.2-3B-Instruct"], MODELS["HuggingFaceTB/SmolLM2-135M-Instruct"]
+LLAMA = shapes.Model("Llama-3.2-3B", 3072, 8192, 28, 24, 8, 128, 128256)  # shapes of their config.json
+SMALL = shapes.Model("SmolLM2-135M", 576, 1536, 30, 9, 3, 64, 49152)
 H100 = 85e9
 
 

@@ -17,10 +17,12 @@ import yaml
 
 from polya_midtrain import params as settings
 from polya_midtrain import paths, start
+from polya_midtrain.results.small import PHASES
 from polya_midtrain.runtime.tracking import dvc_hash
-from polya_midtrain.tables import main, read
-from polya_midtrain.tables.parts import render
-from polya_midtrain.tables.row import PHASES, Row
+from polya_midtrain.tables import read
+from polya_midtrain.tables.main import table as main
+from polya_midtrain.tables.row import Row
+from polya_midtrain.tables.shared import render
 
 ROOT = Path(__file__).resolve().parents[1]
 ARMS = {

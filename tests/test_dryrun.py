@@ -99,7 +99,7 @@ def test_a_policy_says_one_of_its_answers_and_ends(tmp_path: Path) -> None:
     share = {"So: the answer is \\boxed{7}.": 0.7, "So: the answer is \\boxed{-2}.": 0.2, "    return 0\n": 0.1}
     catalogue = heuristics.load(ROOT / "data/heuristics/polya.yaml")
     texts = [one.response for entry in catalogue.heuristics for one in entry.exemplars]
-    tokenizer = standins._tokenizer(texts, share)
+    tokenizer = standins.bpe(texts, share)
     standins._save(tokenizer, share, tmp_path / "policy")
     standins._save(tokenizer, {}, tmp_path / "reward")
     for name in ("policy", "reward"):

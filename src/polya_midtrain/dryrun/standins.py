@@ -17,7 +17,7 @@ from polya_midtrain.pretrained import folder
 from polya_midtrain.stages import questions
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerFast
+    from transformers import LlamaConfig, PreTrainedTokenizerFast
 
 HIDDEN, WORDS = 64, 4096
 ENDS = ("<|eot_id|>", "<|end_of_text|>", "<|eom_id|>")  # several, as Llama 3.2 has; the first is the tokenizer's
@@ -45,7 +45,7 @@ def make(params: Params, root: Path) -> Params:
     )
     texts = [row.question for rows in sets.values() for row in rows]
     texts += [one.response for entry in catalogue.heuristics for one in entry.exemplars]
-    tokenizer = _tokenizer(texts, dict.fromkeys([*right, *rare, *OTHERS]))
+    tokenizer = bpe(texts, dict.fromkeys([*right, *rare, *OTHERS]))
     often = dict.fromkeys(rare, 0.1 / len(rare)) | dict.fromkeys(OTHERS, 0.2 / len(OTHERS))
     often |= dict.fromkeys(right, 0.7 / len(right))
     shares = {"base": often, "teacher": dict.fromkeys(right, 1.0 / len(right))}
@@ -61,7 +61,7 @@ def make(params: Params, root: Path) -> Params:
     return params.model_copy(update=models)
 
 
-def _tokenizer(texts: Iterable[str], answers: Iterable[str]) -> PreTrainedTokenizerFast:
+def bpe(texts: Iterable[str], answers: Iterable[str]) -> PreTrainedTokenizerFast:
     """Byte-level BPE without a padding token, as Llama 3.2's; each answer is one more token."""
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
@@ -79,15 +79,11 @@ def _tokenizer(texts: Iterable[str], answers: Iterable[str]) -> PreTrainedTokeni
     return made
 
 
-def _save(tokenizer: PreTrainedTokenizerFast, share: Mapping[str, float], target: Path) -> None:
-    """A policy that gives each answer its share; without any a random reward model of one label."""
-    import torch
-    from transformers import LlamaConfig, LlamaForCausalLM, LlamaForSequenceClassification
+def config(tokenizer: PreTrainedTokenizerFast, **more: Any) -> LlamaConfig:
+    """Of a very small Llama with the tokenizer's ends."""
+    from transformers import LlamaConfig
 
-    torch.manual_seed(1)
-    ids = tokenizer.convert_tokens_to_ids
-    more: dict[str, Any] = {} if share else {"num_labels": 1}
-    config = LlamaConfig(
+    return LlamaConfig(
         vocab_size=len(tokenizer),
         hidden_size=HIDDEN,
         intermediate_size=3 * HIDDEN,
@@ -96,10 +92,22 @@ def _save(tokenizer: PreTrainedTokenizerFast, share: Mapping[str, float], target
         num_key_value_heads=2,
         max_position_embeddings=131072,
         bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=[ids(end) for end in ENDS],
+        eos_token_id=tokenizer.convert_tokens_to_ids(list(ENDS)),
         **more,
     )
-    model = LlamaForCausalLM(config) if share else LlamaForSequenceClassification(config)
+
+
+def _save(tokenizer: PreTrainedTokenizerFast, share: Mapping[str, float], target: Path) -> None:
+    """A policy that gives each answer its share; without any a random reward model of one label."""
+    import torch
+    from transformers import LlamaForCausalLM, LlamaForSequenceClassification
+
+    torch.manual_seed(1)
+    ids = tokenizer.convert_tokens_to_ids
+    if share:
+        model = LlamaForCausalLM(config(tokenizer))
+    else:
+        model = LlamaForSequenceClassification(config(tokenizer, num_labels=1))
     if share:
         answers, asked, answered = [ids(text) for text in share], 0, 1  # tokens; and units that say what was read last
         chances = torch.tensor([math.log(chance) for chance in share.values()])
