@@ -49,6 +49,7 @@ def works(params: Params, facts: Facts) -> list[Work]:
     judged = sum(facts.counts[f"benchmarks/{name}"] for name in params.compose.benchmarks) * params.evaluate.samples
     chains = judged * 2 * len(params.seeds) * len(studies.main(params.arms)) + params.compose.labelled
     return [
+        Work("code"),
         Work("questions"),
         Work("base", model="base", rows=_documents(params.base), checkpoints=1),
         Work("prompts"),
