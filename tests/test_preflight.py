@@ -80,7 +80,7 @@ def test_a_file_whose_questions_all_have_two_answers_is_refused(capsys: pytest.C
 def test_a_set_larger_than_what_there_is_is_found(capsys: pytest.CaptureFixture[str]) -> None:
     change = benchmark(source="world", task="chain", pool="seen", parts=[1], count=9_000_000)
     assert "there are not 9000000 more problems of 1 parts in pool 'seen'" in refused(capsys, change)
-    change = benchmark(source="world", parts=[13], count=1)
+    change = benchmark(source="world", task="chain", pool="seen", parts=[13], count=1)
     assert "questions.benchmarks.mine.parts.0: Input should be less than or equal to 12" in refused(capsys, change)
     change = benchmark(source="easy", steps=[1], count=100_001)
     assert "questions.benchmarks.mine.count: Input should be less than or equal to 100000" in refused(capsys, change)
