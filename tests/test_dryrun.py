@@ -180,7 +180,11 @@ def test_the_copy_s_stages_see_no_key_no_hub_and_no_foreign_store(monkeypatch: p
         ("paper", "nowhere", "profiles/paper.yaml: a dry run reads its questions from a folder, not from the hub; set"),
         ("paper", "profiles", "profiles/gsm8k/train.jsonl: no such file, and questions.mid of profiles/paper.yaml"),
         ("tiny", "profiles", "profiles/tiny.yaml: base or teacher is of the embedded world, which needs no hub; for"),
-        ("nope", None, "no profile 'nope' in profiles/; the profiles are paper, smoke, smollm2-gpu, smollm2, study, tiny"),
+        (
+            "nope",
+            None,
+            "no profile 'nope' in profiles/; the profiles are paper, smoke, smollm2-gpu, smollm2, study, tiny",
+        ),
     ],
 )
 def test_what_cannot_be_walked_is_one_line_and_nothing_is_written(
