@@ -192,7 +192,7 @@ PASSING = {
     "keywords": ("assert f(x=1, key=2) == 2", "return key"),
     "files that come and go": (
         "assert f(400) == 1",
-        "import os\n    for i in range(x * 20):\n"
+        "import os\n    for i in range(x * 5):\n"
         "        open(f'a{i % 9}', 'w').close(); os.unlink(f'a{i % 9}')\n    return 1",
     ),
     "a temporary file": (
