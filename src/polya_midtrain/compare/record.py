@@ -47,8 +47,14 @@ class Record:
 def load(folder: Path) -> Record:
     """Read the record in a folder; `UserError` where params.yaml or the lock file is missing or broken."""
     kept, file = folder / KEPT_LOCK, folder / settings.PARAMS_FILE
-    stages = lock.stages(kept if kept.exists() else folder / lock.LOCK)
-    return Record(folder, settings.load(file), leaves(yamlfile.content(file)), stages)
+    params, stages = settings.load(file), lock.stages(kept if kept.exists() else folder / lock.LOCK)
+    # Those of another profile's arms stay in a lock file.
+    known = {name: entry for name, entry in stages.items() if _has(params, *name.partition("@")[::2])}
+    return Record(folder, params, leaves(yamlfile.content(file)), known)
+
+
+def _has(params: Params, stage: str, item: str) -> bool:
+    return not item or stage == "tables" or item in params.arms
 
 
 def committed(profile: str, scratch: Path) -> Path | None:
