@@ -173,7 +173,7 @@ def test_the_same_run_has_the_same_bytes(compare: Compare) -> None:
 
 def test_what_another_profile_left_in_the_lock_file_is_not_of_the_run(compare: Compare) -> None:
     content = yaml.safe_load(Path("dvc.lock").read_text(encoding="utf-8"))
-    foreign = content["stages"][f"rl@{ARMS[0]}"] | {"params": {"params.yaml": {"rl": "another"}}}
+    foreign = content["stages"][f"rl@{next(iter(ARMS))}"] | {"params": {"params.yaml": {"rl": "another"}}}
     content["stages"]["rl@n99"] = foreign | {"outs": [{"path": "models/rl/n99", "md5": "1"}]}
     Path("dvc.lock").write_text(yaml.safe_dump(content), encoding="utf-8")
     assert compare(0)[-1] == "no difference"
