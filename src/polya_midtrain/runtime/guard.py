@@ -31,14 +31,13 @@ class Guard:
         self.stage, self.item = stage, item
         self.before = reads(stage, item)
         if "DVC_STAGE" in os.environ:
-            self._compare({shown(name): value for name, value in code(stage, item).items()}, "before")
+            self._compare({shown(name): value for name, value in code(stage, item).items()}, self.before, "before")
 
     def check(self) -> None:
         """Raise `UserError` if one of them is no longer what it was."""
-        self._compare(self.before, "while")
+        self._compare(self.before, reads(self.stage, self.item), "while")
 
-    def _compare(self, known: Mapping[str, Any], when: str) -> None:
-        now = reads(self.stage, self.item)
+    def _compare(self, known: Mapping[str, Any], now: Mapping[str, Any], when: str) -> None:
         for what, value in known.items():
             if now.get(what) != value:
                 raise UserError(

@@ -11,7 +11,6 @@ from pathlib import Path
 from polya_midtrain.runtime.clutter import is_clutter
 
 PACKAGE = Path(__file__).resolve().parents[1]
-STAGES = "stages"
 # What runs stages and says where things are: no result depends on it.
 PLUMBING = ("runtime/", "params/", "paths.py", "errors.py", "cli.py")
 _MODULE = re.compile(r"polya_midtrain(\.\w+)+")
@@ -25,14 +24,14 @@ def used(stage: str, item: str = "") -> frozenset[Path]:
     process's, or the item's own: ``item`` is the table of stage tables), and the templates and the like that they name.
     """
     found: set[Path] = set()
-    waiting = [PACKAGE / STAGES / f"{stage}.py"]
+    waiting = [PACKAGE / "stages" / f"{stage}.py"]
     while waiting:
         source = waiting.pop()
         if source in found or (source.name != "__init__.py" and not _of_method(source)):
             continue
         found.add(source)
         imports = _Imports(item)
-        imports.visit(ast.parse(source.read_text(encoding="utf-8")))
+        imports.visit(_parsed(source))
         for module in imports.modules:
             if _MODULE.fullmatch(module):
                 waiting += _executed(module)
@@ -50,6 +49,12 @@ def sha256(name: str) -> str:
     """Of a file of the package; "" for one that is not there."""
     path = PACKAGE / name
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+
+
+@cache
+def _parsed(source: Path) -> ast.Module:
+    """A source's tree; most sources are used by many stages."""
+    return ast.parse(source.read_text(encoding="utf-8"))
 
 
 @cache
