@@ -199,7 +199,7 @@ def test_lint_finds_a_risky_call_and_a_secret(tmp_path: Path) -> None:
         (tmp_path / folder).mkdir()
     for name in (".installed", ".locked"):
         (tmp_path / ".venv" / name).touch()
-    recipe = run("make", "-n", "lint")
+    recipe = run("make", "--no-print-directory", "-n", "lint")
     bandit, scan = (recipe[recipe.index(name) :] for name in ("bandit", "git ls-files"))
     bandit = bandit.splitlines()[0]
     run("sh", "-c", bandit)

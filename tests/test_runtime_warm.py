@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import socket
 import struct
@@ -63,7 +64,7 @@ class Dvc:
         self.process.stdin.flush()
 
     def stage(self, name: str) -> None:
-        self.say(f"{sys.executable} client.py {name}")
+        self.say(f"{shlex.quote(sys.executable)} client.py {name}")  # the folder may have a blank in its name
 
     def out(self) -> str:
         return (self.folder / "out").read_text()

@@ -256,6 +256,7 @@ def test_many_alike_are_run_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_kinds_are_graded_together() -> None:
+    pool.close_helpers()  # those of the tests before
     story = json.dumps({"answer": "A", "choices": ["tom", "ann"]})
     items = [(body("pass"), BARE, "code"), ("\\boxed{tom}", story, "choice"), ("\\boxed{2x}", "x+x", "maths")] * 2
     assert [verdict.reason for verdict in grade_many(items, workers=2)] == ["right"] * 6

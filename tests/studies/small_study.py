@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -88,10 +89,10 @@ def environment(tmp_path: Path) -> Callable[[Path], dict[str, str]]:
     programs = tmp_path / "bin"
     programs.mkdir()
     # `make setup` would install the folder's code in place of this one's.
-    (programs / "make").write_text(f'#!/bin/sh\nexec {shutil.which("make")} -o setup "$@"\n')
-    (programs / "polya").write_text(
-        f'#!/bin/sh\nexec {sys.executable} -c "from polya_midtrain.start import main; raise SystemExit(main())" "$@"\n'
-    )
+    make, python = shlex.quote(str(shutil.which("make"))), shlex.quote(sys.executable)
+    main = "from polya_midtrain.start import main; raise SystemExit(main())"
+    (programs / "make").write_text(f'#!/bin/sh\nexec {make} -o setup "$@"\n')
+    (programs / "polya").write_text(f'#!/bin/sh\nexec {python} -c "{main}" "$@"\n')
     for program in programs.iterdir():
         program.chmod(0o755)
 
