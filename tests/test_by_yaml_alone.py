@@ -106,7 +106,7 @@ def test_a_65th_heuristic(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(build, "open_engine", lambda *_: engine)
     asked = [Question("q0", "How many days has a week?", "7", "maths", "mine")]
     write_records(paths.MID, Question, asked)
-    for folder in (paths.PROMPTS, paths.BASE):
+    for folder in (paths.PROMPTS, paths.base(1)):
         folder.mkdir(parents=True)
     paths.MID_PROMPTS.write_text("[]")
     generate.run(params)
@@ -180,8 +180,8 @@ def test_another_model_of_the_hub(hub: str, tiny_policy: Path) -> None:
     done = with_base(hub, "someone/small", "stage", "base")
     assert done.returncode == 0, done.stderr
     for file in ("config.json", "model.safetensors", "tokenizer.json"):
-        assert (paths.BASE / file).read_bytes() == (tiny_policy / file).read_bytes()
-    model, tokenizer = policy.load(paths.BASE, "cpu")
+        assert (paths.base(1) / file).read_bytes() == (tiny_policy / file).read_bytes()
+    model, tokenizer = policy.load(paths.base(1), "cpu")
     assert model.config.max_position_embeddings == 160
     assert tokenizer.chat_template
     unknown = with_base(hub, "someone/nobody", "stage", "base")
@@ -190,7 +190,7 @@ def test_another_model_of_the_hub(hub: str, tiny_policy: Path) -> None:
     gone = with_base("http://127.0.0.1:9", "someone/small", "stage", "base")  # nothing listens on the discard port
     assert gone.returncode == 2
     assert gone.stderr.splitlines()[-1].startswith("polya: params.yaml: cannot reach the hub for someone/small@")
-    assert (paths.BASE / "model.safetensors").exists(), "what was there stays"
+    assert (paths.base(1) / "model.safetensors").exists(), "what was there stays"
 
 
 def test_the_plan_of_another_model_of_the_hub(hub: str) -> None:

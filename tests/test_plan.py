@@ -202,9 +202,9 @@ def test_a_short_measurement(tiny_policy: Path, project: Path) -> None:
         rl=TINY["rl"] | {"generations": 2, "prompts": 2, "max_tokens": 16},
         midtrain=TINY["midtrain"] | {"batch": 4, "micro_batch": 4},
     )
-    with pytest.raises(UserError, match=r"models/base: not the base of these settings; run `dvc repro prompts`"):
+    with pytest.raises(UserError, match=r"models/base/base-1: not the base of these settings; run `dvc repro prompts`"):
         measure.measure(params)
-    shutil.copytree(tiny_policy, paths.BASE)
+    shutil.copytree(tiny_policy, paths.base(1))
     entry = {"params": {"params.yaml": {"base": TINY["base"]}}}
     (project / "dvc.lock").write_text(yaml.safe_dump({"stages": {"base": entry}}))
     asked = [Question(f"q{place}", f" jar a{place} 1", "1", "maths", "world") for place in range(4)]

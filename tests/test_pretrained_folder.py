@@ -55,7 +55,7 @@ def test_the_folder_becomes_the_base_and_the_teacher(mine: FolderModel, tiny_pol
     params = with_model(mine)
     base.run(params)
     teacher.run(params)
-    for made in (paths.BASE, paths.TEACHER):
+    for made in (paths.base(1), paths.teacher(1)):
         assert sorted(file.name for file in made.iterdir()) == sorted(file.name for file in tiny_policy.iterdir())
         assert (made / "model.safetensors").read_bytes() == (tiny_policy / "model.safetensors").read_bytes()
         policy.load(made, "cpu")
@@ -66,9 +66,9 @@ def test_and_the_reward_model(mine: FolderModel) -> None:
     for path in (paths.REWARD_QUESTIONS, paths.REWARD_PROMPTS, params.prompts.catalogue):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("")
-    paths.BASE.mkdir(parents=True)
+    paths.base(1).mkdir(parents=True)
     reward.run(params)
-    assert (paths.REWARD / "config.json").is_file()
+    assert (paths.reward(1) / "config.json").is_file()
 
 
 def test_a_link_to_weights_elsewhere_is_followed(mine: FolderModel) -> None:
@@ -163,7 +163,7 @@ def test_a_tokenizer_s_end_is_one_of_the_model_s(mine: FolderModel, several: boo
     end, other = encoder.eos_token_id, encoder.convert_tokens_to_ids("jar")
     ending({"eos_token_id": [other, end]} if several else {}, {"eos_token_id": other}, encoder.eos_token)
     base.run(with_model(model(Path("mine"), found(Path("mine")))))
-    assert policy.load_tokenizer(paths.BASE).eos_token_id == end
+    assert policy.load_tokenizer(paths.base(1)).eos_token_id == end
 
 
 @pytest.mark.parametrize("file", ["generation_config.json", "config.json"])
@@ -178,7 +178,7 @@ def test_a_model_that_ends_otherwise_than_its_tokenizer_is_refused(mine: FolderM
     theirs = with_model(model(Path("mine"), found(Path("mine"))))
     with pytest.raises(UserError, match=rf"^params\.yaml: base: {said}"):
         base.run(theirs)
-    assert not paths.BASE.exists()
+    assert not paths.base(1).exists()
     teacher.run(theirs)  # which is sampled only
     text = (ROOT / "params.yaml").read_text(encoding="utf-8")
     shutil.copytree(ROOT / "data/heuristics", "data/heuristics")

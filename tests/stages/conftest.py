@@ -137,7 +137,7 @@ def make_project(folder: Path, base: Path) -> Path:
     for file in (guard.PIPELINE, paths.CLAIMS):
         shutil.copy(ROOT / file, folder / file)
     (folder / "src").symlink_to(ROOT / "src")
-    for model in (paths.BASE, paths.TEACHER):
+    for model in (paths.base(1), paths.teacher(1)):
         shutil.copytree(base, folder / model)
     return folder
 

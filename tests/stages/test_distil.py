@@ -24,7 +24,7 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_policy: Path) ->
     """A project whose teacher answers 11 or 22 whatever it is asked, and whose golds are one of the two."""
     monkeypatch.chdir(tmp_path)
     shutil.copytree(ROOT / "data/heuristics", "data/heuristics")
-    shutil.copytree(tiny_policy, paths.TEACHER)
+    shutil.copytree(tiny_policy, paths.teacher(1))
     spec = WorldSet(source="world", task="chain", parts=[1], pool="seen", count=70)
     rows = questions.world_set("mid", spec, 1, set())
     write_records(paths.MID, Question, [replace(row, answer=["11", "22"][i % 2]) for i, row in enumerate(rows)])

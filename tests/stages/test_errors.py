@@ -44,11 +44,11 @@ def test_an_unknown_arm_is_refused_by_name(again: Params, run: Callable[[Params,
     ("run", "missing"),
     [
         (reward.run, "data/questions/reward.parquet"),
-        (reward.run, "models/base"),
+        (reward.run, "models/base/base-1"),
         (generate.run, "data/questions/mid.parquet"),
-        (generate.run, "models/base"),
+        (generate.run, "models/base/base-1"),
         (verify.run, "data/traces/generated.parquet"),
-        (score.run, "models/reward"),
+        (score.run, "models/reward/base-1"),
     ],
 )
 def test_a_missing_input_is_named_with_the_way_to_make_it(

@@ -78,13 +78,13 @@ def test_questions_are_as_many_as_asked_and_nowhere_twice(here: Params) -> None:
 
 
 def test_the_reward_model_is_a_classifier_and_was_measured_on_other_questions(here: Params) -> None:
-    model, tokenizer = policy.load(paths.REWARD, "cpu", "AutoModelForSequenceClassification")
+    model, tokenizer = policy.load(paths.reward(1), "cpu", "AutoModelForSequenceClassification")
     assert model.config.num_labels == 1
     assert tokenizer.chat_template
     numbers = metrics("reward")
-    assert 0 < numbers["training_pairs"] <= 40
-    assert 0 < numbers["held_out_pairs"] <= 40
-    assert 0 <= numbers["held_out_accuracy"] <= 1
+    assert 0 < numbers["base_1/training_pairs"] <= 40
+    assert 0 < numbers["base_1/held_out_pairs"] <= 40
+    assert 0 <= numbers["base_1/held_out_accuracy"] <= 1
 
 
 def test_every_question_is_answered_under_every_heuristic_and_without(here: Params) -> None:
@@ -139,7 +139,7 @@ def test_the_score_of_a_response_does_not_depend_on_the_batch(here: Params) -> N
     catalogue = heuristics.load(here.prompts.catalogue)
     asked = by_id(read_records(paths.MID, Question))
     rows = [row for row in read_records(paths.SCORED, Scored) if row.heuristic]
-    one_by_one = RewardModel.load(paths.REWARD, here.machine, batch=1).scores(
+    one_by_one = RewardModel.load(paths.reward(1), here.machine, batch=1).scores(
         [(catalogue.get(row.heuristic), asked[row.question_id].question, row.text) for row in rows]
     )
     assert one_by_one == pytest.approx([row.score for row in rows], abs=1e-4)
@@ -194,7 +194,7 @@ def test_an_arm_without_midtraining_points_to_the_base(here: Params) -> None:
     for seed in SEEDS:
         folder = paths.MIDTRAIN / "vanilla" / f"seed-{seed}"
         assert [path.name for path in folder.iterdir()] == [policy.POINTER]
-        assert policy.resolve(folder) == paths.BASE
+        assert policy.resolve(folder) == paths.base(1)
 
 
 def test_midtraining_learns_its_traces_and_rl_reports_its_reward(here: Params) -> None:

@@ -31,13 +31,13 @@ def weights(folder: Path) -> bytes:
 def test_every_seed_trains_its_own_policy(here: Params) -> None:
     folders = [paths.MIDTRAIN / arm / f"seed-{seed}" for arm in ("star", "n2") for seed in SEEDS]
     folders += [paths.RL / arm / f"seed-{seed}" for arm in ("vanilla", "star", "n2") for seed in SEEDS]
-    found = [weights(folder) for folder in [paths.BASE, *folders]]
+    found = [weights(folder) for folder in [paths.base(1), *folders]]
     assert len(set(found)) == len(found)
     for folder in folders:
         model, tokenizer = policy.load(folder, "cpu")
-        assert model.num_parameters() == policy.load(paths.BASE, "cpu")[0].num_parameters()
+        assert model.num_parameters() == policy.load(paths.base(1), "cpu")[0].num_parameters()
         assert tokenizer.chat_template
-        assert policy.stored_dtype(folder) == policy.stored_dtype(paths.BASE)
+        assert policy.stored_dtype(folder) == policy.stored_dtype(paths.base(1))
 
 
 Call = tuple[list[list[int]], list[list[Output]]]
@@ -81,7 +81,7 @@ def test_the_reward_is_the_share_of_rollouts_that_the_verifier_accepts(
     calls = engine_calls(monkeypatch)
     rl.run(again, "star")
     asked = read_records(paths.RL_QUESTIONS, Question)
-    tokenizer = policy.load(paths.BASE, "cpu")[1]
+    tokenizer = policy.load(paths.base(1), "cpu")[1]
     golds = {tuple(prompts.encode(tokenizer, prompts.bare(q.question, again.prompts))): q.answer for q in asked}
     steps = len(calls) // len(SEEDS)
     numbers = json.loads((paths.METRICS / "rl@star.json").read_text())

@@ -36,7 +36,7 @@ def project(tmp_path: Path, tiny_policy: Path, monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.chdir(tmp_path)
     shutil.copytree(ROOT / "data/heuristics", "data/heuristics")
-    shutil.copytree(tiny_policy, paths.BASE)
+    shutil.copytree(tiny_policy, paths.base(1))
     rng = random.Random(6)
     drawn = [problems.sample(rng, 1) for _ in range(8)]
     rows = [
@@ -49,7 +49,7 @@ def project(tmp_path: Path, tiny_policy: Path, monkeypatch: pytest.MonkeyPatch) 
     write_records(paths.TRANSFER / "story.parquet", Question, asked)
     for phase in (paths.MIDTRAIN, paths.RL):
         for seed in (1, 2):
-            policy.point(phase / f"vanilla/seed-{seed}", paths.BASE)
+            policy.point(phase / f"vanilla/seed-{seed}", paths.base(1))
     return tmp_path
 
 

@@ -135,15 +135,15 @@ def tiny_base(smoke: Params, **changes: Any) -> Params:
 
 def test_the_embedded_policy_is_trained_from_scratch_and_repeats_itself(smoke: Params) -> None:
     base.run(tiny_base(smoke))
-    model, encoder = policy.load(paths.BASE, "cpu")
+    model, encoder = policy.load(paths.base(1), "cpu")
     assert encoder.get_vocab() == tokenizer.build().get_vocab()
     assert (model.config.hidden_size, model.config.num_hidden_layers) == (16, 1)
     assert model.generation_config.eos_token_id in (encoder.eos_token_id, [encoder.eos_token_id])
     numbers = json.loads((paths.METRICS / "base.json").read_text())
     assert numbers["parameters"] == model.num_parameters()
-    assert 0 < numbers["loss"] < math.log(len(encoder))  # what guessing costs
-    weights = (paths.BASE / "model.safetensors").read_bytes()
+    assert 0 < numbers["base_1/loss"] < math.log(len(encoder))  # what guessing costs
+    weights = (paths.base(1) / "model.safetensors").read_bytes()
     base.run(tiny_base(smoke))
-    assert (paths.BASE / "model.safetensors").read_bytes() == weights
+    assert (paths.base(1) / "model.safetensors").read_bytes() == weights
     base.run(tiny_base(smoke, seed=2))
-    assert (paths.BASE / "model.safetensors").read_bytes() != weights
+    assert (paths.base(1) / "model.safetensors").read_bytes() != weights

@@ -48,9 +48,9 @@ def project(tmp_path: Path, tiny_policy: Path, monkeypatch: pytest.MonkeyPatch) 
     """A project in the working directory: base, an arm that stands for it before and after RL, and questions."""
     monkeypatch.chdir(tmp_path)
     shutil.copytree(ROOT / "data/heuristics", "data/heuristics")
-    shutil.copytree(tiny_policy, paths.BASE)
+    shutil.copytree(tiny_policy, paths.base(1))
     for phase in (paths.MIDTRAIN, paths.RL):
-        policy.point(phase / "vanilla/seed-1", paths.BASE)
+        policy.point(phase / "vanilla/seed-1", paths.base(1))
     params = with_machine({"device": "cpu"})
     questions.run(params)
     prompts.run(params)

@@ -19,13 +19,17 @@ from polya_midtrain.errors import UserError
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One problem. ``kind`` names the grader (maths, code, choice); ``answer`` is the gold it compares with."""
+    """One problem. ``kind`` names the grader (maths, code, choice); ``answer`` is the gold it compares with.
+
+    ``base``: of a training set, the number of the base that is asked it.
+    """
 
     id: str
     question: str
     answer: str
     kind: str
     source: str
+    base: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +73,10 @@ class Answer(Graded):
 
 @dataclass(frozen=True, slots=True)
 class TrainingRow:
-    """One supervised example: the plain question, its kind, and the response to learn, with its origin."""
+    """One supervised example: the plain question, its kind, and the response to learn, with its origin.
+
+    ``base``: the number of the base that learns it.
+    """
 
     question_id: str
     heuristic: str
@@ -78,9 +85,11 @@ class TrainingRow:
     tokens: int
     score: float
     kind: str
+    base: int = 1
 
 
 R = TypeVar("R")
+B = TypeVar("B", Question, TrainingRow)
 
 _ARROW = {"str": pa.string(), "int": pa.int64(), "float": pa.float64(), "bool": pa.bool_()}
 
@@ -122,6 +131,11 @@ def read_records(path: Path, record: type[R]) -> list[R]:
 def extended(row: Any, record: type[R], **more: Any) -> R:
     """The row as a record type that adds fields to its own (dataclasses.asdict would copy every value deeply)."""
     return record(**{f.name: getattr(row, f.name) for f in fields(row)}, **more)
+
+
+def of_base(rows: Sequence[B], number: int) -> list[B]:
+    """The questions or training rows of one base."""
+    return [row for row in rows if row.base == number]
 
 
 def by_id(questions: Sequence[Question]) -> dict[str, Question]:

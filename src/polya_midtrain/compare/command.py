@@ -67,7 +67,7 @@ def _against(run: Record, known: Record) -> list[str]:
 
 def _shifts(run: Record, known: Record) -> list[str]:
     """The arms whose pass@k moved further than training seeds and questions explain."""
-    if len(run.params.seeds) == len(known.params.seeds) == 1:
+    if len(run.params.runs) == len(known.params.runs) == 1:
         print("one training seed in each: how far seeds move pass@k is unknown, so that it was not compared")
         return []
     questions, ks = run.params.questions, sorted({min(run.params.tables.ks), max(run.params.tables.ks)})
@@ -93,6 +93,6 @@ def _shifts(run: Record, known: Record) -> list[str]:
 
 def _scores(one: Record, arms: list[str], benchmarks: list[str], phase: Phase, ks: list[int]) -> list[list[Array]]:
     """Per arm and benchmark pass@k, (seeds, questions, ks)."""
-    found = counts.read(one.folder / paths.COUNTS, arms, benchmarks, one.params.seeds, [phase])
+    found = counts.read(one.folder / paths.COUNTS, arms, benchmarks, one.params.runs, [phase])
     cells = [[found.cells[arm, phase, name].correct for name in benchmarks] for arm in arms]
     return [[np.stack([pass_at_k(cell, found.samples, k) for k in ks], axis=-1) for cell in arm] for arm in cells]

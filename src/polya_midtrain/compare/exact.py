@@ -57,7 +57,7 @@ def _counts(run: Record) -> Iterator[str]:
         path, metrics = paths.COUNTS / f"{arm}.json", paths.METRICS / f"evaluate@{arm}.json"
         file = CountFile.read(path)
         found = (file.arm, sorted({row.seed for row in file.rows}), file.samples)
-        if found != (wanted := (arm, sorted(run.params.seeds), run.params.evaluate.samples)):
+        if found != (wanted := (arm, sorted(run.params.runs), run.params.evaluate.samples)):
             yield f"{path}: arm, training seeds and samples are {found}, and {PARAMS_FILE} has {wanted}"
         noted = Numbers.read(metrics).root
         for phase in PHASES:

@@ -9,8 +9,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from polya_midtrain.common.records import Graded, TrainingRow
+from polya_midtrain.common.records import Graded, TrainingRow, of_base
 from polya_midtrain.judges.contract import Chain, Judge
+from polya_midtrain.paths import base_of
 from polya_midtrain.results.composition import FIELDS, ArmResult, Asked, Frequency, Frequent, PhaseCounts, Trained
 from polya_midtrain.results.small import PHASES
 from polya_midtrain.science.composition import combination, together
@@ -44,13 +45,22 @@ def count(
     questions: Mapping[str, str],
     trained: Sequence[TrainingRow],
     asked: Mapping[str, Asked],
-    seeds: int,
+    runs: Sequence[int],
 ) -> ArmResult:
-    """An arm's counts. ``questions``: texts by id; ``trained``: its mid-training set; ``seeds``: how many."""
-    shapes = {name: (seeds, len(known.questions)) for name, known in asked.items()}
-    before = midtraining(judge, trained)
+    """An arm's counts. ``questions``: texts by id; ``trained``: its mid-training sets; ``runs``: their numbers."""
+    shapes = {name: (len(runs), len(known.questions)) for name, known in asked.items()}
+    bases = [base_of(run) for run in runs]
+    learnt = {number: midtraining(judge, of_base(trained, number)) for number in dict.fromkeys(bases)}
     found = list(_judged(judge, groups, questions))
-    seen = {name: together(name, before.combinations) for name in {chain.name for chain in found if chain.name}}
+    names = {chain.name for chain in found if chain.name}
+    # Of each base's own mid-training, for that is what its policies were shown.
+    seen = {(run, name): together(name, learnt[base].combinations) for run, base in enumerate(bases) for name in names}
+    before = Trained(
+        rows=sum(one.rows for one in learnt.values()),
+        questions=sum(one.questions for one in learnt.values()),
+        composed=sum(one.composed for one in learnt.values()),
+        combinations=dict(sorted(sum((Counter(one.combinations) for one in learnt.values()), Counter()).items())),
+    )
     phases = {phase: [chain for chain in found if chain.group.phase == phase] for phase in PHASES}
     # "after" first: its combinations are the ones in question
     chosen = dict.fromkeys(name for phase in reversed(PHASES) for name in _most_frequent(phases[phase]))
@@ -60,7 +70,11 @@ def count(
         before=_phase(phases["before"], seen, asked, shapes),
         after=_phase(phases["after"], seen, asked, shapes),
         frequent={
-            name: Frequent(midtraining=seen[name], before=frequencies["before"][name], after=frequencies["after"][name])
+            name: Frequent(
+                midtraining=together(name, before.combinations),
+                before=frequencies["before"][name],
+                after=frequencies["after"][name],
+            )
             for name in chosen
         },
     )
@@ -90,7 +104,10 @@ def _judged(judge: Judge, groups: Sequence[Group], questions: Mapping[str, str])
 
 
 def _phase(
-    chains: Sequence[Found], seen: Mapping[str, int], asked: Mapping[str, Asked], shapes: Mapping[str, tuple[int, int]]
+    chains: Sequence[Found],
+    seen: Mapping[tuple[int, str], int],
+    asked: Mapping[str, Asked],
+    shapes: Mapping[str, tuple[int, int]],
 ) -> PhaseCounts:
     def spare(chain: Found) -> bool:
         needs = asked[chain.group.benchmark].needs
@@ -101,8 +118,8 @@ def _phase(
         "composed": lambda chain: chain.name != "",
         "composed_correct": lambda chain: chain.name != "" and chain.correct,
         "spare": spare,
-        "new": lambda chain: chain.name != "" and not seen[chain.name],
-        "new_correct": lambda chain: chain.name != "" and not seen[chain.name] and chain.correct,
+        "new": lambda chain: chain.name != "" and not seen[chain.group.seed, chain.name],
+        "new_correct": lambda chain: chain.name != "" and not seen[chain.group.seed, chain.name] and chain.correct,
         "silent": lambda chain: chain.used == 0,
     }
     counts = {field: _matrices(filter(tests[field], chains), shapes) for field in FIELDS}

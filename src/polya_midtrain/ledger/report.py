@@ -119,7 +119,7 @@ def _judge(part: Statement, params: Params, tables: Mapping[str, Sequence[Row]])
 
 
 def _rows(test: Compare | Trend, params: Params, tables: Mapping[str, Sequence[Row]]) -> list[Row]:
-    return [select.find(tables[test.table], test, one, params.seeds) for one in select.wanted(test, params)]
+    return [select.find(tables[test.table], test, one, params.runs) for one in select.wanted(test, params)]
 
 
 def _evidence(row: Row, test: Compare | Trend, alpha: float) -> Evidence:

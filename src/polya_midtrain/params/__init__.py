@@ -7,13 +7,14 @@ in values only. `docs` of a field say its unit; a value's source stands beside i
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, ValidationInfo, field_validator
 
+from polya_midtrain import paths
 from polya_midtrain.errors import UserError
 from polya_midtrain.params.analysis import (
     Compose,
@@ -104,6 +105,7 @@ __all__ = [
 ]
 
 PARAMS_FILE = Path("params.yaml")
+RUNS = paths.RUNS
 
 
 class Params(Block):
@@ -112,6 +114,7 @@ class Params(Block):
     profile: Name
     machine: Machine
     seeds: list[int] = Field(min_length=1)
+    bases: list[dict[str, Any]] = Field(min_length=1)  # of each base: what of block base is other for it
     # Names of files and, for DVC, parts of a dotted one.
     arms: dict[Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9-]*$", max_length=60)], Arm] = Field(min_length=1)
     prompts: Prompts
@@ -137,6 +140,24 @@ class Params(Block):
         if len(set(seeds)) != len(seeds):
             raise ValueError("training seeds must differ from each other; remove the repeated one")
         return seeds
+
+    @field_validator("bases")
+    @classmethod
+    def _told_apart(cls, bases: list[dict[str, Any]], info: ValidationInfo) -> list[dict[str, Any]]:
+        if len(bases) > 1 and any(not 0 <= seed < RUNS for seed in info.data.get("seeds", [])):
+            raise ValueError(
+                f"with several bases training seeds are 0 to {RUNS - 1}: a run is named by both; change seeds"
+            )
+        return bases
+
+    @field_validator("base")
+    @classmethod
+    def _each_base(cls, base: Base, info: ValidationInfo) -> Base:
+        for changes in info.data.get("bases", []):
+            if strange := sorted(set(changes) - set(type(base).model_fields)):
+                raise ValueError(f"bases changes {strange[0]!r}, which block base has not; remove it")
+            type(base).model_validate(_merged(base.model_dump(mode="json"), changes))
+        return base
 
     @field_validator("arms")
     @classmethod
@@ -256,11 +277,32 @@ class Params(Block):
                 raise ValueError(f"means.{name} names {what}; correct it")
         return tables
 
+    @property
+    def numbers(self) -> range:
+        """The numbers of the bases, from 1."""
+        return range(1, len(self.bases) + 1)
+
+    @property
+    def runs(self) -> list[int]:
+        """The training runs of an arm: every training seed on every base. Those of the first base are its seeds."""
+        return [RUNS * (number - 1) + seed for number in self.numbers for seed in self.seeds]
+
+    def base_settings(self, number: int) -> Base:
+        """Block base as it is for one of the bases."""
+        merged = _merged(self.base.model_dump(mode="json"), self.bases[number - 1])
+        return type(self.base).model_validate(merged)
+
     def arm(self, name: str) -> Arm:
         """The settings of one arm; an unknown name is a one-line error that lists the known ones."""
         if name not in self.arms:
             raise UserError(f"{PARAMS_FILE}: no arm {name!r}; the arms are {', '.join(self.arms)}")
         return self.arms[name]
+
+
+def _merged(block: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """A block with some of its values changed, at any depth."""
+    inner = {name: _merged(block[name], value) for name, value in changes.items() if isinstance(value, dict)}
+    return {**block, **changes, **inner}
 
 
 def load(path: Path = PARAMS_FILE) -> Params:

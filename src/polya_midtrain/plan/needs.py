@@ -89,8 +89,8 @@ def left(work: Work, sizes: Mapping[str, Model]) -> float:
 
 def scratch(params: Params, sizes: Mapping[str, Model], here: Device) -> float:
     """Bytes of trainers' checkpoints at most: weights and Adam's averages, the next written before the last goes."""
-    states, base = 2 * (TRAINING - WEIGHT) * min(here.processes, len(params.seeds)), sizes.get("base")
-    return float(states * base.parameters + len(params.seeds) * base.checkpoint) if base else 0.0
+    states, base = 2 * (TRAINING - WEIGHT) * min(here.processes, len(params.runs)), sizes.get("base")
+    return float(states * base.parameters + len(params.runs) * base.checkpoint) if base else 0.0
 
 
 def memory(params: Params, sizes: Mapping[str, Model], here: Device) -> dict[str, Memory]:
@@ -122,7 +122,7 @@ def _sampling(params: Params, stage: str, model: Model, here: Device) -> Memory:
 
 def _training(params: Params, stage: str, model: Model, here: Device, there: float) -> Memory:
     """The larger of updates and, in RL, rollouts, for which the gradients are gone; ``there``: bytes that there are."""
-    seeds, settings = 1 if here.cuda else min(here.processes, len(params.seeds)), params.rl
+    seeds, settings = 1 if here.cuda else min(here.processes, len(params.runs)), params.rl
     batch, wanted, length = settings.prompts * settings.generations, settings.micro_batch, settings.max_prompt_tokens
     if not (rl := stage == "rl"):
         batch, wanted, length = params.midtrain.batch, params.midtrain.micro_batch, params.midtrain.max_length

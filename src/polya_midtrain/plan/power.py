@@ -24,7 +24,7 @@ def planned(params: Params, counts: Mapping[str, int]) -> dict[int, float]:
     Empty where the tables test nothing: one training seed, or fewer than two questions of a benchmark.
     """
     sizes = [count for name, count in counts.items() if name.startswith("benchmarks/") and count]
-    ks, seeds, found = sorted(params.tables.ks), len(params.seeds), {}
+    ks, seeds, found = sorted(params.tables.ks), len(params.runs), {}
     level = (1.0 - params.tables.confidence) / max(1, len(studies.main(params.arms)) - 1)
     for k in ks if seeds > 1 and min(sizes, default=0) > 1 else ():
         share = math.log(k) / math.log(ks[-1]) if ks[-1] > 1 else 1.0

@@ -47,7 +47,7 @@ def works(params: Params, facts: Facts) -> list[Work]:
     drawn = float(mid * (generate.heuristics * generate.samples + generate.unprompted))
     taught = float(mid * params.distil.samples)
     judged = sum(facts.counts[f"benchmarks/{name}"] for name in params.compose.benchmarks) * params.evaluate.samples
-    chains = judged * 2 * len(params.seeds) * len(studies.main(params.arms)) + params.compose.labelled
+    chains = judged * 2 * len(params.runs) * len(studies.main(params.arms)) + params.compose.labelled
     return [
         Work("code"),
         Work("questions"),
@@ -90,7 +90,7 @@ def _reward(params: Params, facts: Facts) -> Work:
 
 def _arm(params: Params, facts: Facts, arm: str) -> list[Work]:
     """Arms of the ablations answer the benchmarks after RL alone, others also the transfer sets, and before RL."""
-    seeds, rl, asked = len(params.seeds), params.rl, facts.counts["rl"]
+    seeds, rl, asked = len(params.runs), params.rl, facts.counts["rl"]
     rows, length = facts.rows[arm] * params.midtrain.epochs * seeds, facts.lengths.get(arm, facts.answers["generate"])
     rolled = float(round(asked * rl.epochs / rl.prompts) * rl.prompts * rl.generations * seeds)
     kinds = ("benchmarks/", "transfer/") if studies.in_main(params.arms[arm]) else ("benchmarks/",)

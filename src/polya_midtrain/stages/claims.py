@@ -20,7 +20,7 @@ def run(params: Params) -> None:
         params,
         "claims",
         outputs={f"claims.{suffix}": paths.CLAIMS_REPORT.with_suffix(f".{suffix}") for suffix in ("csv", "json", "md")},
-        seeds=params.seeds,
+        seeds=params.runs,
     ) as this:
         claims = schema.load(paths.CLAIMS)
         names = {part.test.table for claim in claims.claims.values() for part in claim.parts.values()}

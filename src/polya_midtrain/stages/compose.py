@@ -37,7 +37,7 @@ def run(params: Params) -> None:
         outputs={"composition.json": paths.COMPOSITION},
         unit="chains",
         tasks=len(arms),
-        seeds=params.seeds,
+        seeds=params.runs,
     ) as this:
         catalogue = heuristics.load(params.prompts.catalogue)
         judge = open_judge(settings, catalogue, params.prompts.catalogue)
@@ -47,9 +47,9 @@ def run(params: Params) -> None:
 
         def examine(arm: str, report: workers.Report) -> tuple[CountFile, ArmResult]:
             file = CountFile.of(paths.COUNTS, arm)
-            groups = list(grouped(arm, file, asked, params.seeds))
+            groups = list(grouped(arm, file, asked, params.runs))
             trained = read_records(paths.TRAIN / f"{arm}.parquet", TrainingRow)
-            found = tally.count(judge, groups, texts, trained, asked, len(params.seeds))
+            found = tally.count(judge, groups, texts, trained, asked, params.runs)
             chains = sum(len(group.rows) for group in groups)
             report(chains, chains, arm)
             return file, found
@@ -64,7 +64,7 @@ def run(params: Params) -> None:
             judge=str(judge),
             samples=first.samples,
             decoding=first.decoding,
-            seeds=params.seeds,
+            seeds=params.runs,
             benchmarks=asked,
             validation=validation(params, judge, catalogue.first(len(catalogue.heuristics)), asked),
             arms={arm: found for arm, (_, found) in examined.items()},

@@ -34,11 +34,11 @@ def run(params: Params, arm: str) -> None:
             "counts.json": paths.COUNTS / f"{arm}.json",
         },
         unit="completions",
-        tasks=len(phases) * len(params.seeds) * len(files),
-        seeds=params.seeds,
+        tasks=len(phases) * len(params.runs) * len(files),
+        seeds=params.runs,
     ) as this:
         asked = {name: read_records(file, Question) for name, file in files.items()}
-        cells = [(phase, seed, name) for phase in phases for seed in params.seeds for name in files]
+        cells = [(phase, seed, name) for phase in phases for seed in params.runs for name in files]
         jobs = [
             Job(
                 f"{phase}-{seed}-{name}",

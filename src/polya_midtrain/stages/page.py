@@ -14,7 +14,7 @@ def run(params: Params) -> None:
     Raises `UserError` where one of them is missing or not as its stage writes it.
     """
     blocks = {
-        "seeds": params.seeds,
+        "seeds": params.runs,
         "arms": params.arms,
         "prompts": params.prompts,
         "questions": params.questions,

@@ -46,8 +46,9 @@ def run(params: Params) -> None:
         if any(row.kind == "code" for rows in sets.values() for row in rows):
             sandbox.admit(sandbox.protections(), params.machine.sandbox == "weak")
         catalogue = heuristics.load(params.prompts.catalogue)
-        found = measured(sets, policy.load_tokenizer(paths.BASE), params, catalogue)
-        check_base(found, context(paths.BASE), params)
+        for number in reversed(params.numbers):  # the first one's is what is written
+            found = measured(sets, policy.load_tokenizer(paths.base(number)), params, catalogue)
+            check_base(found, context(paths.base(number)), params)
         for name, rows in found.items():
             file = this.work / "prompts" / f"{name}.json"
             file.parent.mkdir(parents=True, exist_ok=True)

@@ -32,12 +32,13 @@ def run(params: Params) -> None:
         taught = read_records(paths.DISTILLED, Graded)
         names = heuristics.load(params.prompts.catalogue).first(max(arm.n for arm in params.arms.values()))
         asked = by_id(read_records(source, Question))
-        sets: dict[str, list[Graded]] = {}
-        # An arm that is matched comes after the one it is matched to.
-        for name, arm in sorted(params.arms.items(), key=lambda item: item[1].match is not None):
-            sets[name] = chosen(arm, scored, taught, names, params)
-            if arm.match is not None:
-                sets[name] = matched(name, arm, sets, params.select.seed)
+        sets: dict[str, list[Graded]] = {name: [] for name in params.arms}
+        for number in params.numbers:
+            mine = {question.id for question in asked.values() if question.base == number}
+            ours = [row for row in scored if row.question_id in mine]
+            theirs = [row for row in taught if row.question_id in mine]
+            for name, chosen_rows in of_one_base(ours, theirs, names, params).items():
+                sets[name] += chosen_rows
         cards = {}
         for name in params.arms:
             rows = [
@@ -49,15 +50,29 @@ def run(params: Params) -> None:
                     row.tokens,
                     row.score if isinstance(row, Scored) else 0.0,
                     asked[row.question_id].kind,
+                    asked[row.question_id].base,
                 )
                 for row in sets[name]
             ]
             write_records(this.work / "train" / f"{name}.parquet", TrainingRow, rows)
-            cards[name] = card(name, sets[name], len(asked))
+            cards[name] = card(name, sets[name], len(asked), len(params.bases))
             this.numbers.update(
                 {f"{name}/{what}": getattr(cards[name], what) for what in ("rows", "tokens", "questions")}
             )
         TrainingSets(cards).write(this.work / "training_sets.json")
+
+
+def of_one_base(
+    scored: Sequence[Scored], taught: Sequence[Graded], names: Sequence[str], params: Params
+) -> dict[str, list[Graded]]:
+    """The rows of every arm from the traces of one base and its teacher."""
+    sets: dict[str, list[Graded]] = {}
+    # An arm that is matched comes after the one it is matched to.
+    for name, arm in sorted(params.arms.items(), key=lambda item: item[1].match is not None):
+        sets[name] = chosen(arm, scored, taught, names, params)
+        if arm.match is not None:
+            sets[name] = matched(name, arm, sets, params.select.seed)
+    return sets
 
 
 def chosen(
@@ -97,7 +112,7 @@ def matched(name: str, arm: Arm, sets: dict[str, list[Graded]], seed: int) -> li
     return selection.fit(own, seed, most_rows=len(target))
 
 
-def card(arm: str, rows: Sequence[Graded], asked: int) -> TrainingSet:
+def card(arm: str, rows: Sequence[Graded], asked: int, bases: int) -> TrainingSet:
     """What a training set holds."""
     scores = [row.score for row in rows if isinstance(row, Scored) and row.heuristic]
     return TrainingSet(
@@ -106,6 +121,7 @@ def card(arm: str, rows: Sequence[Graded], asked: int) -> TrainingSet:
         tokens=sum(row.tokens for row in rows),
         questions=len({row.question_id for row in rows}),
         questions_asked=asked,
+        bases=bases,
         rows_per_heuristic=dict(Counter(row.heuristic for row in rows)),
         mean_score=round(sum(scores) / len(scores), 6) if scores else None,
         right=sum(row.correct for row in rows),

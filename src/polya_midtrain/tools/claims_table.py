@@ -45,7 +45,7 @@ def build(params: Params, claims: Claims, tables: Mapping[str, Sequence[Row]]) -
         what += "" if row.benchmark in (MEAN, "") else f", {row.benchmark}"
         what += f", {'less' if column == 'diff' else 'against'} {reference}" if reference else ""
         lines.append(_line([part, what, f"`dvc repro tables@{table}`", value, f"{low} to {high}"]))
-    return "\n".join([*lines, "", f"Profile {params.profile}, training seeds {params.seeds}.", ""])
+    return "\n".join([*lines, "", f"Profile {params.profile}, training seeds {params.runs}.", ""])
 
 
 def _line(cells: Sequence[str]) -> str:

@@ -31,7 +31,7 @@ def build(params: Params) -> tuple[list[Row], Page]:
     cards = training_sets.read(budgets)
     study = Scores.read(params, [REFERENCE, *budgets], phases=["after"])["after"]
     pairs = [(name, match.arm) for name in budgets if (match := arms[name].match) is not None]
-    rows = scores.means_and_pooled(scores.build_rows(study, params, REFERENCE), params.seeds)
+    rows = scores.means_and_pooled(scores.build_rows(study, params, REFERENCE), params.runs)
     moved = scores.against(study, (RELATIVE, DIFFERENCE), pairs)
     changed = [_beside_the_paper(row, arms, study.ks[-1]) for row in moved]
     sizes = [row for name in budgets for row in _sizes(study, name, cards[name])]

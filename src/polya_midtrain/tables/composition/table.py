@@ -25,7 +25,7 @@ BEFORE = "before RL"  # the reference of every difference here
 def build(params: Params) -> tuple[list[Row], Page]:
     """The rows of the CSV and the readable page, from results/composition.json."""
     arms = studies.main(params.arms)
-    found = composition.read(paths.COMPOSITION, arms, params.compose.benchmarks, params.seeds)
+    found = composition.read(paths.COMPOSITION, arms, params.compose.benchmarks, params.runs)
     rates = Rates(found, arms, params.tables)
     sizes = {name: params.arms[name].n for name in studies.by_n(params.arms)}
     rows = [

@@ -32,7 +32,7 @@ def build(params: Params) -> tuple[list[Row], Page]:
     study = Scores.read(params, [REFERENCE, *matched], phases=["after"])["after"]
     right = {arms[name].n: name for name in matched if arms[name].traces == "right"}
     pairs = [(name, right[n]) for name in matched if arms[name].traces != "right" and (n := arms[name].n) in right]
-    rows = scores.means_and_pooled(scores.build_rows(study, params, REFERENCE), params.seeds)
+    rows = scores.means_and_pooled(scores.build_rows(study, params, REFERENCE), params.runs)
     less_right = scores.against(study, (DIFFERENCE,), pairs)
     family, titles = _trends(arms, matched)
     trends = scores.slopes(study, family)

@@ -44,7 +44,7 @@ def build(params: Params) -> tuple[list[Row], Page]:
     ]
     # Tests against vanilla are those of tables main and midtrain, whose families are larger; here the pair is compared.
     for scores in scored.values() if pairs else ():
-        rows += means_and_pooled(build_rows(scores, params, None), params.seeds)
+        rows += means_and_pooled(build_rows(scores, params, None), params.runs)
     rows += [row for scores in scored.values() for pair in pairs for row in against(scores, (DIFFERENCE,), [pair])]
     return rows, page.page(rows, file, scored["after"], params)
 

@@ -59,7 +59,7 @@ class Scores(Study):
         cls, params: Params, arms: Sequence[str], sets: Iterable[str] = (), phases: Sequence[Phase] = PHASES
     ) -> dict[Phase, Scores]:
         """The scores of ``arms`` by phase, from results/counts; ``sets``: others than the benchmarks."""
-        found = counts.read(paths.COUNTS, arms, list(sets or params.questions.benchmarks), params.seeds, phases)
+        found = counts.read(paths.COUNTS, arms, list(sets or params.questions.benchmarks), params.runs, phases)
         return {phase: cls(found, params.tables, phase) for phase in phases}
 
     def of(self, arm: str, benchmarks: Sequence[str]) -> dict[str, Array]:

@@ -48,7 +48,7 @@ def _beside_the_paper(row: Row, sets: Mapping[str, str], params: Params) -> Row:
     """
     arm = paper_values.arm_of(params.arms[row.arm])
     known = paper_values.TRANSFER.get(sets.get(row.benchmark, ""), {}).get(arm)
-    wanted = (row.phase, row.metric, row.k, row.seeds) == ("after", PASS, 1, pooled_name(params.seeds))
+    wanted = (row.phase, row.metric, row.k, row.seeds) == ("after", PASS, 1, pooled_name(params.runs))
     if known is None or not wanted:
         return replace(row, paper=None)
     return replace(row, paper=known.value, method=f"{row.method}; paper: k not stated")
