@@ -43,6 +43,7 @@ def parameters(**changes: Any) -> Params:
         "profile": "synthetic",
         "machine": Machine(),
         "seeds": SEEDS,
+        "bases": [{}],
         "arms": ARMS,
         "questions": Questions.model_construct(benchmarks=SETS),
         "tables": Tables(ks=KS, resamples=400, seed=5, confidence=0.95, means={}),

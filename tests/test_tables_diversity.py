@@ -39,6 +39,7 @@ def parameters(**changes: Any) -> Params:
         "profile": "synthetic",
         "machine": Machine(),
         "seeds": SEEDS,
+        "bases": [{}],
         "arms": ARMS,
         "questions": Questions.model_construct(benchmarks=dict.fromkeys(BENCHMARKS)),
         "tables": Tables(ks=KS, resamples=400, seed=5, confidence=0.95, means={}),
@@ -71,6 +72,7 @@ def card(arm: str) -> dict[str, Any]:
         "tokens": 20 * rows,
         "questions": rows // 5,
         "questions_asked": 12,
+        "bases": 1,
         "right": rows,
         "wrong": 0,
     }

@@ -130,6 +130,7 @@ def _card(params: Params, arm: str) -> dict[str, Any]:
         "tokens": 30 * rows + 10 * spec.n,
         "questions": min(rows, 40 // spec.n if spec.match else 40),
         "questions_asked": 60,
+        "bases": 1,
         "rows_per_heuristic": {},
         "mean_score": 1.5 if spec.traces in ("right", "wrong", "mixed") else None,
         "right": rows - wrong,

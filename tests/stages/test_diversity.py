@@ -44,6 +44,7 @@ def parameters(**changes: Any) -> Params:
     settings = {
         "profile": "synthetic",
         "machine": Machine(device="cpu", workers=1),
+        "bases": [{}],
         "arms": ARMS,
         "diversity": Diversity(embedding=WorldEmbedding(kind="world"), size=20, resamples=10, seed=1),
     }

@@ -36,6 +36,7 @@ def parameters(**changes: Any) -> Params:
         "profile": "synthetic",
         "machine": Machine(device="cpu", workers=1),
         "seeds": SEEDS,
+        "bases": [{}],
         "arms": {"vanilla": Arm(traces="none"), "n4": Arm(traces="heuristics", n=4)},
         "prompts": Prompts(catalogue=Path("world.yaml"), system="", suffix="", suffixes={}, shots=0, plain_shots=0),
         "modes": SETTINGS,

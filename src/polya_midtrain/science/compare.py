@@ -25,6 +25,7 @@ def contrast(
     coefficients: Sequence[float | Array],
     questions: Sequence[Array],
     seeds: Sequence[Array],
+    paired: bool = False,
 ) -> Estimate:
     """The sum of the arms' means, each times its coefficient: a difference of two arms, or a slope over several.
 
@@ -36,14 +37,19 @@ def contrast(
     cancels. Seeds are not paired: seed 1 of two arms starts RL from different weights, so the two are independent
     runs, and the spread of every arm's counts (as in Welch's test). If they did share something, that would make the
     interval wider than needed, not narrower.
+
+    ``paired``: the first axis of the blocks is the base that the arms' policies come from, and ``seeds`` its weights,
+    which are one for all arms. What a base is good at cancels then, as what a question asks does.
     """
     terms = list(zip(arms, coefficients, strict=True))
     strata = [
         Factor(np.sum([factor * arm[place].mean(axis=0) for arm, factor in terms], axis=0), weights)
         for place, weights in enumerate(questions)
     ]
-    runs = [Factor(factor * seed_means(arm), weights) for (arm, factor), weights in zip(terms, seeds, strict=True)]
-    return estimate(strata, runs)
+    moved = [factor * seed_means(arm) for arm, factor in terms]
+    if paired:
+        return estimate(strata, [Factor(np.sum(moved, axis=0), seeds[0])])
+    return estimate(strata, [Factor(*run) for run in zip(moved, seeds, strict=True)])
 
 
 def paired_difference(
@@ -60,8 +66,9 @@ def relative_change(
     arm_seeds: Array,
     reference_seeds: Array,
     confidence: float,
+    paired: bool = False,
 ) -> RelativeChange:
-    """The arm's mean over the reference's, less 1, paired by question; arguments as those of `paired_difference`.
+    """The arm's mean over the reference's, less 1, paired by question; arguments as those of `contrast`.
 
     The interval is that of the logarithm of the ratio, by the delta method within the same draws: to first order
     log(A/B) moves as the contrast A/a - B/b of the scores divided by their observed means a and b, so questions and
@@ -79,7 +86,7 @@ def relative_change(
     for mean in (ours, theirs):
         firm &= mean.error <= NOISY * mean.value
     shares = [np.where(firm, 1.0 / np.where(firm, mean.value, 1.0), 0.0) for mean in (ours, theirs)]
-    moved = contrast([arm, reference], [shares[0], -shares[1]], questions, [arm_seeds, reference_seeds])
+    moved = contrast([arm, reference], [shares[0], -shares[1]], questions, [arm_seeds, reference_seeds], paired)
     ends = [np.where(firm, ratio * np.exp(end - moved.value) - 1.0, np.nan) for end in interval(moved, confidence)]
     return RelativeChange(ratio - 1.0, ends[0], ends[1])
 

@@ -194,12 +194,13 @@ def _relative(scores: Scores, differences: Sequence[Row]) -> Iterator[Row]:
     """The same arm and reference, with the relative change in place of the difference."""
     arm, reference = differences[0].arm, differences[0].reference
     change = compare.relative_change(
-        list(scores.passes(arm, scores.benchmarks).values()),
-        list(scores.passes(reference, scores.benchmarks).values()),
+        [scores.units(block) for block in scores.passes(arm, scores.benchmarks).values()],
+        [scores.units(block) for block in scores.passes(reference, scores.benchmarks).values()],
         list(scores.questions.values()),
         scores.draws[arm],
         scores.draws[reference],
         scores.settings.confidence,
+        scores.nested,
     )
     for row, value, low, high in zip(differences, *change, strict=True):
         if math.isnan(value):
