@@ -32,6 +32,7 @@ from polya_midtrain.params.method import Distil, Evaluate, Generate, Machine, Mi
 from polya_midtrain.params.models import (
     Base,
     FolderModel,
+    Habits,
     HubBase,
     PackageBase,
     Reward,
@@ -69,6 +70,7 @@ __all__ = [
     "FileSet",
     "FolderModel",
     "Generate",
+    "Habits",
     "HubBase",
     "HubEmbedding",
     "HubSet",
