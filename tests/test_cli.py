@@ -90,7 +90,7 @@ def test_help_loads_no_heavy_library() -> None:
         (["stage", "tables", "--table", "nine"], "no table 'nine'; the tables are main, midtrain"),
         (["stage", "tables", "--table", "main"], "missing; run `dvc repro`"),
         (["stage", "generate"], "missing; run `dvc repro`"),
-        (["profile", "huge"], "no profile 'huge' in profiles/; the profiles are paper, smo"),
+        (["profile", "huge"], "no profile 'huge' in profiles/; the profiles are discovers, paper, smo"),
         (["readme"], "reports/study/params.yaml: no such file"),
     ],
 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import dataclasses
 import json
 import re
 import shlex
@@ -20,7 +19,7 @@ from polya_midtrain.params import Arm, FolderModel, HubBase, Params, QuestionSet
 from polya_midtrain.tables import read
 from polya_midtrain.tables.row import MEAN, PASS
 from polya_midtrain.training import hosts
-from polya_midtrain.world import corpus, families, problems, traces
+from polya_midtrain.world import families, problems, traces
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = "src/polya_midtrain/"
@@ -178,7 +177,7 @@ def test_the_gpu_page_has_the_figures_of_its_file() -> None:
 
 def test_the_world_page_shows_the_world() -> None:
     page = text("docs/world.md")
-    habits = dataclasses.asdict(corpus.Habits())
+    habits = yaml.safe_load(text("profiles/tiny.yaml"))["base"]["habits"]
     assert {name: float(value) for name, value in settings_table("docs/world.md").items()} == habits
     for family, plans in families.FAMILIES.items():
         assert re.search(rf"^\| {family} \|.*\| {', '.join(plan.name for plan in plans)} \|$", page, re.MULTILINE)

@@ -314,19 +314,27 @@ def test_the_longest_answer_fits_every_limit(name: str) -> None:
     longest = max(PLANS, key=lambda plan: len(PLANS[plan].steps))
     part = Part("bell", (9, 9, 9))
 
-    def sizes(parts: int, lead: str) -> tuple[int, int]:
-        text = lead + problems.text((part,) * parts)
-        prompt = prompts.encode(ENCODER, [{"role": "user", "content": text}])
-        return len(prompt), len(prompts.encode_response(ENCODER, traces.write((part,) * parts, [longest] * parts)))
+    def turns(parts: int, lead: str) -> tuple[dict[str, str], dict[str, str]]:
+        answer = traces.write((part,) * parts, [longest] * parts)
+        question = lead + problems.text((part,) * parts)
+        return {"role": "user", "content": question}, {"role": "assistant", "content": answer}
+
+    def sizes(parts: int, lead: str, shots: int = 0) -> tuple[int, int]:
+        asked, answer = turns(parts, lead)
+        prompt = prompts.encode(ENCODER, [*turns(1, lead) * shots, asked])
+        return len(prompt), len(prompts.encode_response(ENCODER, answer["content"]))
 
     def parts_of(*specs: object) -> int:
         return max(count for spec in specs if isinstance(spec, WorldSet) for count in spec.parts)
 
-    prompt, answer = sizes(max(pretrain.LENGTHS["chain"]), f"by {longest}:\n")
+    shots = params.prompts.shots
+    prompt, answer = sizes(max(pretrain.LENGTHS["chain"]), f"by {longest}:\n", max(1, shots))
     assert prompt + answer <= pretrain.POSITIONS
     asked = params.questions
-    prompt, answer = sizes(parts_of(asked.mid), f"by {longest}:\n")
+    prompt, answer = sizes(parts_of(asked.mid), f"by {longest}:\n", shots)
     assert answer <= params.generate.max_tokens
+    assert prompt + params.generate.max_tokens <= pretrain.POSITIONS
+    prompt, answer = sizes(parts_of(asked.mid), "")
     assert prompt + answer <= params.midtrain.max_length
     prompt, answer = sizes(parts_of(asked.rl), "")
     assert prompt <= params.rl.max_prompt_tokens

@@ -26,8 +26,9 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_policy: Path) ->
     monkeypatch.chdir(tmp_path)
     shutil.copytree(tiny_policy, paths.base(1))
     params = settings.load(ROOT / "profiles/smoke.yaml")
-    small = WorldTeacher(kind="world", steps=12, batch=8, learning_rate=0.01, seed=1)
-    return params.model_copy(update={"teacher": small})
+    assert isinstance(params.teacher, WorldTeacher)
+    small = {"steps": 12, "batch": 8, "learning_rate": 0.01}
+    return params.model_copy(update={"teacher": params.teacher.model_copy(update=small)})
 
 
 def weights(path: Path) -> bytes:

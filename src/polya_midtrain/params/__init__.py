@@ -33,6 +33,7 @@ from polya_midtrain.params.method import Distil, Evaluate, Generate, Machine, Mi
 from polya_midtrain.params.models import (
     Base,
     FolderModel,
+    Habits,
     HubBase,
     PackageBase,
     Reward,
@@ -70,6 +71,7 @@ __all__ = [
     "FileSet",
     "FolderModel",
     "Generate",
+    "Habits",
     "HubBase",
     "HubEmbedding",
     "HubSet",

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from polya_midtrain import paths
 from polya_midtrain.common import policy
 from polya_midtrain.common.seeding import derive
-from polya_midtrain.params import WorldBase, WorldTeacher
+from polya_midtrain.params import Habits, WorldBase, WorldTeacher
 from polya_midtrain.runtime import tracking
 from polya_midtrain.training.bases import One
 from polya_midtrain.training.sft import Example
-from polya_midtrain.world import corpus, tokenizer
+from polya_midtrain.world import corpus, problems, tokenizer
 from polya_midtrain.world.tasks import TASKS
 
 if TYPE_CHECKING:
@@ -25,9 +25,8 @@ SHARES = {"chain": 0.84, "program": 0.08, "story": 0.08}
 POSITIONS = 160  # longest sequence the model can hold, tokens
 SPREAD = 0.04  # of the first weights; transformers' own 0.02 is for wide models, and learning starts later from it
 
-DRILLS = corpus.Habits(prompted=0.9, switch=0.5)
-# Who looks before choosing a plan: no plan is named, and nine of ten choices are made, of which nine of ten fit.
-CAREFUL = corpus.Habits(prompted=0.0, latent=0.9, latent_fit=0.9)
+DRILLS = Habits(prompted=0.9, latent=0.08, latent_fit=0.7, switch=0.5, stray=0.03)
+SHOWN = 0.25  # of the batches of chains: a question that names a plan begins with a worked example of it
 
 
 def examples(settings: WorldBase, number: int) -> list[Example]:
@@ -39,31 +38,43 @@ def examples(settings: WorldBase, number: int) -> list[Example]:
     rng = random.Random(derive(settings.seed, "corpus", number))
     encoder = tokenizer.build()
     drills = [_batch(rng, encoder, settings.batch, "chain", 1, DRILLS) for _ in range(settings.drill_steps)]
-    mixture = [_mixed(rng, encoder, settings.batch, corpus.Habits()) for _ in range(settings.steps)]
+    mixture = [_mixed(rng, encoder, settings.batch, settings.habits) for _ in range(settings.steps)]
     return [row for rows in drills + mixture for row in rows]
 
 
 def careful_examples(settings: WorldTeacher, number: int) -> list[Example]:
-    """What the teacher learns on top of the base: the same mixture of tasks, by writers who look before they choose."""
+    """What the teacher learns on top of the base: the same mixture of tasks, by writers of other habits."""
     rng = random.Random(derive(settings.seed, "careful", number))
     encoder = tokenizer.build()
-    return [row for _ in range(settings.steps) for row in _mixed(rng, encoder, settings.batch, CAREFUL)]
+    return [row for _ in range(settings.steps) for row in _mixed(rng, encoder, settings.batch, settings.habits)]
 
 
-def _mixed(rng: random.Random, encoder: PreTrainedTokenizerFast, count: int, habits: corpus.Habits) -> list[Example]:
-    """A batch of one task and length, both at random."""
+def _mixed(rng: random.Random, encoder: PreTrainedTokenizerFast, count: int, habits: Habits) -> list[Example]:
+    """A batch of one task and length, with worked examples or without, all at random."""
     task = rng.choices(list(SHARES), list(SHARES.values()))[0]
-    return _batch(rng, encoder, count, task, rng.choice(LENGTHS[task]), habits)
+    shown = task == "chain" and habits.prompted > 0 and rng.random() < SHOWN
+    return _batch(rng, encoder, count, task, rng.choice(LENGTHS[task]), habits, shown)
 
 
 def _batch(
-    rng: random.Random, encoder: PreTrainedTokenizerFast, count: int, task: str, parts: int, habits: corpus.Habits
+    rng: random.Random,
+    encoder: PreTrainedTokenizerFast,
+    count: int,
+    task: str,
+    parts: int,
+    habits: Habits,
+    shown: bool = False,
 ) -> list[Example]:
     turns, responses = [], []
     for _ in range(count):
         plan, item, response = corpus.document(rng, parts, habits, task)
         lead = f"by {plan}:\n" if plan else ""
-        turns.append([{"role": "user", "content": lead + TASKS[task].text(item)}])
+        asked = [{"role": "user", "content": lead + TASKS[task].text(item)}]
+        if plan and shown:
+            problem, worked = corpus.example(rng, plan)
+            first = {"role": "user", "content": lead + problems.text(problem)}
+            asked = [first, {"role": "assistant", "content": worked}, *asked]
+        turns.append(asked)
         responses.append(response + tokenizer.END)
     texts = encoder.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
     return list(map(Example, encoder(texts)["input_ids"], encoder(responses)["input_ids"]))
