@@ -90,8 +90,8 @@ def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[tuple[str, 
                 trained.append(TrainingRow(question.id, plans[0], question.question, text, 9, 0.0, "maths"))
         write_records(paths.TRAIN / f"{arm}.parquet", TrainingRow, trained)
     completions = read_records(paths.COMPLETIONS / "vanilla.parquet", Graded)
-    verified = [replace(row, heuristic=PLANS[row.sample % 4]) for row in completions if "/two/" in row.question_id]
-    write_records(paths.VERIFIED, Graded, verified)
+    graded = [replace(row, heuristic=PLANS[row.sample % 4]) for row in completions if "/two/" in row.question_id]
+    write_records(paths.GRADED, Graded, graded)
     return known
 
 

@@ -105,7 +105,7 @@ def test_every_question_is_answered_under_every_heuristic_and_without(here: Para
 
 def test_verification_keeps_right_and_wrong_alike(here: Params) -> None:
     golds = by_id(read_records(paths.MID, Question))
-    rows = read_records(paths.VERIFIED, Graded)
+    rows = read_records(paths.GRADED, Graded)
     plain = [Completion(*(getattr(row, name) for name in Completion.__slots__)) for row in rows]
     assert plain == read_records(paths.GENERATED, Completion)
     for row in rows:
@@ -113,7 +113,7 @@ def test_verification_keeps_right_and_wrong_alike(here: Params) -> None:
         if row.finish == "stop":
             boxed = row.text.rpartition("boxed{")[2].partition("}")[0]
             assert row.correct is (boxed == golds[row.question_id].answer)
-    numbers = metrics("verify")
+    numbers = metrics("grade")
     assert numbers["correct"] == sum(row.correct for row in rows)
     assert 0 < numbers["correct"] < numbers["completions"] == len(rows)
     assert sum(value for name, value in numbers.items() if name.startswith("reason/")) == len(rows)
@@ -121,7 +121,7 @@ def test_verification_keeps_right_and_wrong_alike(here: Params) -> None:
 
 def test_what_can_be_selected_is_scored_and_unprompted_responses_kept_at_zero(here: Params) -> None:
     rows = read_records(paths.SCORED, Scored)
-    kept = selection.candidates(read_records(paths.VERIFIED, Graded))
+    kept = selection.candidates(read_records(paths.GRADED, Graded))
     assert [row.text for row in rows] == [row.text for row in kept]
     assert all(row.score == 0.0 for row in rows if not row.heuristic)
     prompted = [row for row in rows if row.heuristic]

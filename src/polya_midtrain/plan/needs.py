@@ -83,7 +83,7 @@ def device(params: Params, sizes: Mapping[str, Model], memory: float | None) -> 
 
 def left(work: Work, sizes: Mapping[str, Model]) -> float:
     """Bytes that a stage leaves; checkpoints of a model that is not known left out."""
-    model, data = sizes.get(work.model), work.stage in ("generate", "verify", "distil", "evaluate")
+    model, data = sizes.get(work.model), work.stage in ("generate", "grade", "distil", "evaluate")
     return data * (ROW * work.samples + TOKEN * work.tokens) + (work.checkpoints * model.checkpoint if model else 0)
 
 

@@ -57,7 +57,7 @@ def works(params: Params, facts: Facts) -> list[Work]:
         _reward(params, facts),
         Work("generate", "", "base", drawn, drawn * answer),
         Work("distil", "", "teacher", taught, taught * facts.answers["distil"]),
-        Work("verify", "", "", drawn, drawn * answer),
+        Work("grade", "", "", drawn, drawn * answer),
         Work("score", "", "reward", drawn, drawn * answer),
         Work("select"),
         *(work for arm in params.arms for work in _arm(params, facts, arm)),

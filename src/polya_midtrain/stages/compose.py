@@ -128,9 +128,9 @@ def validation(params: Params, judge: Judge, names: Sequence[str], asked: Mappin
         labelled = validate.world_chains(names, settings.labelled, lengths, settings.seed, writers)
         label, habits = "what the writer did", asdict(writers)
     else:
-        verified = read_records(paths.VERIFIED, Graded)
+        graded = read_records(paths.GRADED, Graded)
         mid = by_id(read_records(paths.MID, Question))
-        labelled = validate.intended(verified, mid, names, settings.labelled, settings.seed)
+        labelled = validate.intended(graded, mid, names, settings.labelled, settings.seed)
         label, habits = "the heuristic that was asked for", {}
     return Validation(label=label, habits=habits, **validate.measure(judge, labelled, names))
 

@@ -26,7 +26,7 @@ def run(params: Params) -> None:
 
         policy.quiet()
         asked = by_id(read_records(source, Question))
-        kept = selection.candidates(read_records(paths.VERIFIED, Graded))
+        kept = selection.candidates(read_records(paths.GRADED, Graded))
         prompted = [row for row in kept if row.heuristic]
         catalogue = heuristics.load(params.prompts.catalogue)
         model = RewardModel.load(paths.REWARD, params.machine, params.score.batch)

@@ -1,4 +1,4 @@
-"""Stage verify: the rule-based check of every generated answer; right and wrong are both kept (paper, 4)."""
+"""Stage grade: the rule-based check of every generated answer; right and wrong are both kept (paper, 4)."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from polya_midtrain.runtime.stage import stage
 
 
 def run(params: Params) -> None:
-    """Write data/traces/verified.parquet (records.Graded)."""
+    """Write data/traces/graded.parquet (records.Graded)."""
     source = paths.MID
     with stage(
         params,
-        "verify",
-        outputs={"verified.parquet": paths.VERIFIED},
+        "grade",
+        outputs={"graded.parquet": paths.GRADED},
     ) as this:
         rows = read_records(paths.GENERATED, Completion)
         golds = by_id(read_records(source, Question))
         graded = grade_rows(rows, golds, params, this.work)
-        write_records(this.work / "verified.parquet", Graded, graded)
+        write_records(this.work / "graded.parquet", Graded, graded)
         this.numbers["completions"] = len(graded)
         this.numbers["correct"] = sum(row.correct for row in graded)
         for reason in grading.REASONS:
