@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, settings
 
 from devices import EACH
 from polya_midtrain.errors import UserError
-from polya_midtrain.judges.contract import Chain
+from polya_midtrain.labellers.contract import Chain
 from polya_midtrain.runtime import mlflow_store
 from polya_midtrain.world import problems, tokenizer
 from polya_midtrain.world.families import PLANS
@@ -260,7 +260,7 @@ class ModelServer:
 @pytest.fixture
 def model_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModelServer]:
     """A server for judge endpoint, which does not wait long between its tries."""
-    from polya_midtrain.judges import endpoint
+    from polya_midtrain.labellers import endpoint
 
     monkeypatch.setattr(endpoint, "FIRST_WAIT", 0.01)
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)

@@ -36,7 +36,7 @@ from polya_midtrain.common.records import (
 from polya_midtrain.engine import Output, SamplingParams, build
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import HubSet, OwnFile
-from polya_midtrain.sources import own
+from polya_midtrain.question_sets import own
 from polya_midtrain.stages import generate, questions, select
 
 ROOT = Path(__file__).resolve().parents[1]

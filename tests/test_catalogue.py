@@ -16,9 +16,9 @@ from polya_midtrain import params
 from polya_midtrain.common import heuristics, policy, prompts
 from polya_midtrain.common.heuristics import Exemplar
 from polya_midtrain.common.records import Question
-from polya_midtrain.judges.contract import Chain
-from polya_midtrain.judges.cues import CueJudge
-from polya_midtrain.sources import decontaminate, load
+from polya_midtrain.labellers.contract import Chain
+from polya_midtrain.labellers.cues import CueJudge
+from polya_midtrain.question_sets import decontaminate, load
 
 ROOT = Path(__file__).resolve().parents[1]
 PROFILE = params.load(ROOT / "profiles/smollm2.yaml")

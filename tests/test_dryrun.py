@@ -21,8 +21,8 @@ from polya_midtrain.engine.build import open_engine
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import FolderModel, Machine, Params, flat
 from polya_midtrain.pretrained import folder, hub
+from polya_midtrain.question_sets.adapters import ADAPTERS
 from polya_midtrain.reward_model import RewardModel
-from polya_midtrain.sources.adapters import ADAPTERS
 
 ROOT = Path(__file__).resolve().parents[1]
 # What a dry run may change beside `small.SETTINGS` and the models. All else is the profile's.

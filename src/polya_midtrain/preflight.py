@@ -17,8 +17,8 @@ from polya_midtrain.common.heuristics import Catalogue, Exemplar
 from polya_midtrain.params import FileSet, FolderModel, HubSet, Params, QuestionSet
 from polya_midtrain.pretrained import folder
 from polya_midtrain.pretrained import hub as models
+from polya_midtrain.question_sets import filters, own
 from polya_midtrain.runtime import yamlfile
-from polya_midtrain.sources import filters, own
 from polya_midtrain.stages import prompts, questions
 
 

@@ -28,7 +28,7 @@ class Exemplar(BaseModel):
 class Heuristic(BaseModel):
     """One way of working: ``idea`` says it to a person, ``instruction`` to the policy.
 
-    ``cues``: phrases that give the heuristic away in prose, which judge cues (`judges.cues`) looks for.
+    ``cues``: phrases that give the heuristic away in prose, which judge cues (`labellers.cues`) looks for.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

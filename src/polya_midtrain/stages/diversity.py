@@ -95,15 +95,15 @@ def embed(
 ) -> dict[str, Array]:
     """The vectors of ``texts`` under each kernel that the settings stand for."""
     if settings.kind == "hub":
-        from polya_midtrain.embeddings import hub
+        from polya_midtrain.kernels import hub
 
         policy.quiet()
         return hub.embed(texts, settings, policy.device_of(machine.device), work / "embedding", progress)
     if settings.kind == "world":
-        from polya_midtrain.embeddings import world
+        from polya_midtrain.kernels import world
 
         return world.embed(texts)
-    from polya_midtrain.embeddings import words
+    from polya_midtrain.kernels import words
 
     return words.embed(texts)
 

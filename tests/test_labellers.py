@@ -16,12 +16,12 @@ from polya_midtrain.common import heuristics
 from polya_midtrain.common.heuristics import Catalogue
 from polya_midtrain.common.records import Graded, Question
 from polya_midtrain.errors import UserError
-from polya_midtrain.judges import validate
-from polya_midtrain.judges.build import open_judge
-from polya_midtrain.judges.contract import Chain
-from polya_midtrain.judges.cues import CueJudge
-from polya_midtrain.judges.validate import Habits, Labelled
-from polya_midtrain.judges.world import WorldJudge
+from polya_midtrain.labellers import validate
+from polya_midtrain.labellers.contract import Chain
+from polya_midtrain.labellers.cues import CueJudge
+from polya_midtrain.labellers.opening import open_judge
+from polya_midtrain.labellers.validate import Habits, Labelled
+from polya_midtrain.labellers.world import WorldJudge
 from polya_midtrain.params import Compose
 from polya_midtrain.world import problems, traces
 from polya_midtrain.world.families import PLANS

@@ -17,9 +17,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from polya_midtrain.errors import UserError
-from polya_midtrain.sources.adapters import ADAPTERS
-from polya_midtrain.sources.load import load, provenance
-from polya_midtrain.sources.rows import integer, parse_dapo, parse_math500, parse_olympiadbench
+from polya_midtrain.question_sets.adapters import ADAPTERS
+from polya_midtrain.question_sets.load import load, provenance
+from polya_midtrain.question_sets.rows import integer, parse_dapo, parse_math500, parse_olympiadbench
 
 ROWS = {
     ("gsm8k", "train"): 7473,
@@ -30,8 +30,8 @@ ROWS = {
     ("amc23", "test"): 40,
     ("olympiadbench", "test"): 675,  # one more than the hub's later version
     ("dapo", "train"): 17917,
-}  # the sets of other kinds are in test_sources_transfer.py
-NO_COPY = {"minerva", "hmmt25"}  # no published file to test on: rows of their form are in test_sources_hard.py
+}  # the sets of other kinds are in test_question_sets_transfer.py
+NO_COPY = {"minerva", "hmmt25"}  # no published file to test on: rows of their form are in test_question_sets_hard.py
 
 
 def test_every_split_has_its_row_count_here() -> None:
@@ -113,7 +113,7 @@ def test_hub_and_folder_give_the_same_questions(
     adapter = ADAPTERS[name]
     hub_layout(repository, name, public_sets, adapter.hub_config)
     monkeypatch.setattr(
-        "polya_midtrain.sources.load.ADAPTERS", {name: dataclasses.replace(adapter, hub_id=str(repository))}
+        "polya_midtrain.question_sets.load.ADAPTERS", {name: dataclasses.replace(adapter, hub_id=str(repository))}
     )
     split = next(iter(adapter.splits))
     assert load(name, split, None) == load(name, split, public_sets)
@@ -240,7 +240,7 @@ def test_unknown_names_list_the_known_ones() -> None:
 
 
 def test_without_the_hub_one_line_says_what_to_do(tmp_path: Path) -> None:
-    code = "from polya_midtrain.sources.load import load\nload('amc23', 'test', None)"
+    code = "from polya_midtrain.question_sets.load import load\nload('amc23', 'test', None)"
     env = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}
     run = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False)
     last = run.stderr.strip().splitlines()[-1]

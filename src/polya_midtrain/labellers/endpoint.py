@@ -19,8 +19,8 @@ import httpx
 
 from polya_midtrain.common.heuristics import Catalogue
 from polya_midtrain.errors import UserError
-from polya_midtrain.judges.contract import Chain
-from polya_midtrain.judges.kept import Kept
+from polya_midtrain.labellers.contract import Chain
+from polya_midtrain.labellers.kept import Kept
 from polya_midtrain.params import Endpoint
 
 KEY = "OPENAI_API_KEY"  # the environment's variable for a key, where the endpoint wants one

@@ -22,7 +22,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from polya_midtrain.judges.contract import Chain
+from polya_midtrain.labellers.contract import Chain
 from polya_midtrain.world import problems
 from polya_midtrain.world.families import PLANS, TYPES, Plan
 from polya_midtrain.world.problems import Problem

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from polya_midtrain.judges.contract import Chain
+from polya_midtrain.labellers.contract import Chain
 
 
 class CueJudge:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from polya_midtrain.common.heuristics import Catalogue
 from polya_midtrain.errors import UserError
-from polya_midtrain.judges.contract import Judge
-from polya_midtrain.judges.cues import CueJudge
-from polya_midtrain.judges.world import WorldJudge
+from polya_midtrain.labellers.contract import Judge
+from polya_midtrain.labellers.cues import CueJudge
+from polya_midtrain.labellers.world import WorldJudge
 from polya_midtrain.params import Compose
 from polya_midtrain.world.families import PLANS
 
@@ -18,7 +18,7 @@ CACHE = Path(".judged")  # replies of judge endpoint
 def open_judge(settings: Compose, catalogue: Catalogue, source: Path) -> Judge:
     """The judge of a kind. ``source`` is the catalogue's file: a catalogue that the kind cannot read is its fault."""
     if settings.endpoint is not None:
-        from polya_midtrain.judges.endpoint import EndpointJudge
+        from polya_midtrain.labellers.endpoint import EndpointJudge
 
         return EndpointJudge(settings.endpoint, catalogue, CACHE)
     if settings.judge == "world":

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from polya_midtrain.common.records import Question
-from polya_midtrain.sources import normal
+from polya_midtrain.question_sets import normal
 
 EMPTY = "empty"
 TOO_LONG = "too long"

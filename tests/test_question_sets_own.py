@@ -14,7 +14,7 @@ import pytest
 from polya_midtrain.common.records import Question, read_records
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import OwnFile
-from polya_midtrain.sources import load, own
+from polya_midtrain.question_sets import load, own
 
 GOOD = '{"question": "1 + 1?", "answer": 2}\n'
 

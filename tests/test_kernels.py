@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from polya_midtrain.common import policy
-from polya_midtrain.embeddings import hub, words, world
+from polya_midtrain.kernels import hub, words, world
 from polya_midtrain.params import HubEmbedding
 from polya_midtrain.science import vendi
 from polya_midtrain.science.vendi import Array

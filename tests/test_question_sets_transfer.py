@@ -20,9 +20,9 @@ from polya_midtrain.common.records import Question
 from polya_midtrain.errors import UserError
 from polya_midtrain.grading import grade_many
 from polya_midtrain.params import FileSet
-from polya_midtrain.sources.adapters import ADAPTERS
-from polya_midtrain.sources.load import load, provenance
-from polya_midtrain.sources.rows import parse_humaneval, parse_musr
+from polya_midtrain.question_sets.adapters import ADAPTERS
+from polya_midtrain.question_sets.load import load, provenance
+from polya_midtrain.question_sets.rows import parse_humaneval, parse_musr
 
 Asked = list[tuple[Question, dict[str, str]]]  # each question with its published row
 MUSR = {"musr_murder": 250, "musr_object": 256, "musr_team": 250}
@@ -161,7 +161,7 @@ def test_hub_and_folder_give_the_same_questions(
     monkeypatch.setenv("HF_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
     local = dataclasses.replace(adapter, hub_id=str(repository))
-    monkeypatch.setattr("polya_midtrain.sources.load.ADAPTERS", {name: local})
+    monkeypatch.setattr("polya_midtrain.question_sets.load.ADAPTERS", {name: local})
     assert load(name, "test", None) == load(name, "test", public_sets)
 
 

@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from polya_midtrain.common import heuristics
 from polya_midtrain.errors import UserError
-from polya_midtrain.judges.contract import Chain
-from polya_midtrain.judges.validate import Labelled
+from polya_midtrain.labellers.contract import Chain
+from polya_midtrain.labellers.validate import Labelled
 from polya_midtrain.runtime import yamlfile
 
 

@@ -13,9 +13,9 @@ import pytest
 from polya_midtrain.errors import UserError
 from polya_midtrain.grading import grade_many
 from polya_midtrain.params import FileSet
-from polya_midtrain.sources.adapters import ADAPTERS
-from polya_midtrain.sources.load import load, provenance
-from polya_midtrain.sources.rows import parse_minerva
+from polya_midtrain.question_sets.adapters import ADAPTERS
+from polya_midtrain.question_sets.load import load, provenance
+from polya_midtrain.question_sets.rows import parse_minerva
 
 MINERVA = [
     {"question": "How long, in seconds, does light take over $3$ m?", "answer": "1e-8"},

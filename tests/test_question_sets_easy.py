@@ -8,7 +8,7 @@ import re
 import pytest
 
 from polya_midtrain.errors import UserError
-from polya_midtrain.sources import easy
+from polya_midtrain.question_sets import easy
 
 # What a reader does with the numbers of each wording, in the order in which it gives them.
 WORK = {

@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from polya_midtrain.sources import rows
-from polya_midtrain.sources.rows import Parsed, Row
+from polya_midtrain.question_sets import rows
+from polya_midtrain.question_sets.rows import Parsed, Row
 
 
 @dataclass(frozen=True, slots=True)

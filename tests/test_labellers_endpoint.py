@@ -18,12 +18,12 @@ from pydantic import ValidationError
 from polya_midtrain import params
 from polya_midtrain.common import heuristics
 from polya_midtrain.errors import UserError
-from polya_midtrain.judges import endpoint, validate
-from polya_midtrain.judges.build import open_judge
-from polya_midtrain.judges.contract import Chain
-from polya_midtrain.judges.endpoint import EndpointJudge
-from polya_midtrain.judges.validate import Habits
-from polya_midtrain.judges.world import WorldJudge
+from polya_midtrain.labellers import endpoint, validate
+from polya_midtrain.labellers.contract import Chain
+from polya_midtrain.labellers.endpoint import EndpointJudge
+from polya_midtrain.labellers.opening import open_judge
+from polya_midtrain.labellers.validate import Habits
+from polya_midtrain.labellers.world import WorldJudge
 from polya_midtrain.params import Compose, Endpoint
 from polya_midtrain.world.families import PLANS
 

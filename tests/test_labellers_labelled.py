@@ -16,11 +16,11 @@ from polya_midtrain import grading, start
 from polya_midtrain.common import heuristics
 from polya_midtrain.common.records import Question
 from polya_midtrain.errors import UserError
-from polya_midtrain.judges import agreement, labelled, validate
-from polya_midtrain.judges.cues import CueJudge
-from polya_midtrain.judges.labelled import Entry, LabelledFile
+from polya_midtrain.labellers import agreement, labelled, validate
+from polya_midtrain.labellers.cues import CueJudge
+from polya_midtrain.labellers.labelled import Entry, LabelledFile
+from polya_midtrain.question_sets import decontaminate, load
 from polya_midtrain.runtime import yamlfile
-from polya_midtrain.sources import decontaminate, load
 
 ROOT = Path(__file__).resolve().parents[1]
 FILE = Path("data/judges/labelled.yaml")

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from polya_midtrain.common.records import Question
-from polya_midtrain.sources import normal
+from polya_midtrain.question_sets import normal
 
 How = Literal["exact", "whole", "ngram"]
 Holder = tuple[str, Question]  # a benchmark's name and the first of its questions that holds what is looked for
