@@ -43,7 +43,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("gpu"):
-        from polya_midtrain.common import policy
+        from polya_midtrain.checkpoints import policy
 
         try:
             policy.device_of("cuda")

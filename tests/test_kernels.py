@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from polya_midtrain.common import policy
+from polya_midtrain.checkpoints import policy
 from polya_midtrain.kernels import hub, words, world
 from polya_midtrain.params import HubEmbedding
 from polya_midtrain.science import vendi

@@ -12,9 +12,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polya_midtrain.common import heuristics
-from polya_midtrain.common.heuristics import Catalogue
-from polya_midtrain.common.records import Graded, Question
 from polya_midtrain.errors import UserError
 from polya_midtrain.labellers import validate
 from polya_midtrain.labellers.contract import Chain
@@ -23,6 +20,9 @@ from polya_midtrain.labellers.opening import open_judge
 from polya_midtrain.labellers.validate import Habits, Labelled
 from polya_midtrain.labellers.world import WorldJudge
 from polya_midtrain.params import Compose
+from polya_midtrain.prompting import heuristics
+from polya_midtrain.prompting.heuristics import Catalogue
+from polya_midtrain.records import Graded, Question
 from polya_midtrain.world import problems, traces
 from polya_midtrain.world.families import PLANS
 

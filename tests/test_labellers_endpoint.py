@@ -16,7 +16,6 @@ import yaml
 from pydantic import ValidationError
 
 from polya_midtrain import params
-from polya_midtrain.common import heuristics
 from polya_midtrain.errors import UserError
 from polya_midtrain.labellers import endpoint, validate
 from polya_midtrain.labellers.contract import Chain
@@ -25,6 +24,7 @@ from polya_midtrain.labellers.opening import open_judge
 from polya_midtrain.labellers.validate import Habits
 from polya_midtrain.labellers.world import WorldJudge
 from polya_midtrain.params import Compose, Endpoint
+from polya_midtrain.prompting import heuristics
 from polya_midtrain.world.families import PLANS
 
 ROOT = Path(__file__).resolve().parents[1]

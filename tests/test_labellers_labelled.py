@@ -13,14 +13,14 @@ import pytest
 import yaml
 
 from polya_midtrain import grading, start
-from polya_midtrain.common import heuristics
-from polya_midtrain.common.records import Question
 from polya_midtrain.errors import UserError
 from polya_midtrain.labellers import agreement, labelled, validate
 from polya_midtrain.labellers.cues import CueJudge
 from polya_midtrain.labellers.labelled import Entry, LabelledFile
+from polya_midtrain.params import yamlfile
+from polya_midtrain.prompting import heuristics
 from polya_midtrain.question_sets import decontaminate, load
-from polya_midtrain.runtime import yamlfile
+from polya_midtrain.records import Question
 
 ROOT = Path(__file__).resolve().parents[1]
 FILE = Path("data/judges/labelled.yaml")

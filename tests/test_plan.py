@@ -15,12 +15,12 @@ import pytest
 import yaml
 
 from polya_midtrain import cli, paths
-from polya_midtrain.common.records import Question, write_records
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import Params
 from polya_midtrain.plan import measure, needs, power, runs
 from polya_midtrain.plan.needs import Device
 from polya_midtrain.plan.work import Work, works
+from polya_midtrain.records import Question, write_records
 from polya_midtrain.stages.tables import TABLES
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polya_midtrain.common.records import Question
 from polya_midtrain.question_sets import normal
 from polya_midtrain.question_sets.decontaminate import How, numbers, overlaps
 from polya_midtrain.question_sets.filters import drop
 from polya_midtrain.question_sets.load import load
+from polya_midtrain.records import Question
 
 BENCHMARKS = ("gsm8k", "math500", "aime24", "aime25", "amc23", "olympiadbench")
 OTHERS = ("humaneval", "musr_murder", "musr_object", "musr_team")

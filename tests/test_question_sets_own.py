@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from polya_midtrain.common.records import Question, read_records
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import OwnFile
 from polya_midtrain.question_sets import load, own
+from polya_midtrain.records import Question, read_records
 
 GOOD = '{"question": "1 + 1?", "answer": 2}\n'
 

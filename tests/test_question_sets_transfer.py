@@ -16,13 +16,13 @@ from typing import Any
 
 import pytest
 
-from polya_midtrain.common.records import Question
 from polya_midtrain.errors import UserError
 from polya_midtrain.grading import grade_many
 from polya_midtrain.params import FileSet
 from polya_midtrain.question_sets.adapters import ADAPTERS
 from polya_midtrain.question_sets.load import load, provenance
 from polya_midtrain.question_sets.rows import parse_humaneval, parse_musr
+from polya_midtrain.records import Question
 
 Asked = list[tuple[Question, dict[str, str]]]  # each question with its published row
 MUSR = {"musr_murder": 250, "musr_object": 256, "musr_team": 250}

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from polya_midtrain import params as settings
-from polya_midtrain.common import heuristics, prompts
 from polya_midtrain.params import Params, Prompts, WorldBase, WorldTeacher
+from polya_midtrain.prompting import heuristics, prompts
 from polya_midtrain.world import corpus, pretrain, problems, tokenizer, traces
 from polya_midtrain.world.families import DEFAULT_PLAN, FAMILIES, PLANS
 from polya_midtrain.world.problems import Problem

@@ -19,9 +19,9 @@ import yaml
 
 from polya_midtrain import params as settings
 from polya_midtrain import paths
-from polya_midtrain.common import policy
-from polya_midtrain.common.records import Question, read_records, write_records
+from polya_midtrain.checkpoints import policy
 from polya_midtrain.params import Params
+from polya_midtrain.records import Question, read_records, write_records
 from polya_midtrain.runtime import guard, mlflow_store, scratch
 from polya_midtrain.stages import (
     claims,

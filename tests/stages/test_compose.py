@@ -16,9 +16,9 @@ import yaml
 
 from polya_midtrain import params as settings
 from polya_midtrain import paths
-from polya_midtrain.common.records import Answer, Graded, Question, TrainingRow, extended, read_records, write_records
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import Params
+from polya_midtrain.records import Answer, Graded, Question, TrainingRow, extended, read_records, write_records
 from polya_midtrain.results import composition as results
 from polya_midtrain.results import counts
 from polya_midtrain.stages import compose

@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from polya_midtrain import adherence, paths
-from polya_midtrain.common.records import Question, TrainingRow, read_records, write_records
+from polya_midtrain import paths
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import Params
+from polya_midtrain.records import Question, TrainingRow, read_records, write_records
 from polya_midtrain.stages import evaluate, generate, grade, midtrain, modes, reward, rl, score
+from polya_midtrain.traces import adherence
 
 
 def one_line(run: Callable[..., None], *arguments: Any) -> str:

@@ -11,15 +11,16 @@ import pytest
 import yaml
 
 from polya_midtrain import paths
-from polya_midtrain.common import heuristics, policy
-from polya_midtrain.common.records import Answer, Completion, Graded, Question, Scored, TrainingRow, by_id, read_records
+from polya_midtrain.checkpoints import policy
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import Endpoint, Params
+from polya_midtrain.prompting import heuristics
+from polya_midtrain.records import Answer, Completion, Graded, Question, Scored, TrainingRow, by_id, read_records
 from polya_midtrain.results import counts
 from polya_midtrain.runtime import mlflow_store, scratch
-from polya_midtrain.science import selection
 from polya_midtrain.stages import compose, questions
 from polya_midtrain.tables import registry
+from polya_midtrain.traces import selection
 
 ROOT = Path(__file__).resolve().parents[2]
 ARMS = ["vanilla", "star", "n1", "n2", "distil", "b2", "t2", "r2", "w2"]
@@ -134,7 +135,7 @@ def test_what_can_be_selected_is_scored_and_unprompted_responses_kept_at_zero(he
 
 
 def test_the_score_of_a_response_does_not_depend_on_the_batch(here: Params) -> None:
-    from polya_midtrain.reward_model import RewardModel
+    from polya_midtrain.traces.reward_model import RewardModel
 
     catalogue = heuristics.load(here.prompts.catalogue)
     asked = by_id(read_records(paths.MID, Question))

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from polya_midtrain.common import policy
+from polya_midtrain.checkpoints import hub, policy
 from polya_midtrain.params import HubEmbedding
-from polya_midtrain.pretrained import hub
 from polya_midtrain.science.vendi import Array
 
 BATCH = 32  # responses in one forward pass

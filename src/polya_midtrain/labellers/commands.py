@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from polya_midtrain import params as settings
-from polya_midtrain.common import heuristics
 from polya_midtrain.errors import UserError
 from polya_midtrain.labellers import agreement, labelled, validate
 from polya_midtrain.labellers.agreement import Estimate
 from polya_midtrain.labellers.opening import open_judge
 from polya_midtrain.labellers.validate import Labelled
+from polya_midtrain.prompting import heuristics
 
 NOTES = """\
 Intervals are of 95%: Wilson's, labels taken as independent; F1's by the share of hits among all labels given by either

@@ -17,11 +17,11 @@ from typing import Any
 
 import httpx
 
-from polya_midtrain.common.heuristics import Catalogue
 from polya_midtrain.errors import UserError
 from polya_midtrain.labellers.contract import Chain
 from polya_midtrain.labellers.kept import Kept
 from polya_midtrain.params import Endpoint
+from polya_midtrain.prompting.heuristics import Catalogue
 
 KEY = "OPENAI_API_KEY"  # the environment's variable for a key, where the endpoint wants one
 FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0  # seconds before a second try, and before any

@@ -11,11 +11,11 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from polya_midtrain.common import heuristics
 from polya_midtrain.errors import UserError
 from polya_midtrain.labellers.contract import Chain
 from polya_midtrain.labellers.validate import Labelled
-from polya_midtrain.runtime import yamlfile
+from polya_midtrain.params import yamlfile
+from polya_midtrain.prompting import heuristics
 
 
 class Entry(BaseModel):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from polya_midtrain.common.heuristics import Catalogue
 from polya_midtrain.errors import UserError
 from polya_midtrain.labellers.contract import Judge
 from polya_midtrain.labellers.cues import CueJudge
 from polya_midtrain.labellers.world import WorldJudge
 from polya_midtrain.params import Compose
+from polya_midtrain.prompting.heuristics import Catalogue
 from polya_midtrain.world.families import PLANS
 
 CACHE = Path(".judged")  # replies of judge endpoint

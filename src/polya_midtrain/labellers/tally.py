@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from polya_midtrain.common.records import Graded, TrainingRow
 from polya_midtrain.labellers.contract import Chain, Judge
+from polya_midtrain.records import Graded, TrainingRow
 from polya_midtrain.results.composition import FIELDS, ArmResult, Asked, Frequency, Frequent, PhaseCounts, Trained
 from polya_midtrain.results.small import PHASES
 from polya_midtrain.science.composition import combination, together

@@ -16,9 +16,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from polya_midtrain.common.records import Graded, Question
-from polya_midtrain.common.seeding import derive
 from polya_midtrain.labellers.contract import Chain, Judge
+from polya_midtrain.records import Graded, Question
+from polya_midtrain.seeding import derive
 from polya_midtrain.world import families, problems, traces
 from polya_midtrain.world.families import PLANS, Plan
 from polya_midtrain.world.problems import Part

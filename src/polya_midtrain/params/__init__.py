@@ -15,6 +15,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field, ValidationInfo, field_validator
 
 from polya_midtrain.errors import UserError
+from polya_midtrain.params import yamlfile
 from polya_midtrain.params.analysis import (
     Compose,
     Diversity,
@@ -52,7 +53,6 @@ from polya_midtrain.params.questions import (
     ReadSet,
     WorldSet,
 )
-from polya_midtrain.runtime import yamlfile
 
 __all__ = [
     "PARAMS_FILE",

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from polya_midtrain import studies
-from polya_midtrain.params import Arm, Params, RewardTraining
+from polya_midtrain.params import Arm, Params, RewardTraining, studies
 from polya_midtrain.tables.registry import TABLES
 
 

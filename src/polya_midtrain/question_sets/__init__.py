@@ -1,1 +1,1 @@
-"""Public question sets in the one schema of `polya_midtrain.common.records.Question`."""
+"""Public question sets in the one schema of `polya_midtrain.records.Question`."""

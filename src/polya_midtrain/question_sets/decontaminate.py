@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
-from polya_midtrain.common.records import Question
 from polya_midtrain.question_sets import normal
+from polya_midtrain.records import Question
 
 How = Literal["exact", "whole", "ngram"]
 Holder = tuple[str, Question]  # a benchmark's name and the first of its questions that holds what is looked for

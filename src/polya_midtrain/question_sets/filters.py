@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from polya_midtrain.common.records import Question
 from polya_midtrain.question_sets import normal
+from polya_midtrain.records import Question
 
 EMPTY = "empty"
 TOO_LONG = "too long"

@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from polya_midtrain.common.records import Question
 from polya_midtrain.errors import UserError
 from polya_midtrain.question_sets.adapters import ADAPTERS, Adapter, Split
 from polya_midtrain.question_sets.rows import Row
+from polya_midtrain.records import Question
 
 UNPACKED = 1 << 28  # bytes of a .gz file
 ROWS = 1 << 22  # of a parquet file, whose repeats take next to no place in it

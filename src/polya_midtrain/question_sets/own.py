@@ -6,11 +6,11 @@ import hashlib
 import re
 from typing import Any
 
-from polya_midtrain.common.records import Question
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import HubSet, OwnFile
 from polya_midtrain.question_sets import load as published
 from polya_midtrain.question_sets.rows import Row, filled, text
+from polya_midtrain.records import Question
 
 _NO_NUMBER = re.compile(r"[-+]?(nan|inf|infinity)", re.IGNORECASE)
 KIND = "maths"  # what grades its answers

@@ -16,6 +16,6 @@ def run(params: Params) -> None:
 
             pretrain.train(settings, params.machine, this)
         else:
-            from polya_midtrain.pretrained.fetch import fetch
+            from polya_midtrain.checkpoints.fetch import fetch
 
             fetch(settings, "base", this.work / "model")

@@ -8,15 +8,15 @@ from itertools import product
 
 import numpy as np
 
-from polya_midtrain import paths, studies
-from polya_midtrain.common import heuristics
-from polya_midtrain.common.records import Answer, Graded, Question, TrainingRow, by_id, read_records
+from polya_midtrain import paths
 from polya_midtrain.errors import UserError
 from polya_midtrain.labellers import tally, validate
 from polya_midtrain.labellers.contract import Judge
 from polya_midtrain.labellers.opening import open_judge
 from polya_midtrain.labellers.tally import Group
-from polya_midtrain.params import Params
+from polya_midtrain.params import Params, studies
+from polya_midtrain.prompting import heuristics
+from polya_midtrain.records import Answer, Graded, Question, TrainingRow, by_id, read_records
 from polya_midtrain.results.composition import ArmResult, Asked, Composition, Validation
 from polya_midtrain.results.counts import CountFile, counted
 from polya_midtrain.results.small import PHASES, REMEDY

@@ -8,16 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from polya_midtrain import paths, studies
-from polya_midtrain.common import policy
-from polya_midtrain.common.records import TrainingRow, read_records
-from polya_midtrain.common.seeding import derive
+from polya_midtrain import paths
+from polya_midtrain.checkpoints import policy
 from polya_midtrain.errors import UserError
-from polya_midtrain.params import Arm, Embedding, Machine, Params
+from polya_midtrain.params import Arm, Embedding, Machine, Params, studies
+from polya_midtrain.records import TrainingRow, read_records
 from polya_midtrain.results.diversity import DiversityFile, Entry, Pair
 from polya_midtrain.runtime.stage import stage
 from polya_midtrain.science import vendi
 from polya_midtrain.science.vendi import Array
+from polya_midtrain.seeding import derive
 
 SUBSETS = 20  # of the larger of two sets, to its mean score at the smaller one's size
 DIGITS = 5

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from polya_midtrain import grading, paths
-from polya_midtrain.common.records import Completion, Graded, Question, by_id, read_records, write_records
 from polya_midtrain.grading.rows import grade_rows
 from polya_midtrain.params import Params
+from polya_midtrain.records import Completion, Graded, Question, by_id, read_records, write_records
 from polya_midtrain.runtime.stage import stage
 
 

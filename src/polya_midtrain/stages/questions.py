@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from polya_midtrain import paths
-from polya_midtrain.common.records import Question, write_records
-from polya_midtrain.common.seeding import derive
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import EasySet, FileSet, Params, Questions, QuestionSet, ReadSet, WorldSet
+from polya_midtrain.records import Question, write_records
 from polya_midtrain.runtime.stage import stage
+from polya_midtrain.seeding import derive
 
 TRAINING = ("mid", "reward", "rl")
 EVALUATED = ("benchmarks", "transfer")

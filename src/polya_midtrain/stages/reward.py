@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import random
 
-from polya_midtrain import adherence, paths
-from polya_midtrain.common import heuristics, policy
-from polya_midtrain.common.records import Question, read_records
-from polya_midtrain.common.seeding import derive
+from polya_midtrain import paths
+from polya_midtrain.checkpoints import policy
 from polya_midtrain.engine.sampling import Job, sample, split
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import Params, RewardTraining
+from polya_midtrain.prompting import heuristics
+from polya_midtrain.records import Question, read_records
 from polya_midtrain.runtime.stage import Stage, stage
+from polya_midtrain.seeding import derive
+from polya_midtrain.traces import adherence
 
 CHUNK = 32  # questions of one sampling job
 
@@ -28,7 +30,7 @@ def run(params: Params) -> None:
         if isinstance(settings, RewardTraining):
             train(params, settings, read_records(source, Question), this)
         else:
-            from polya_midtrain.pretrained.fetch import fetch
+            from polya_midtrain.checkpoints.fetch import fetch
 
             fetch(settings, "reward", this.work / "model")
 
@@ -41,8 +43,9 @@ def train(params: Params, settings: RewardTraining, asked: list[Question], this:
     """
     import torch
 
-    from polya_midtrain.reward_model import RewardModel
-    from polya_midtrain.training import hooks, preference
+    from polya_midtrain.traces import preference
+    from polya_midtrain.traces.reward_model import RewardModel
+    from polya_midtrain.training import hooks
 
     catalogue = heuristics.load(params.prompts.catalogue)
     held = max(1, round(len(asked) * settings.held_out))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from polya_midtrain import paths
-from polya_midtrain.common import heuristics, policy
-from polya_midtrain.common.records import Graded, Question, Scored, by_id, extended, read_records, write_records
+from polya_midtrain.checkpoints import policy
 from polya_midtrain.params import Params
+from polya_midtrain.prompting import heuristics
+from polya_midtrain.records import Graded, Question, Scored, by_id, extended, read_records, write_records
 from polya_midtrain.runtime.stage import stage
-from polya_midtrain.science import selection
+from polya_midtrain.traces import selection
 
 
 def run(params: Params) -> None:
@@ -22,7 +23,7 @@ def run(params: Params) -> None:
         outputs={"scored.parquet": paths.SCORED},
         unit="responses",
     ) as this:
-        from polya_midtrain.reward_model import RewardModel
+        from polya_midtrain.traces.reward_model import RewardModel
 
         policy.quiet()
         asked = by_id(read_records(source, Question))

@@ -28,6 +28,6 @@ def run(params: Params) -> None:
 
             pretrain.train_on(paths.BASE, settings, params.machine, this)
         else:
-            from polya_midtrain.pretrained.fetch import fetch
+            from polya_midtrain.checkpoints.fetch import fetch
 
             fetch(settings, "teacher", this.work / "model")

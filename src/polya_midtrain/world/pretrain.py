@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from polya_midtrain.common import policy
-from polya_midtrain.common.seeding import derive
+from polya_midtrain.checkpoints import policy
 from polya_midtrain.params import Machine, WorldBase, WorldTeacher
 from polya_midtrain.runtime import tracking
 from polya_midtrain.runtime.stage import Stage
+from polya_midtrain.seeding import derive
 from polya_midtrain.training.sft import Example
 from polya_midtrain.world import corpus, tokenizer
 from polya_midtrain.world.tasks import TASKS

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from polya_midtrain.common.shapes import Model, of_config
+from polya_midtrain.checkpoints.shapes import Model, of_config
 from polya_midtrain.errors import UserError
 from polya_midtrain.runtime import workers
 

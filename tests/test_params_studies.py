@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 ORDER = """
-from polya_midtrain import studies
+from polya_midtrain.params import studies
 from polya_midtrain.params import Arm, Match
 arms = {f"target{i}": Arm(traces="heuristics", n=1) for i in range(6)}
 arms |= {f"b{i}": Arm(traces="heuristics", n=2, match=Match(rows=f"target{i}")) for i in range(6)}

@@ -31,10 +31,7 @@ ENOUGH = 4  # rows at a time with all activations kept are better than more rows
 class Model:
     """A model of Llama's layout. ``head``: output weights of its own, tied to the embedding, or one score.
 
-    ``stored``: bytes of a weight in its checkpoint. ``solves``: the share of grade-school questions that it answers
-    rightly, as published for GSM8K, for models of prose; ``easy``: the same of source `easy`, where that was measured.
-    ``wordy``: how many times longer its answers are than those of a model that does not reason at length. ``counted``:
-    the weights of a model that is known by its configuration alone.
+    ``stored``: bytes of a weight in its checkpoint.
     """
 
     name: str
@@ -48,16 +45,10 @@ class Model:
     head: Literal["own", "tied", "score"] = "tied"
     biased: bool = False
     stored: int = 2
-    solves: float = 0.5
-    easy: float | None = None
-    wordy: float = 1.0
-    counted: int = 0
 
     @property
     def parameters(self) -> int:
         """The number of weights."""
-        if self.counted:
-            return self.counted
         queries, keys = self.heads * self.head_size, self.key_heads * self.head_size
         attention = 2 * self.hidden * (queries + keys) + self.biased * (queries + 2 * keys)
         layer = attention + 3 * self.hidden * self.inner + 2 * self.hidden

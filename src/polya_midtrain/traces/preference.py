@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from polya_midtrain.common.heuristics import Heuristic
-from polya_midtrain.reward_model import conversation
+from polya_midtrain.prompting.heuristics import Heuristic
+from polya_midtrain.traces.reward_model import conversation
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback

@@ -23,9 +23,9 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
+from polya_midtrain.checkpoints import hub, packaged
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import PackageBase
-from polya_midtrain.pretrained import hub, packaged
 
 HERE = importlib.metadata.version("pytest")
 

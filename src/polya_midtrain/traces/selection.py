@@ -7,9 +7,9 @@ import random
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
-from polya_midtrain.common.records import Graded, Scored
-from polya_midtrain.common.seeding import derive
 from polya_midtrain.grading.verdict import WRONG
+from polya_midtrain.records import Graded, Scored
+from polya_midtrain.seeding import derive
 
 G = TypeVar("G", bound=Graded)
 Key = tuple[str, str]  # (question id, heuristic)

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from polya_midtrain.common import policy
+from polya_midtrain.checkpoints import policy
 from polya_midtrain.errors import UserError
 
 SMALL = ["*.json", "*.txt", "*.model", "*.jinja"]  # configuration and tokenizer

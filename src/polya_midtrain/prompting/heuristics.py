@@ -12,7 +12,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from polya_midtrain.errors import UserError
-from polya_midtrain.runtime import yamlfile
+from polya_midtrain.params import yamlfile
 
 
 class Exemplar(BaseModel):

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from polya_midtrain.common import prompts
-from polya_midtrain.common.heuristics import Catalogue
-from polya_midtrain.common.records import Question
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import Prompts
+from polya_midtrain.prompting import prompts
+from polya_midtrain.prompting.heuristics import Catalogue
+from polya_midtrain.records import Question
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

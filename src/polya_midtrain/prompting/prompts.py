@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from polya_midtrain.common.heuristics import Catalogue
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import Prompts
+from polya_midtrain.prompting.heuristics import Catalogue
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

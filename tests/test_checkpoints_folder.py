@@ -14,11 +14,10 @@ from pydantic import ValidationError
 
 from polya_midtrain import params as settings
 from polya_midtrain import paths, preflight
-from polya_midtrain.common import policy
+from polya_midtrain.checkpoints import folder, policy
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import FolderModel, Params
 from polya_midtrain.plan import needs
-from polya_midtrain.pretrained import folder
 from polya_midtrain.stages import base, reward, teacher
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 
-from polya_midtrain.common.heuristics import Catalogue
-from polya_midtrain.common.records import Completion, Question, by_id
-from polya_midtrain.training.preference import Pair
+from polya_midtrain.prompting.heuristics import Catalogue
+from polya_midtrain.records import Completion, Question, by_id
+from polya_midtrain.traces.preference import Pair
 
 Labeller = Callable[[Completion], frozenset[str]]
 

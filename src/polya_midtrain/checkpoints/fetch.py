@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from polya_midtrain.checkpoints import folder, hub, packaged
 from polya_midtrain.params import FolderModel, HubBase, PackageBase, RewardHub
-from polya_midtrain.pretrained import folder, hub, packaged
 
 
 def fetch(settings: PackageBase | FolderModel | HubBase | RewardHub, block: str, target: Path) -> None:

@@ -10,9 +10,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from polya_midtrain.common import policy, prompts
-from polya_midtrain.common.heuristics import Heuristic
+from polya_midtrain.checkpoints import policy
 from polya_midtrain.params import Machine
+from polya_midtrain.prompting import prompts
+from polya_midtrain.prompting.heuristics import Heuristic
 from polya_midtrain.runtime.model_time import model_call
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict
 
 from polya_midtrain import params as settings
-from polya_midtrain.common import heuristics
 from polya_midtrain.errors import UserError
-from polya_midtrain.runtime import yamlfile
+from polya_midtrain.params import yamlfile
+from polya_midtrain.prompting import heuristics
 
 ROOT = Path(__file__).resolve().parents[1]
 

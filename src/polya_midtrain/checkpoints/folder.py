@@ -7,10 +7,9 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from polya_midtrain.common import policy
+from polya_midtrain.checkpoints import hub, policy
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import FolderModel
-from polya_midtrain.pretrained import hub
 
 
 def copy(settings: FolderModel, block: str, folder: Path) -> None:
