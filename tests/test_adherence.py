@@ -6,9 +6,9 @@ import random
 from collections import Counter
 from pathlib import Path
 
-from polya_midtrain import adherence
-from polya_midtrain.common import heuristics
-from polya_midtrain.common.records import Completion, Question
+from polya_midtrain.prompting import heuristics
+from polya_midtrain.records import Completion, Question
+from polya_midtrain.traces import adherence
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -22,8 +22,12 @@ import yaml
 
 from polya_midtrain import params as settings
 from polya_midtrain import paths, start
-from polya_midtrain.common import policy
-from polya_midtrain.common.records import (
+from polya_midtrain.checkpoints import policy
+from polya_midtrain.engine import Output, SamplingParams, build
+from polya_midtrain.errors import UserError
+from polya_midtrain.params import HubSet, OwnFile
+from polya_midtrain.question_sets import own
+from polya_midtrain.records import (
     Completion,
     Graded,
     Question,
@@ -33,10 +37,6 @@ from polya_midtrain.common.records import (
     read_records,
     write_records,
 )
-from polya_midtrain.engine import Output, SamplingParams, build
-from polya_midtrain.errors import UserError
-from polya_midtrain.params import HubSet, OwnFile
-from polya_midtrain.sources import own
 from polya_midtrain.stages import generate, questions, select
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -16,8 +16,8 @@ import yaml
 
 from polya_midtrain import __version__, cli, preflight, stages, start
 from polya_midtrain import params as settings
+from polya_midtrain.checkpoints import hub
 from polya_midtrain.errors import UserError
-from polya_midtrain.pretrained import hub
 from polya_midtrain.runtime import mlflow_store
 from polya_midtrain.world import tokenizer
 

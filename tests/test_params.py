@@ -10,10 +10,9 @@ import pytest
 import yaml
 
 from polya_midtrain import params as settings
-from polya_midtrain import studies
-from polya_midtrain.common import heuristics
 from polya_midtrain.errors import UserError
-from polya_midtrain.params import Block, Machine, Params, flat
+from polya_midtrain.params import Block, Machine, Params, flat, studies
+from polya_midtrain.prompting import heuristics
 
 ROOT = Path(__file__).resolve().parents[1]
 PROFILES = sorted((ROOT / "profiles").glob("*.yaml"))

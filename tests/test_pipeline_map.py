@@ -89,7 +89,7 @@ def test_a_stage_hangs_on_its_code(name: str, item: str, entry: dict[str, Any]) 
         ("figures/budget.py", {"figures"}),
         ("page/page.js", {"page"}),
         ("tables/modes/table.py", {"tables@modes"}),
-        ("grading/landlock.py", {"prompts", "distil", "verify", "score", "select", "rl", "evaluate"}),
+        ("grading/landlock.py", {"prompts", "distil", "grade", "score", "select", "rl", "evaluate"}),
         ("runtime/progress.py", set()),
     ],
 )

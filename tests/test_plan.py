@@ -15,12 +15,12 @@ import pytest
 import yaml
 
 from polya_midtrain import cli, paths
-from polya_midtrain.common.records import Question, write_records
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import Params
 from polya_midtrain.plan import measure, needs, power, runs
 from polya_midtrain.plan.needs import Device
 from polya_midtrain.plan.work import Work, works
+from polya_midtrain.records import Question, write_records
 from polya_midtrain.stages.tables import TABLES
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -97,7 +97,7 @@ def test_every_stage_of_the_pipeline_is_planned_for_every_arm_and_table() -> Non
 
 def test_counts_by_hand() -> None:
     found = planned(tiny())
-    assert found["generate", ""].samples == found["verify", ""].samples == 240 * (16 * 4 + 4)
+    assert found["generate", ""].samples == found["grade", ""].samples == 240 * (16 * 4 + 4)
     assert found["generate", ""].tokens == found["generate", ""].samples * 80, "at most"
     assert found["evaluate", "n4"].samples == 2 * 2 * (60 + 20) * 72
     assert found["evaluate", "w4"].samples == 2 * 60 * 72, "an ablation: benchmarks after RL alone"

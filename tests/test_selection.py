@@ -9,8 +9,8 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polya_midtrain.common.records import Scored
-from polya_midtrain.science.selection import best_per_heuristic, candidates, fit, mixed, pairs, spread, unprompted
+from polya_midtrain.records import Scored
+from polya_midtrain.traces.selection import best_per_heuristic, candidates, fit, mixed, pairs, spread, unprompted
 
 HEURISTICS = [f"h{number}" for number in range(8)]
 QUESTIONS = [f"q{number}" for number in range(4)]

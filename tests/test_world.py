@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from polya_midtrain import grading
 from polya_midtrain import params as settings
-from polya_midtrain.common import prompts
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import WorldSet
+from polya_midtrain.prompting import prompts
 from polya_midtrain.stages import questions
 from polya_midtrain.world import families, pretrain, problems, programs, stories, tokenizer, traces
 from polya_midtrain.world.families import DEFAULT_PLAN, FAMILIES, PLANS, TYPES

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from polya_midtrain import params as settings
-from polya_midtrain.common import heuristics, prompts
-from polya_midtrain.common.heuristics import Catalogue, Exemplar
 from polya_midtrain.params import Habits, Params, WorldBase, WorldTeacher
+from polya_midtrain.prompting import heuristics, prompts
+from polya_midtrain.prompting.heuristics import Catalogue, Exemplar
 from polya_midtrain.world import corpus, pretrain, problems, tokenizer, traces
 from polya_midtrain.world.families import DEFAULT_PLAN, FAMILIES, PLANS
 from polya_midtrain.world.problems import Problem
@@ -99,7 +99,7 @@ def test_documents_name_every_plan_alike_and_never_show_the_unseen() -> None:
 def test_the_bare_answers_of_the_corpus_leave_the_default_as_often_as_the_profile_says(name: str) -> None:
     habits = settings.load(ROOT / f"profiles/{name}.yaml").base.habits
     used: Counter[bool] = Counter()
-    for example in pretrain.examples(base(drill_steps=0, steps=300, batch=8, habits=habits)):
+    for example in pretrain.examples(base(drill_steps=0, steps=300, batch=8, habits=habits), 1):
         text = ENCODER.decode(example.prompt)
         if "by " not in text and "code" not in text and "who" not in text:
             used.update(plan == DEFAULT_PLAN for plan in traces.plans_used(ENCODER.decode(example.response)))
@@ -121,7 +121,7 @@ def test_a_worked_example_is_one_part_that_the_plan_fits(plan: str) -> None:
 def test_the_corpus_reads_as_the_stages_prompt() -> None:
     """Bare, under a heuristic, and under one with a worked example, which in the corpus is another each time."""
     catalogue = heuristics.load(CATALOGUE)
-    examples = pretrain.examples(base(steps=60))
+    examples = pretrain.examples(base(steps=60), 1)
     assert len(examples) == 320
     shown = 0
     leads: Counter[str] = Counter()
@@ -165,7 +165,7 @@ def _exemplar(turn: str) -> Exemplar:
 
 
 def test_the_mixture_holds_each_task_at_its_share() -> None:
-    made = pretrain.examples(base(drill_steps=0, steps=1500, batch=1))
+    made = pretrain.examples(base(drill_steps=0, steps=1500, batch=1), 1)
     starts = [ENCODER.decode(example.prompt) for example in made]
     assert sum(pretrain.SHARES.values()) == pytest.approx(1)
     for task, word in (("program", "code"), ("story", "who")):
@@ -175,7 +175,7 @@ def test_the_mixture_holds_each_task_at_its_share() -> None:
 def test_the_teacher_learns_from_writers_who_look_and_are_not_always_right() -> None:
     assert isinstance(TINY.teacher, WorldTeacher)
     chosen: Counter[bool] = Counter()
-    for example in pretrain.careful_examples(TINY.teacher.model_copy(update={"steps": 60, "batch": 8})):
+    for example in pretrain.careful_examples(TINY.teacher.model_copy(update={"steps": 60, "batch": 8}), 1):
         question = ENCODER.decode(example.prompt).removeprefix("<q> ").removesuffix("<a>")
         assert "by " not in question
         if question[:4] in ("code", "who "):
@@ -189,7 +189,7 @@ def test_the_teacher_learns_from_writers_who_look_and_are_not_always_right() -> 
 def test_the_corpus_depends_on_its_seed_alone() -> None:
     def made(seed: int) -> list[list[int]]:
         small = base(drill_steps=2, steps=2, seed=seed)
-        return [example.prompt + example.response for example in pretrain.examples(small)]
+        return [example.prompt + example.response for example in pretrain.examples(small, 1)]
 
     assert made(1) == made(1)
     assert made(1) != made(2)

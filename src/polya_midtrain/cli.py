@@ -139,7 +139,7 @@ def judge(
     It is the judge of prose that block compose names, cues or endpoint. Nothing is written but an endpoint's replies.
     """
     from polya_midtrain import params as settings
-    from polya_midtrain.judges import commands
+    from polya_midtrain.labellers import commands
 
     commands.judge(_profile(profile) if profile else settings.PARAMS_FILE, labelled, each)
 

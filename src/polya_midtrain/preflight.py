@@ -10,15 +10,15 @@ from typing import Any
 
 import typer
 
-from polya_midtrain import grading, prompt_lengths
+from polya_midtrain import grading
 from polya_midtrain import params as settings
-from polya_midtrain.common import heuristics, policy
-from polya_midtrain.common.heuristics import Catalogue, Exemplar
-from polya_midtrain.params import FileSet, FolderModel, HubSet, Params, QuestionSet
-from polya_midtrain.pretrained import folder
-from polya_midtrain.pretrained import hub as models
-from polya_midtrain.runtime import yamlfile
-from polya_midtrain.sources import filters, own
+from polya_midtrain.checkpoints import folder, policy
+from polya_midtrain.checkpoints import hub as models
+from polya_midtrain.params import FileSet, FolderModel, HubSet, Params, QuestionSet, yamlfile
+from polya_midtrain.prompting import heuristics
+from polya_midtrain.prompting.heuristics import Catalogue, Exemplar
+from polya_midtrain.prompting.lengths import check_teacher, context
+from polya_midtrain.question_sets import filters, own
 from polya_midtrain.stages import prompts, questions
 
 
@@ -84,9 +84,9 @@ def lengths(params: Params, root: Path) -> None:
     catalogue = heuristics.load(params.prompts.catalogue)
     if (base := root / "base").exists():
         found = prompts.measured(sets, policy.load_tokenizer(base), params, catalogue)
-        prompts.check_base(found, prompt_lengths.context(base), params)
+        prompts.check_base(found, context(base), params)
         longest = max((one for rows in found.values() for one in rows), key=lambda one: one.tokens)
         typer.echo(f"{len(found)} question sets: all prompts fit with their answers; {longest}, the most of all")
     if (teacher := root / "teacher").exists():
-        encoder, limit = policy.load_tokenizer(teacher), prompt_lengths.context(teacher)
-        prompt_lengths.check_teacher(sets["mid"], encoder, limit, params.distil.max_tokens, params.prompts, catalogue)
+        encoder, limit = policy.load_tokenizer(teacher), context(teacher)
+        check_teacher(sets["mid"], encoder, limit, params.distil.max_tokens, params.prompts, catalogue)

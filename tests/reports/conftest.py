@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from polya_midtrain import params as settings
-from polya_midtrain import paths, studies
+from polya_midtrain import paths
 from polya_midtrain.ledger import report
 from polya_midtrain.ledger.lines import Ledger, Line
-from polya_midtrain.params import Params, Tables
+from polya_midtrain.params import Params, Tables, studies
 from polya_midtrain.results import composition as results
 from polya_midtrain.results import modes
 from polya_midtrain.results.small import PHASES

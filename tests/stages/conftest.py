@@ -19,9 +19,9 @@ import yaml
 
 from polya_midtrain import params as settings
 from polya_midtrain import paths
-from polya_midtrain.common import policy
-from polya_midtrain.common.records import Question, read_records, write_records
+from polya_midtrain.checkpoints import policy
 from polya_midtrain.params import Params
+from polya_midtrain.records import Question, read_records, write_records
 from polya_midtrain.runtime import guard, mlflow_store, scratch
 from polya_midtrain.stages import (
     claims,
@@ -32,6 +32,7 @@ from polya_midtrain.stages import (
     evaluate,
     figures,
     generate,
+    grade,
     midtrain,
     modes,
     page,
@@ -42,7 +43,6 @@ from polya_midtrain.stages import (
     score,
     select,
     tables,
-    verify,
 )
 from polya_midtrain.tables import registry
 
@@ -202,7 +202,7 @@ def walk(project: Path, params: Params, tracking_uri: str, published: dict[str, 
         watched(stage.run)
     for name in (paths.MID, paths.RL_QUESTIONS, *(paths.BENCHMARKS / f"{name}.parquet" for name in ("pairs", "odd"))):
         relabel(project / name)
-    for stage in (prompts, reward, generate, distil, verify, score, select):
+    for stage in (prompts, reward, generate, distil, grade, score, select):
         watched(stage.run)
     for arm in ARMS:
         for stage in (midtrain, rl, evaluate, modes):

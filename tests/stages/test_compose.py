@@ -16,9 +16,9 @@ import yaml
 
 from polya_midtrain import params as settings
 from polya_midtrain import paths
-from polya_midtrain.common.records import Answer, Graded, Question, TrainingRow, extended, read_records, write_records
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import Params
+from polya_midtrain.records import Answer, Graded, Question, TrainingRow, extended, read_records, write_records
 from polya_midtrain.results import composition as results
 from polya_midtrain.results import counts
 from polya_midtrain.stages import compose
@@ -90,8 +90,8 @@ def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[tuple[str, 
                 trained.append(TrainingRow(question.id, plans[0], question.question, text, 9, 0.0, "maths"))
         write_records(paths.TRAIN / f"{arm}.parquet", TrainingRow, trained)
     completions = read_records(paths.COMPLETIONS / "vanilla.parquet", Graded)
-    verified = [replace(row, heuristic=PLANS[row.sample % 4]) for row in completions if "/two/" in row.question_id]
-    write_records(paths.VERIFIED, Graded, verified)
+    graded = [replace(row, heuristic=PLANS[row.sample % 4]) for row in completions if "/two/" in row.question_id]
+    write_records(paths.GRADED, Graded, graded)
     return known
 
 

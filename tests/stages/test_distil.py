@@ -11,9 +11,9 @@ import pytest
 
 from polya_midtrain import params as settings
 from polya_midtrain import paths
-from polya_midtrain.common.records import Graded, Question, read_records, write_records
 from polya_midtrain.grading import verify
 from polya_midtrain.params import Distil, Machine, Params, WorldSet
+from polya_midtrain.records import Graded, Question, read_records, write_records
 from polya_midtrain.stages import distil, questions
 
 ROOT = Path(__file__).resolve().parents[2]

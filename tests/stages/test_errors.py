@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from polya_midtrain import adherence, paths
-from polya_midtrain.common.records import Question, TrainingRow, read_records, write_records
+from polya_midtrain import paths
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import Params
-from polya_midtrain.stages import evaluate, generate, midtrain, modes, reward, rl, score, verify
+from polya_midtrain.records import Question, TrainingRow, read_records, write_records
+from polya_midtrain.stages import evaluate, generate, grade, midtrain, modes, reward, rl, score
+from polya_midtrain.traces import adherence
 
 
 def one_line(run: Callable[..., None], *arguments: Any) -> str:
@@ -47,7 +48,7 @@ def test_an_unknown_arm_is_refused_by_name(again: Params, run: Callable[[Params,
         (reward.run, "models/base/base-1"),
         (generate.run, "data/questions/mid.parquet"),
         (generate.run, "models/base/base-1"),
-        (verify.run, "data/traces/generated.parquet"),
+        (grade.run, "data/traces/generated.parquet"),
         (score.run, "models/reward/base-1"),
     ],
 )

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from polya_midtrain import paths
-from polya_midtrain.common import policy
+from polya_midtrain.checkpoints import policy
 from polya_midtrain.params import Params
 from polya_midtrain.runtime import mlflow_store
 from polya_midtrain.stages.tables import TABLES

@@ -24,10 +24,10 @@ from accelerate.commands.launch import _validate_launch_command, launch_command_
 
 from polya_midtrain import params as settings
 from polya_midtrain import paths
-from polya_midtrain.common import policy
-from polya_midtrain.common.records import Question, TrainingRow, write_records
+from polya_midtrain.checkpoints import policy
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import Machine, Params
+from polya_midtrain.records import Question, TrainingRow, write_records
 from polya_midtrain.stages import midtrain, rl
 from polya_midtrain.training import hosts, join, launch
 from polya_midtrain.world import problems, traces

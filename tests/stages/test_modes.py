@@ -15,10 +15,10 @@ import pytest
 import torch
 
 from polya_midtrain import paths
-from polya_midtrain.common import policy
-from polya_midtrain.common.records import Question, write_records
+from polya_midtrain.checkpoints import policy
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import Arm, Machine, Modes, Params, Prompts
+from polya_midtrain.records import Question, write_records
 from polya_midtrain.results.modes import COLUMNS, MOVED, STEPS
 from polya_midtrain.science import softmax
 from polya_midtrain.stages import modes

@@ -11,15 +11,16 @@ import pytest
 import yaml
 
 from polya_midtrain import paths
-from polya_midtrain.common import heuristics, policy
-from polya_midtrain.common.records import Answer, Completion, Graded, Question, Scored, TrainingRow, by_id, read_records
+from polya_midtrain.checkpoints import policy
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import Endpoint, Params
+from polya_midtrain.prompting import heuristics
+from polya_midtrain.records import Answer, Completion, Graded, Question, Scored, TrainingRow, by_id, read_records
 from polya_midtrain.results import counts
 from polya_midtrain.runtime import mlflow_store, scratch
-from polya_midtrain.science import selection
 from polya_midtrain.stages import compose, questions
 from polya_midtrain.tables import registry
+from polya_midtrain.traces import selection
 
 ROOT = Path(__file__).resolve().parents[2]
 ARMS = ["vanilla", "star", "n1", "n2", "distil", "b2", "t2", "r2", "w2"]
@@ -105,7 +106,7 @@ def test_every_question_is_answered_under_every_heuristic_and_without(here: Para
 
 def test_verification_keeps_right_and_wrong_alike(here: Params) -> None:
     golds = by_id(read_records(paths.MID, Question))
-    rows = read_records(paths.VERIFIED, Graded)
+    rows = read_records(paths.GRADED, Graded)
     plain = [Completion(*(getattr(row, name) for name in Completion.__slots__)) for row in rows]
     assert plain == read_records(paths.GENERATED, Completion)
     for row in rows:
@@ -113,7 +114,7 @@ def test_verification_keeps_right_and_wrong_alike(here: Params) -> None:
         if row.finish == "stop":
             boxed = row.text.rpartition("boxed{")[2].partition("}")[0]
             assert row.correct is (boxed == golds[row.question_id].answer)
-    numbers = metrics("verify")
+    numbers = metrics("grade")
     assert numbers["correct"] == sum(row.correct for row in rows)
     assert 0 < numbers["correct"] < numbers["completions"] == len(rows)
     assert sum(value for name, value in numbers.items() if name.startswith("reason/")) == len(rows)
@@ -121,7 +122,7 @@ def test_verification_keeps_right_and_wrong_alike(here: Params) -> None:
 
 def test_what_can_be_selected_is_scored_and_unprompted_responses_kept_at_zero(here: Params) -> None:
     rows = read_records(paths.SCORED, Scored)
-    kept = selection.candidates(read_records(paths.VERIFIED, Graded))
+    kept = selection.candidates(read_records(paths.GRADED, Graded))
     assert [row.text for row in rows] == [row.text for row in kept]
     assert all(row.score == 0.0 for row in rows if not row.heuristic)
     prompted = [row for row in rows if row.heuristic]
@@ -134,7 +135,7 @@ def test_what_can_be_selected_is_scored_and_unprompted_responses_kept_at_zero(he
 
 
 def test_the_score_of_a_response_does_not_depend_on_the_batch(here: Params) -> None:
-    from polya_midtrain.reward_model import RewardModel
+    from polya_midtrain.traces.reward_model import RewardModel
 
     catalogue = heuristics.load(here.prompts.catalogue)
     asked = by_id(read_records(paths.MID, Question))

@@ -13,11 +13,12 @@ from transformers import Trainer, TrainerState
 
 from polya_midtrain import params as settings
 from polya_midtrain import paths
-from polya_midtrain.common import policy, prompts
-from polya_midtrain.common.records import Completion, Graded, Question, read_records
+from polya_midtrain.checkpoints import policy
 from polya_midtrain.engine import Output
 from polya_midtrain.engine.transformers_engine import TransformersEngine
 from polya_midtrain.params import Params
+from polya_midtrain.prompting import prompts
+from polya_midtrain.records import Completion, Graded, Question, read_records
 from polya_midtrain.stages import evaluate, generate, midtrain, rl
 from polya_midtrain.training import grpo, hooks, sft
 

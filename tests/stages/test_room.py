@@ -14,10 +14,10 @@ import yaml
 
 from polya_midtrain import params as settings
 from polya_midtrain import paths
-from polya_midtrain.common import policy, shapes
-from polya_midtrain.common.records import Question, TrainingRow, write_records
+from polya_midtrain.checkpoints import policy, shapes
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import Params
+from polya_midtrain.records import Question, TrainingRow, write_records
 from polya_midtrain.runtime import card, cores, room
 from polya_midtrain.stages import evaluate, midtrain
 from polya_midtrain.training import launch, sft

@@ -11,10 +11,10 @@ import pytest
 
 from polya_midtrain import params as settings
 from polya_midtrain import paths
-from polya_midtrain.common import policy
-from polya_midtrain.common.records import Question, read_records
+from polya_midtrain.checkpoints import policy
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import Params, Questions, WorldBase
+from polya_midtrain.records import Question, read_records
 from polya_midtrain.stages import base, questions
 from polya_midtrain.world import tokenizer
 

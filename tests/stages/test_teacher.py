@@ -10,10 +10,9 @@ import pytest
 
 from polya_midtrain import params as settings
 from polya_midtrain import paths
-from polya_midtrain.common import policy
+from polya_midtrain.checkpoints import hub, policy
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import HubBase, Params, WorldTeacher
-from polya_midtrain.pretrained import hub
 from polya_midtrain.stages import teacher
 
 ROOT = Path(__file__).resolve().parents[2]

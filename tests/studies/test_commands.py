@@ -102,8 +102,8 @@ ELSEWHERE = {
     "make arm ARM=n16": "tests/studies/test_share.py:def test_arms_of_several_hosts",
     "make arm": "tests/studies/test_share.py:def test_arms_of_several_hosts",
     "polya join 1": "tests/stages/test_launch.py:def test_two_hosts_train_what_one_trains",
-    "polya judge": "tests/test_judges_labelled.py:def test_",
-    "polya judge --each": "tests/test_judges_labelled.py:def test_",
+    "polya judge": "tests/test_labellers_labelled.py:def test_",
+    "polya judge --each": "tests/test_labellers_labelled.py:def test_",
     "polya plan paper --gpu-memory 80": "tests/test_plan.py:def test_the_paper_s_study_fits_one_gpu_of_80_gb_and_four",
     "make ui": "tests/studies/test_commands.py:def test_the_pages_are_served",
 }

@@ -16,9 +16,9 @@ import yaml
 
 from polya_midtrain import params as settings
 from polya_midtrain import paths
-from polya_midtrain.common import policy
-from polya_midtrain.common.records import Completion, Question, read_records
+from polya_midtrain.checkpoints import policy
 from polya_midtrain.params import Params
+from polya_midtrain.records import Completion, Question, read_records
 from polya_midtrain.stages import evaluate, generate, prompts, questions
 
 ROOT = Path(__file__).resolve().parents[2]

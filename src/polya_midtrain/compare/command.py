@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from polya_midtrain import paths, studies
+from polya_midtrain import paths
 from polya_midtrain.compare import exact, record
 from polya_midtrain.compare.record import Record
 from polya_midtrain.errors import UserError
-from polya_midtrain.params import PARAMS_FILE
+from polya_midtrain.params import PARAMS_FILE, studies
 from polya_midtrain.results import counts
 from polya_midtrain.results.small import PHASES, Phase
 from polya_midtrain.runtime import lock

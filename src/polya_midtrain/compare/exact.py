@@ -13,12 +13,12 @@ from pydantic import RootModel
 from polya_midtrain import paths
 from polya_midtrain.compare.record import Record
 from polya_midtrain.params import PARAMS_FILE
+from polya_midtrain.params.studies import REFERENCE
 from polya_midtrain.results import training_sets
 from polya_midtrain.results.counts import CountFile
 from polya_midtrain.results.small import PHASES, Small
 from polya_midtrain.runtime import lock
 from polya_midtrain.runtime.tracking import dvc_hash
-from polya_midtrain.studies import REFERENCE
 from polya_midtrain.tables import read
 from polya_midtrain.tables.row import DECIMALS, Row
 

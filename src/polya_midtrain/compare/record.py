@@ -11,8 +11,8 @@ from typing import Any
 
 from polya_midtrain import params as settings
 from polya_midtrain import paths
-from polya_midtrain.params import Params
-from polya_midtrain.runtime import lock, yamlfile
+from polya_midtrain.params import Params, yamlfile
+from polya_midtrain.runtime import lock
 
 KEPT_LOCK = "lock.yaml"  # dvc.lock in a kept run
 

@@ -17,8 +17,8 @@ from polya_midtrain import params as settings
 from polya_midtrain import paths
 from polya_midtrain.dryrun import small, standins
 from polya_midtrain.errors import UserError
-from polya_midtrain.params import OwnFile, Params
-from polya_midtrain.runtime import scratch, yamlfile
+from polya_midtrain.params import OwnFile, Params, yamlfile
+from polya_midtrain.runtime import scratch
 from polya_midtrain.runtime.progress import duration
 from polya_midtrain.runtime.stage import by_stage, read_seconds
 from polya_midtrain.stages import questions

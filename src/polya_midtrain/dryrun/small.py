@@ -7,7 +7,7 @@ from typing import Any
 
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import EasySet, FileSet, Params, QuestionSet, RewardTraining, WorldSet
-from polya_midtrain.sources.adapters import ADAPTERS
+from polya_midtrain.question_sets.adapters import ADAPTERS
 
 SEEDS = 2
 TRAINED, EVALUATED = 4, 2  # questions of a training set, and of each set that is evaluated

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from polya_midtrain.common import heuristics, policy
+from polya_midtrain.checkpoints import folder, policy
 from polya_midtrain.params import FolderModel, Params
-from polya_midtrain.pretrained import folder
+from polya_midtrain.prompting import heuristics
 from polya_midtrain.stages import questions
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from polya_midtrain.common import policy
+from polya_midtrain.checkpoints import policy
 from polya_midtrain.engine.contract import Engine
 from polya_midtrain.params import Machine
 

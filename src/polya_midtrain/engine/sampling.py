@@ -8,10 +8,11 @@ from itertools import chain, groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from polya_midtrain.common import heuristics, policy, prompts
-from polya_midtrain.common.records import Completion, Question, read_records, write_records
+from polya_midtrain.checkpoints import policy
 from polya_midtrain.engine import Engine, Output, SamplingParams
 from polya_midtrain.params import Params, Sampling
+from polya_midtrain.prompting import heuristics, prompts
+from polya_midtrain.records import Completion, Question, read_records, write_records
 from polya_midtrain.runtime import card, workers
 
 if TYPE_CHECKING:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from polya_midtrain import studies
 from polya_midtrain.figures.data import Table, interval, largest_k, percent, sizes
 from polya_midtrain.figures.style import (
     PHASE_LOOKS,
@@ -16,7 +15,7 @@ from polya_midtrain.figures.style import (
     paper_mark,
     reference,
 )
-from polya_midtrain.params import Params
+from polya_midtrain.params import Params, studies
 from polya_midtrain.tables.row import MEAN, PASS, Row
 
 RELATIVE = "relative change"

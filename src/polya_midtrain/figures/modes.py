@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from polya_midtrain import studies
 from polya_midtrain.figures.data import Table, count, interval
 from polya_midtrain.figures.style import (
     GREY,
@@ -20,7 +19,7 @@ from polya_midtrain.figures.style import (
     reference,
     stacked,
 )
-from polya_midtrain.params import Params
+from polya_midtrain.params import Params, studies
 from polya_midtrain.results.small import PHASES
 from polya_midtrain.tables.row import Row
 

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from polya_midtrain import studies
 from polya_midtrain.figures.words import Words
-from polya_midtrain.params import Arm
+from polya_midtrain.params import Arm, studies
 from polya_midtrain.tables.row import Row
 
 if TYPE_CHECKING:

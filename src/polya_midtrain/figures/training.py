@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from polya_midtrain import studies
 from polya_midtrain.figures.data import count, curves
 from polya_midtrain.figures.style import BAND, Drawing, arm_looks, legend, panels
-from polya_midtrain.params import Params
+from polya_midtrain.params import Params, studies
 
 PANELS = {
     "reward": ("reward", "share of right answers"),

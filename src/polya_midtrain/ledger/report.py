@@ -15,7 +15,7 @@ from polya_midtrain.ledger.evaluate import VERDICTS, Evidence, Judgement, Verdic
 from polya_midtrain.ledger.lines import Ledger, Line
 from polya_midtrain.ledger.schema import Claims, Compare, Paper, Statement, Trend
 from polya_midtrain.params import Params
-from polya_midtrain.studies import REFERENCE
+from polya_midtrain.params.studies import REFERENCE
 from polya_midtrain.tables.row import DECIMALS, Row, tidy
 from polya_midtrain.tables.shared.render import Grid, Page
 

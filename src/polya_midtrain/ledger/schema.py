@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from polya_midtrain.ledger.evaluate import Direction
-from polya_midtrain.runtime import yamlfile
+from polya_midtrain.params import yamlfile
 
 UNKNOWN = "unknown"
 Group = Literal[

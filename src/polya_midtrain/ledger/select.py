@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from polya_midtrain import paths, studies
+from polya_midtrain import paths
 from polya_midtrain.errors import UserError
 from polya_midtrain.ledger.schema import Arms, Compare, Group, Sets, Trend
-from polya_midtrain.params import Arm, Params, WorldSet
+from polya_midtrain.params import Arm, Params, WorldSet, studies
 from polya_midtrain.tables.row import Row
 
 

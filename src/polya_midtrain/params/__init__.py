@@ -16,6 +16,7 @@ from pydantic import BaseModel, Field, ValidationInfo, field_validator
 
 from polya_midtrain import paths
 from polya_midtrain.errors import UserError
+from polya_midtrain.params import yamlfile
 from polya_midtrain.params.analysis import (
     Compose,
     Diversity,
@@ -54,7 +55,6 @@ from polya_midtrain.params.questions import (
     ReadSet,
     WorldSet,
 )
-from polya_midtrain.runtime import yamlfile
 
 __all__ = [
     "PARAMS_FILE",

@@ -73,7 +73,7 @@ class HubBase(Block):
 class FolderModel(Block):
     """A model of one's own, in a folder as transformers saves it: for base, teacher or reward.
 
-    ``path`` counts from the project's root. ``sha256`` is that of `pretrained.folder.digest`: DVC hashes settings, so
+    ``path`` counts from the project's root. ``sha256`` is that of `checkpoints.folder.digest`: DVC hashes settings, so
     other weights are another model.
     """
 

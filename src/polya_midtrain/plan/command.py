@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.filesize import decimal
 
 from polya_midtrain import params as settings
-from polya_midtrain.common.shapes import Model, together
+from polya_midtrain.checkpoints.shapes import Model, together
 from polya_midtrain.errors import UserError
 from polya_midtrain.plan import needs, power, runs, work
 from polya_midtrain.plan.needs import Device, Memory

@@ -10,11 +10,12 @@ from statistics import fmean
 from typing import Any
 
 from polya_midtrain import paths
-from polya_midtrain.common import heuristics, policy, prompts
-from polya_midtrain.common.records import Question, read_records
+from polya_midtrain.checkpoints import policy
 from polya_midtrain.engine.sampling import Job, sample
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import Params, Sampling
+from polya_midtrain.prompting import heuristics, prompts
+from polya_midtrain.records import Question, read_records
 from polya_midtrain.runtime import card, lock
 from polya_midtrain.training import fits
 

@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from polya_midtrain.common.shapes import ASLEEP, HALF, TRAINING, USABLE, WEIGHT, Model, of_config
+from polya_midtrain.checkpoints import hub, packaged
+from polya_midtrain.checkpoints.shapes import ASLEEP, HALF, TRAINING, USABLE, WEIGHT, Model, of_config
 from polya_midtrain.errors import UserError
-from polya_midtrain.params import FolderModel, PackageBase, Params, RewardTraining, WorldBase, WorldTeacher
+from polya_midtrain.params import FolderModel, PackageBase, Params, RewardTraining, WorldBase, WorldTeacher, yamlfile
 from polya_midtrain.plan.work import Work
-from polya_midtrain.pretrained import hub, packaged
-from polya_midtrain.runtime import cores, yamlfile
+from polya_midtrain.runtime import cores
 
 COPIES = 2  # of every output: in the project, and in DVC's cache
 ROW, TOKEN = 12.0, 0.7  # bytes of a completion's row in parquet, and of a token of its text, compressed
@@ -83,7 +83,7 @@ def device(params: Params, sizes: Mapping[str, Model], memory: float | None) -> 
 
 def left(work: Work, sizes: Mapping[str, Model]) -> float:
     """Bytes that a stage leaves; checkpoints of a model that is not known left out."""
-    model, data = sizes.get(work.model), work.stage in ("generate", "verify", "distil", "evaluate")
+    model, data = sizes.get(work.model), work.stage in ("generate", "grade", "distil", "evaluate")
     return data * (ROW * work.samples + TOKEN * work.tokens) + (work.checkpoints * model.checkpoint if model else 0)
 
 

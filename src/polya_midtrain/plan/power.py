@@ -7,8 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from polya_midtrain import studies
-from polya_midtrain.params import Params
+from polya_midtrain.params import Params, studies
 from polya_midtrain.science import compare
 
 # Standard deviations at the smallest and the largest k: of two arms' difference from question to question, and of an

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from polya_midtrain import studies
-from polya_midtrain.params import Arm, Params, RewardTraining
+from polya_midtrain.params import Arm, Params, RewardTraining, studies
 from polya_midtrain.tables.registry import TABLES
 
 
@@ -57,7 +56,7 @@ def works(params: Params, facts: Facts) -> list[Work]:
         _reward(params, facts),
         Work("generate", "", "base", drawn, drawn * answer),
         Work("distil", "", "teacher", taught, taught * facts.answers["distil"]),
-        Work("verify", "", "", drawn, drawn * answer),
+        Work("grade", "", "", drawn, drawn * answer),
         Work("score", "", "reward", drawn, drawn * answer),
         Work("select"),
         *(work for arm in params.arms for work in _arm(params, facts, arm)),

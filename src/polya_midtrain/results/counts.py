@@ -20,7 +20,7 @@ from polya_midtrain.errors import UserError
 from polya_midtrain.results.small import PHASES, REMEDY, OfArm, Part, Phase, refusal
 
 if TYPE_CHECKING:
-    from polya_midtrain.common.records import Answer
+    from polya_midtrain.records import Answer
 
 COUNTED = ("c", "truncated", "no_answer")
 

@@ -21,7 +21,7 @@ def run(params: Params) -> None:
 
             train_bases(params, this, train)
             return
-        from polya_midtrain.pretrained.fetch import fetch
+        from polya_midtrain.checkpoints.fetch import fetch
 
         for number in params.numbers:
             settings = params.base_settings(number)

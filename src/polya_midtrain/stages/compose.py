@@ -8,15 +8,15 @@ from itertools import product
 
 import numpy as np
 
-from polya_midtrain import paths, studies
-from polya_midtrain.common import heuristics
-from polya_midtrain.common.records import Answer, Graded, Question, TrainingRow, by_id, read_records
+from polya_midtrain import paths
 from polya_midtrain.errors import UserError
-from polya_midtrain.judges import tally, validate
-from polya_midtrain.judges.build import open_judge
-from polya_midtrain.judges.contract import Judge
-from polya_midtrain.judges.tally import Group
-from polya_midtrain.params import Params
+from polya_midtrain.labellers import tally, validate
+from polya_midtrain.labellers.contract import Judge
+from polya_midtrain.labellers.opening import open_judge
+from polya_midtrain.labellers.tally import Group
+from polya_midtrain.params import Params, studies
+from polya_midtrain.prompting import heuristics
+from polya_midtrain.records import Answer, Graded, Question, TrainingRow, by_id, read_records
 from polya_midtrain.results.composition import ArmResult, Asked, Composition, Validation
 from polya_midtrain.results.counts import CountFile, counted
 from polya_midtrain.results.small import PHASES, REMEDY
@@ -128,9 +128,9 @@ def validation(params: Params, judge: Judge, names: Sequence[str], asked: Mappin
         labelled = validate.world_chains(names, settings.labelled, lengths, settings.seed, writers)
         label, habits = "what the writer did", asdict(writers)
     else:
-        verified = read_records(paths.VERIFIED, Graded)
+        graded = read_records(paths.GRADED, Graded)
         mid = by_id(read_records(paths.MID, Question))
-        labelled = validate.intended(verified, mid, names, settings.labelled, settings.seed)
+        labelled = validate.intended(graded, mid, names, settings.labelled, settings.seed)
         label, habits = "the heuristic that was asked for", {}
     return Validation(label=label, habits=habits, **validate.measure(judge, labelled, names))
 

@@ -8,16 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from polya_midtrain import paths, studies
-from polya_midtrain.common import policy
-from polya_midtrain.common.records import TrainingRow, of_base, read_records
-from polya_midtrain.common.seeding import derive
+from polya_midtrain import paths
+from polya_midtrain.checkpoints import policy
 from polya_midtrain.errors import UserError
-from polya_midtrain.params import Arm, Embedding, Machine, Params
+from polya_midtrain.params import Arm, Embedding, Machine, Params, studies
+from polya_midtrain.records import TrainingRow, of_base, read_records
 from polya_midtrain.results.diversity import DiversityFile, Entry, Pair
 from polya_midtrain.runtime.stage import stage
 from polya_midtrain.science import vendi
 from polya_midtrain.science.vendi import Array
+from polya_midtrain.seeding import derive
 
 SUBSETS = 20  # of the larger of two sets, to its mean score at the smaller one's size
 DIGITS = 5
@@ -100,15 +100,15 @@ def embed(
 ) -> dict[str, Array]:
     """The vectors of ``texts`` under each kernel that the settings stand for."""
     if settings.kind == "hub":
-        from polya_midtrain.embeddings import hub
+        from polya_midtrain.kernels import hub
 
         policy.quiet()
         return hub.embed(texts, settings, policy.device_of(machine.device), work / "embedding", progress)
     if settings.kind == "world":
-        from polya_midtrain.embeddings import world
+        from polya_midtrain.kernels import world
 
         return world.embed(texts)
-    from polya_midtrain.embeddings import words
+    from polya_midtrain.kernels import words
 
     return words.embed(texts)
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from polya_midtrain import paths, studies
-from polya_midtrain.common import policy
-from polya_midtrain.common.records import Answer, Question, by_id, extended, read_records, write_records
-from polya_midtrain.common.seeding import derive
+from polya_midtrain import paths
+from polya_midtrain.checkpoints import policy
 from polya_midtrain.engine.sampling import Job, sample
 from polya_midtrain.grading.rows import grade_rows
-from polya_midtrain.params import Params
+from polya_midtrain.params import Params, studies
+from polya_midtrain.records import Answer, Question, by_id, extended, read_records, write_records
 from polya_midtrain.results.counts import CountFile, counted
 from polya_midtrain.runtime.stage import stage
+from polya_midtrain.seeding import derive
 
 PHASES = {"before": paths.MIDTRAIN, "after": paths.RL}
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from polya_midtrain import paths
-from polya_midtrain.common import heuristics
-from polya_midtrain.common.records import Completion, Question, of_base, read_records, write_records
-from polya_midtrain.common.seeding import derive
 from polya_midtrain.engine.sampling import Job, sample, split
 from polya_midtrain.params import Params
+from polya_midtrain.prompting import heuristics
+from polya_midtrain.records import Completion, Question, of_base, read_records, write_records
 from polya_midtrain.runtime.stage import stage
+from polya_midtrain.seeding import derive
 
 CHUNK = 64  # questions of one job
 

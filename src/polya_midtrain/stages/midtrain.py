@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from polya_midtrain import paths
-from polya_midtrain.common import policy, prompts
-from polya_midtrain.common.records import TrainingRow, of_base, read_records
+from polya_midtrain.checkpoints import policy
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import Params
+from polya_midtrain.prompting import prompts
+from polya_midtrain.records import TrainingRow, of_base, read_records
 from polya_midtrain.runtime.stage import stage
 from polya_midtrain.training import fits
 from polya_midtrain.training.seeds import Fit, Training, final, train_all

@@ -24,16 +24,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polya_midtrain import paths
-from polya_midtrain.common import policy, prompts
-from polya_midtrain.common.records import Question, of_base, read_records
-from polya_midtrain.common.seeding import derive
+from polya_midtrain.checkpoints import policy
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import Modes, Params
+from polya_midtrain.prompting import prompts
+from polya_midtrain.records import Question, of_base, read_records
 from polya_midtrain.results.modes import COLUMNS, MOVED, ModesFile
 from polya_midtrain.runtime import card, workers
 from polya_midtrain.runtime.stage import stage
 from polya_midtrain.science import softmax
 from polya_midtrain.science.softmax import Array
+from polya_midtrain.seeding import derive
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -12,13 +12,14 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from polya_midtrain import paths
-from polya_midtrain.common import heuristics, policy
-from polya_midtrain.common.heuristics import Catalogue
-from polya_midtrain.common.records import Question, read_records
+from polya_midtrain.checkpoints import policy
 from polya_midtrain.errors import UserError
 from polya_midtrain.grading import sandbox
 from polya_midtrain.params import Machine, Params
-from polya_midtrain.prompt_lengths import Budget, Longest, check, context, longest
+from polya_midtrain.prompting import heuristics
+from polya_midtrain.prompting.heuristics import Catalogue
+from polya_midtrain.prompting.lengths import Budget, Longest, check, context, longest
+from polya_midtrain.records import Question, read_records
 from polya_midtrain.runtime.stage import stage
 from polya_midtrain.training import hosts
 

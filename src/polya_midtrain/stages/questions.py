@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from polya_midtrain import paths
-from polya_midtrain.common.records import Question, write_records
-from polya_midtrain.common.seeding import derive
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import EasySet, FileSet, Params, Questions, QuestionSet, ReadSet, WorldSet
+from polya_midtrain.records import Question, write_records
 from polya_midtrain.runtime.stage import stage
+from polya_midtrain.seeding import derive
 
 TRAINING = ("mid", "reward", "rl")
 EVALUATED = ("benchmarks", "transfer")
@@ -149,7 +149,7 @@ def world_set(name: str, spec: WorldSet, seed: int, taken: set[Any], count: int)
 
 def easy_set(name: str, spec: EasySet, seed: int, taken: set[Any], count: int) -> list[Question]:
     """Easy word problems; ``taken`` keeps all sets disjoint."""
-    from polya_midtrain.sources import easy
+    from polya_midtrain.question_sets import easy
 
     rng = random.Random(derive(seed, "questions", name))
     drawn = easy.distinct(rng, spec.steps, count, taken)
@@ -158,7 +158,7 @@ def easy_set(name: str, spec: EasySet, seed: int, taken: set[Any], count: int) -
 
 def file_set(name: str, spec: ReadSet, seed: int) -> tuple[list[Question], dict[str, int]]:
     """A slice of a published set or of one's own: filtered (with the reasons counted), shuffled by seed, then cut."""
-    from polya_midtrain.sources import filters, load, own
+    from polya_midtrain.question_sets import filters, load, own
 
     if isinstance(spec, FileSet):
         rows = load.load(spec.source, spec.split, data_folder())
@@ -178,7 +178,7 @@ def file_set(name: str, spec: ReadSet, seed: int) -> tuple[list[Question], dict[
 
 def origin(spec: QuestionSet) -> list[dict[str, Any]]:
     """What a set was read from: files with their sha256, the hub's address, or nothing where they are made here."""
-    from polya_midtrain.sources import load, own
+    from polya_midtrain.question_sets import load, own
 
     if isinstance(spec, WorldSet | EasySet):
         return []
@@ -195,8 +195,8 @@ def data_folder() -> Path | None:
 
 def decontaminate(sets: dict[str, list[Question]]) -> dict[str, Removed]:
     """Remove, in place, training questions that overlap a benchmark or an earlier training set, and count them."""
-    from polya_midtrain.sources import normal
-    from polya_midtrain.sources.decontaminate import overlaps
+    from polya_midtrain.question_sets import normal
+    from polya_midtrain.question_sets.decontaminate import overlaps
 
     evaluated = {name.split("/")[1]: rows for name, rows in sets.items() if name.startswith(EVALUATED)}
     removed: dict[str, Removed] = {}

@@ -5,16 +5,18 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 
-from polya_midtrain import adherence, paths
-from polya_midtrain.common import heuristics, policy
-from polya_midtrain.common.records import Question, of_base, read_records
-from polya_midtrain.common.seeding import derive
+from polya_midtrain import paths
+from polya_midtrain.checkpoints import policy
 from polya_midtrain.engine.sampling import Job, sample, split
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import Params, RewardTraining
+from polya_midtrain.prompting import heuristics
+from polya_midtrain.records import Question, of_base, read_records
 from polya_midtrain.runtime.stage import Stage, stage
+from polya_midtrain.seeding import derive
+from polya_midtrain.traces import adherence
+from polya_midtrain.traces.preference import Pair
 from polya_midtrain.training.bases import One, point_others, train_bases
-from polya_midtrain.training.preference import Pair
 
 CHUNK = 32  # questions of one sampling job
 
@@ -31,7 +33,7 @@ def run(params: Params) -> None:
         if isinstance(settings, RewardTraining):
             train(params, settings, read_records(source, Question), this)
         else:
-            from polya_midtrain.pretrained.fetch import fetch
+            from polya_midtrain.checkpoints.fetch import fetch
 
             fetch(settings, "reward", this.work / "models" / "base-1")
             point_others(params, this, paths.reward)
@@ -86,8 +88,9 @@ def fit(
     """The reward model of one base, and how often it is right on its held-out pairs."""
     import torch
 
-    from polya_midtrain.reward_model import RewardModel
-    from polya_midtrain.training import hooks, preference
+    from polya_midtrain.traces import preference
+    from polya_midtrain.traces.reward_model import RewardModel
+    from polya_midtrain.training import hooks
 
     train, test = pairs[one.number, "train"], pairs[one.number, "test"]
     torch.manual_seed(settings.seed)

@@ -6,11 +6,12 @@ import sys
 from pathlib import Path
 
 from polya_midtrain import grading, paths
-from polya_midtrain.common import policy, prompts
-from polya_midtrain.common.records import Question, of_base, read_records
+from polya_midtrain.checkpoints import policy
 from polya_midtrain.errors import UserError
 from polya_midtrain.grading.timeouts import Timeouts
 from polya_midtrain.params import Params
+from polya_midtrain.prompting import prompts
+from polya_midtrain.records import Question, of_base, read_records
 from polya_midtrain.results.curves import Curves
 from polya_midtrain.runtime.stage import stage
 from polya_midtrain.training import fits

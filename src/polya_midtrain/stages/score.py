@@ -5,11 +5,12 @@ from __future__ import annotations
 import functools
 
 from polya_midtrain import paths
-from polya_midtrain.common import heuristics, policy
-from polya_midtrain.common.records import Graded, Question, Scored, by_id, extended, read_records, write_records
+from polya_midtrain.checkpoints import policy
 from polya_midtrain.params import Params
+from polya_midtrain.prompting import heuristics
+from polya_midtrain.records import Graded, Question, Scored, by_id, extended, read_records, write_records
 from polya_midtrain.runtime.stage import Stage, stage
-from polya_midtrain.science import selection
+from polya_midtrain.traces import selection
 
 
 def run(params: Params) -> None:
@@ -24,11 +25,11 @@ def run(params: Params) -> None:
         outputs={"scored.parquet": paths.SCORED},
         unit="responses",
     ) as this:
-        from polya_midtrain.reward_model import RewardModel
+        from polya_midtrain.traces.reward_model import RewardModel
 
         policy.quiet()
         asked = by_id(read_records(source, Question))
-        kept = selection.candidates(read_records(paths.VERIFIED, Graded))
+        kept = selection.candidates(read_records(paths.GRADED, Graded))
         prompted = [row for row in kept if row.heuristic]
         catalogue = heuristics.load(params.prompts.catalogue)
         scores: dict[int, float] = {}

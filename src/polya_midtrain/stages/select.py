@@ -6,13 +6,13 @@ from collections import Counter
 from collections.abc import Sequence
 
 from polya_midtrain import paths
-from polya_midtrain.common import heuristics
-from polya_midtrain.common.records import Graded, Question, Scored, TrainingRow, by_id, read_records, write_records
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import PARAMS_FILE, Arm, Params
+from polya_midtrain.prompting import heuristics
+from polya_midtrain.records import Graded, Question, Scored, TrainingRow, by_id, read_records, write_records
 from polya_midtrain.results.training_sets import TrainingSet, TrainingSets
 from polya_midtrain.runtime.stage import stage
-from polya_midtrain.science import selection
+from polya_midtrain.traces import selection
 
 
 def run(params: Params) -> None:

@@ -30,7 +30,7 @@ def run(params: Params) -> None:
 
             train_bases(params, this, lambda one: pretrain.train_on(one, settings))
         else:
-            from polya_midtrain.pretrained.fetch import fetch
+            from polya_midtrain.checkpoints.fetch import fetch
 
             fetch(settings, "teacher", this.work / "models" / "base-1")
             point_others(params, this, paths.teacher)

@@ -13,7 +13,8 @@ from typing import Any
 from polya_midtrain import params as settings
 from polya_midtrain import paths
 from polya_midtrain.errors import UserError
-from polya_midtrain.runtime import lock, yamlfile
+from polya_midtrain.params import yamlfile
+from polya_midtrain.runtime import lock
 from polya_midtrain.runtime.tracking import dvc_hash
 
 SMALL = ("results", "reports")  # what git keeps; the other outputs may be in DVC's cache alone, or in a remote

@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from polya_midtrain.errors import UserError
+from polya_midtrain.params.studies import REFERENCE
 from polya_midtrain.results.small import PHASES
-from polya_midtrain.studies import REFERENCE
 from polya_midtrain.tables import read
 from polya_midtrain.tables.row import MEAN, PASS, Rows
 from polya_midtrain.tables.shared import cells

@@ -13,7 +13,7 @@ from polya_midtrain.errors import UserError
 from polya_midtrain.ledger import report, schema
 from polya_midtrain.ledger.schema import Claims
 from polya_midtrain.params import Params
-from polya_midtrain.studies import REFERENCE
+from polya_midtrain.params.studies import REFERENCE
 from polya_midtrain.tables import read, readme_table
 from polya_midtrain.tables.row import MEAN, Row
 from polya_midtrain.tables.shared.render import escape_markdown

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from polya_midtrain.common import policy
+from polya_midtrain.checkpoints import policy
 from polya_midtrain.params import Machine, Params
 from polya_midtrain.runtime import card, scratch, tracking, workers
 from polya_midtrain.runtime.stage import Stage

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from polya_midtrain import paths
-from polya_midtrain.common import policy
+from polya_midtrain.checkpoints import policy
 from polya_midtrain.params import Params
 from polya_midtrain.runtime import card, scratch, tracking, workers
 from polya_midtrain.runtime.stage import Stage

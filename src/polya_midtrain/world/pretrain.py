@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from polya_midtrain import paths
-from polya_midtrain.common import policy
-from polya_midtrain.common.seeding import derive
+from polya_midtrain.checkpoints import policy
 from polya_midtrain.params import Habits, WorldBase, WorldTeacher
 from polya_midtrain.runtime import tracking
+from polya_midtrain.seeding import derive
 from polya_midtrain.training.bases import One
 from polya_midtrain.training.sft import Example
 from polya_midtrain.world import corpus, problems, tokenizer

@@ -10,11 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from polya_midtrain import studies
-from polya_midtrain.params import Arm, Params
+from polya_midtrain.params import Arm, Params, studies
+from polya_midtrain.params.studies import REFERENCE
 from polya_midtrain.results import training_sets
 from polya_midtrain.results.training_sets import TrainingSet
-from polya_midtrain.studies import REFERENCE
 from polya_midtrain.tables.row import Row
 from polya_midtrain.tables.shared import layout, paper_values, render, scores
 from polya_midtrain.tables.shared.cells import UNKNOWN

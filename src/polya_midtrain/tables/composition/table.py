@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from polya_midtrain import paths, studies
-from polya_midtrain.params import Params
+from polya_midtrain import paths
+from polya_midtrain.params import Params, studies
 from polya_midtrain.results import composition
 from polya_midtrain.results.composition import Validation
 from polya_midtrain.results.small import PHASES

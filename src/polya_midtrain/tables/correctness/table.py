@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from polya_midtrain import studies
-from polya_midtrain.params import Arm, Params
+from polya_midtrain.params import Arm, Params, studies
+from polya_midtrain.params.studies import REFERENCE
 from polya_midtrain.results import training_sets
 from polya_midtrain.results.training_sets import TrainingSet
-from polya_midtrain.studies import REFERENCE
 from polya_midtrain.tables.row import Row
 from polya_midtrain.tables.shared import cells, layout, render, scores
 from polya_midtrain.tables.shared.render import Grid, Page

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from polya_midtrain.params import Arm, Params
+from polya_midtrain.params.studies import REFERENCE
 from polya_midtrain.results import diversity as diversity_file
 from polya_midtrain.results import training_sets
 from polya_midtrain.results.diversity import DiversityFile
 from polya_midtrain.results.training_sets import TrainingSet
 from polya_midtrain.science.bootstrap import pooled
-from polya_midtrain.studies import REFERENCE
 from polya_midtrain.tables.diversity import page
 from polya_midtrain.tables.diversity.page import APART, PER_QUESTION, TRACES, TRAINING, VENDI, WHOLE
 from polya_midtrain.tables.row import Row, line, tidy

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from polya_midtrain import studies
-from polya_midtrain.params import Arm, Params
+from polya_midtrain.params import Arm, Params, studies
 from polya_midtrain.tables.row import MEAN, Row
 from polya_midtrain.tables.shared import layout, paper_values, render
 from polya_midtrain.tables.shared.render import Page

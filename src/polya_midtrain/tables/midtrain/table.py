@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from polya_midtrain import studies
-from polya_midtrain.params import Params
+from polya_midtrain.params import Params, studies
 from polya_midtrain.tables.row import Row
 from polya_midtrain.tables.shared import layout
 from polya_midtrain.tables.shared.render import Page

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from polya_midtrain import paths, studies
-from polya_midtrain.params import Params
+from polya_midtrain import paths
+from polya_midtrain.params import Params, studies
 from polya_midtrain.results import modes
 from polya_midtrain.results.modes import STEPS
 from polya_midtrain.results.small import PHASES

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from polya_midtrain.params import Params
-from polya_midtrain.studies import REFERENCE
+from polya_midtrain.params.studies import REFERENCE
 from polya_midtrain.tables.row import MEAN, PASS, Row, Rows
 from polya_midtrain.tables.shared import cells, paper_values, render
 from polya_midtrain.tables.shared.cells import SOURCES, UNKNOWN

@@ -11,13 +11,13 @@ import numpy as np
 from polya_midtrain import paths
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import PARAMS_FILE, Params, Tables
+from polya_midtrain.params.studies import REFERENCE
 from polya_midtrain.results import counts
 from polya_midtrain.results.counts import Counts
 from polya_midtrain.results.small import PHASES, Phase
 from polya_midtrain.science import compare
 from polya_midtrain.science.bootstrap import Array, Estimate
 from polya_midtrain.science.passk import pass_at_k
-from polya_midtrain.studies import REFERENCE
 from polya_midtrain.tables.row import MEAN, PASS, Row, line, pooled_name, tidy
 from polya_midtrain.tables.shared import paper_values
 from polya_midtrain.tables.shared.study import DIFFERENCES, SHARES, SLOPE, Columns, Study

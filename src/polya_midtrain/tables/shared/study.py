@@ -8,11 +8,11 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from polya_midtrain.common.seeding import derive
 from polya_midtrain.params import Tables
 from polya_midtrain.paths import base_of
 from polya_midtrain.science import compare
 from polya_midtrain.science.bootstrap import Array, Estimate, draw_weights, interval, pooled
+from polya_midtrain.seeding import derive
 from polya_midtrain.tables.row import Row, line, pooled_name, tidy
 
 OVER_QUESTIONS = "bootstrap over questions"

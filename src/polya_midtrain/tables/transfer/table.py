@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from polya_midtrain import studies
-from polya_midtrain.params import Params
+from polya_midtrain.params import Params, studies
 from polya_midtrain.results.small import PHASES
 from polya_midtrain.tables.row import MEAN, PASS, Row, pooled_name
 from polya_midtrain.tables.shared import cells, layout, paper_values, render
