@@ -23,7 +23,7 @@ import yaml
 from polya_midtrain import params as settings
 from polya_midtrain import paths, start
 from polya_midtrain.checkpoints import policy
-from polya_midtrain.engine import Output, SamplingParams, build
+from polya_midtrain.engine import Output, SamplingParams, opening
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import HubSet, OwnFile
 from polya_midtrain.question_sets import own
@@ -103,7 +103,7 @@ def test_a_65th_heuristic(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     assert start.main(["check"]) == 0
     engine = Letters()
-    monkeypatch.setattr(build, "open_engine", lambda *_: engine)
+    monkeypatch.setattr(opening, "open_engine", lambda *_: engine)
     asked = [Question("q0", "How many days has a week?", "7", "maths", "mine")]
     write_records(paths.MID, Question, asked)
     for folder in (paths.PROMPTS, paths.base(1)):

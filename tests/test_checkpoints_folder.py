@@ -13,12 +13,13 @@ import pytest
 from pydantic import ValidationError
 
 from polya_midtrain import params as settings
-from polya_midtrain import paths, preflight
+from polya_midtrain import paths
 from polya_midtrain.checkpoints import folder, policy
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import FolderModel, Params
-from polya_midtrain.plan import needs
 from polya_midtrain.stages import base, reward, teacher
+from polya_midtrain.tools import check
+from polya_midtrain.tools.plan import needs
 
 ROOT = Path(__file__).resolve().parents[1]
 OTHER = "a" * 64
@@ -122,9 +123,9 @@ def test_check_looks_at_the_folder(mine: FolderModel) -> None:
     block = f"\nbase: {{kind: folder, path: mine, sha256: {OTHER}}}\n"
     Path("own.yaml").write_text(text[:start] + block + text[end:], encoding="utf-8")
     with pytest.raises(UserError, match=rf"set base\.sha256 to {mine.sha256}"):
-        preflight.files([Path("own.yaml")])
+        check.files([Path("own.yaml")])
     Path("own.yaml").write_text(text[:start] + block.replace(OTHER, mine.sha256) + text[end:], encoding="utf-8")
-    preflight.files([Path("own.yaml")])
+    check.files([Path("own.yaml")])
 
 
 def test_the_plan_reads_its_shape(mine: FolderModel) -> None:
@@ -185,7 +186,7 @@ def test_a_model_that_ends_otherwise_than_its_tokenizer_is_refused(mine: FolderM
     block = f"\nbase: {{kind: folder, path: mine, sha256: {theirs.base.sha256}}}\n"  # type: ignore[union-attr]
     Path("own.yaml").write_text(text[:start] + block + text[end:], encoding="utf-8")
     with pytest.raises(UserError, match=rf"^own\.yaml: base\.path: mine: {said}"):
-        preflight.files([Path("own.yaml")])
+        check.files([Path("own.yaml")])
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "config.json", "tokenizer.json", "generation_config.json"])

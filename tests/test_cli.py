@@ -14,11 +14,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from polya_midtrain import __version__, cli, preflight, stages, start
+from polya_midtrain import __version__, cli, stages, start
 from polya_midtrain import params as settings
 from polya_midtrain.checkpoints import hub
 from polya_midtrain.errors import UserError
 from polya_midtrain.runtime import mlflow_store
+from polya_midtrain.tools import check
 from polya_midtrain.world import tokenizer
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -252,7 +253,7 @@ def test_check_asks_the_hub_for_the_models_of_the_settings(
         ("Skywork/Skywork-Reward-V2-Llama-3.1-8B", True),
     ]
     monkeypatch.setattr(hub, "describe", lambda name, revision, folder, chat: asked.append((name, revision, chat)))
-    monkeypatch.setattr(preflight, "lengths", lambda params, root: None)  # has a test of its own
+    monkeypatch.setattr(check, "lengths", lambda params, root: None)  # has a test of its own
     assert start.main(["check", "--hub"]) == 0
     assert asked[-1][::2] == ("sentence-transformers/all-MiniLM-L6-v2", False)
 

@@ -22,7 +22,7 @@ from devices import NEAR, alike, has_vllm
 from polya_midtrain.checkpoints import policy
 from polya_midtrain.engine import Engine, Output, SamplingParams, transformers_engine
 from polya_midtrain.engine.attention import decoding
-from polya_midtrain.engine.build import open_engine
+from polya_midtrain.engine.opening import open_engine
 from polya_midtrain.engine.transformers_engine import COMPACT_BELOW, TransformersEngine
 from polya_midtrain.params import Machine
 from polya_midtrain.world import problems

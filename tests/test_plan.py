@@ -17,11 +17,11 @@ import yaml
 from polya_midtrain import cli, paths
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import Params
-from polya_midtrain.plan import measure, needs, power, runs
-from polya_midtrain.plan.needs import Device
-from polya_midtrain.plan.work import Work, works
 from polya_midtrain.records import Question, write_records
 from polya_midtrain.stages.tables import TABLES
+from polya_midtrain.tools.plan import measure, needs, power, runs
+from polya_midtrain.tools.plan.needs import Device
+from polya_midtrain.tools.plan.work import Work, works
 
 ROOT = Path(__file__).resolve().parents[1]
 TINY: dict[str, Any] = yaml.safe_load((ROOT / "profiles/tiny.yaml").read_text())
@@ -311,5 +311,5 @@ def test_the_detectable_difference_falls_with_seeds_and_needs_two() -> None:
 
 def test_nothing_but_the_command_line_knows_the_plan() -> None:
     package = ROOT / "src/polya_midtrain"
-    users = [path for path in package.rglob("*.py") if "polya_midtrain.plan" in path.read_text()]
+    users = [path for path in package.rglob("*.py") if "polya_midtrain.tools.plan" in path.read_text()]
     assert {path.relative_to(package).as_posix() for path in users if path.parent.name != "plan"} == {"cli.py"}

@@ -16,7 +16,7 @@ from devices import MEAN, MOST, NEAR
 from polya_midtrain import params as settings
 from polya_midtrain.checkpoints import policy
 from polya_midtrain.engine import SamplingParams
-from polya_midtrain.engine.build import open_engine
+from polya_midtrain.engine.opening import open_engine
 from polya_midtrain.engine.transformers_engine import TransformersEngine
 from polya_midtrain.params import Machine
 from polya_midtrain.prompting import prompts

@@ -160,7 +160,7 @@ def plan(
     time that neither says is not guessed. Exit code 2 if disk or memory cannot suffice.
     """
     from polya_midtrain import params as settings
-    from polya_midtrain.plan import command
+    from polya_midtrain.tools.plan import command
 
     command.show(_profile(profile) if profile else settings.PARAMS_FILE, source, measure, gpu_memory)
 
@@ -174,7 +174,7 @@ def dry_run(
     Every arm and every stage, on questions from the folder POLYA_DATA, with tiny counts and small folder models in
     place of the profile's, on the CPU, in a copy of the project below .scratch. Exit code 2 if a stage fails.
     """
-    from polya_midtrain.dryrun import command
+    from polya_midtrain.tools.dry_run import command
 
     command.dry_run(_profile(profile))
 
@@ -224,11 +224,11 @@ def check(
     are held against the context of a base or teacher of the hub and against the limits of both trainings.
     """
     from polya_midtrain import params as settings
-    from polya_midtrain import preflight
+    from polya_midtrain.tools import check
 
-    preflight.files([settings.PARAMS_FILE, *sorted(PROFILES.glob("*.yaml"))])
+    check.files([settings.PARAMS_FILE, *sorted(PROFILES.glob("*.yaml"))])
     if hub:
-        preflight.hub(settings.load())
+        check.hub(settings.load())
 
 
 @app.command()
@@ -242,7 +242,7 @@ def compare(
     On the same kind of machine every byte has to be the same; elsewhere pass@k may move as far as training seeds and
     questions explain. Exit code 1 if there is a difference.
     """
-    from polya_midtrain.compare import command
+    from polya_midtrain.tools.compare import command
 
     raise typer.Exit(command.compare(folder))
 
@@ -256,7 +256,7 @@ def sync() -> None:
     again, and a second call adds nothing. Exit code 1 where the store cannot be used.
     """
     from polya_midtrain.runtime import mlflow_store
-    from polya_midtrain.sync import command
+    from polya_midtrain.tools.mlflow_export import command
 
     for line in command.sync():
         typer.echo(line)

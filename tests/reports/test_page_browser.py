@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from polya_midtrain import paths
-from polya_midtrain.page import build
+from polya_midtrain.page import document
 from polya_midtrain.params import Params
 from polya_midtrain.tables import registry
 
@@ -246,7 +246,7 @@ def test_long_tables_are_folded_away_but_not_on_paper(page: Any) -> None:
     folded = page.execute_script(f"{rows}.map(t => [t.tBodies[0].rows.length, !t.checkVisibility()])")
     assert any(hidden for _, hidden in folded)
     assert all(
-        hidden == (count > build.LONG) for count, hidden in folded[:-2]
+        hidden == (count > document.LONG) for count, hidden in folded[:-2]
     )  # the last are the run's settings, times
     page.print_page()
     assert all(page.execute_script(f"{rows}.map(t => t.checkVisibility())"))

@@ -15,7 +15,7 @@ from devices import alike, has_vllm
 from polya_midtrain import grading
 from polya_midtrain.checkpoints import policy
 from polya_midtrain.engine import Engine, SamplingParams, heads
-from polya_midtrain.engine.build import open_engine
+from polya_midtrain.engine.opening import open_engine
 from polya_midtrain.params import Machine, Prompts
 from polya_midtrain.prompting import prompts
 from polya_midtrain.records import Question

@@ -12,7 +12,7 @@ import torch
 
 from polya_midtrain.checkpoints import policy
 from polya_midtrain.engine import Engine, SamplingParams
-from polya_midtrain.engine.build import open_engine
+from polya_midtrain.engine.opening import open_engine
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import Machine
 

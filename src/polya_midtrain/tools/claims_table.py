@@ -8,7 +8,6 @@ from pathlib import Path
 
 from polya_midtrain import params as settings
 from polya_midtrain import paths
-from polya_midtrain.compare import record
 from polya_midtrain.errors import UserError
 from polya_midtrain.ledger import report, schema
 from polya_midtrain.ledger.schema import Claims
@@ -17,6 +16,7 @@ from polya_midtrain.params.studies import REFERENCE
 from polya_midtrain.tables import read, readme_table
 from polya_midtrain.tables.row import MEAN, Row
 from polya_midtrain.tables.shared.render import escape_markdown
+from polya_midtrain.tools.compare import record
 
 HEADER = ["claim", "number", "command", "committed run", "interval"]
 

@@ -12,10 +12,10 @@ from pathlib import Path
 
 from polya_midtrain import params as settings
 from polya_midtrain import paths
-from polya_midtrain.compare import exact, record
 from polya_midtrain.errors import UserError
 from polya_midtrain.runtime import cores, lock, machine, scratch, tracking
 from polya_midtrain.runtime.stage import by_stage, read_seconds
+from polya_midtrain.tools.compare import exact, record
 
 REPORTS = (paths.TABLES, paths.FIGURES, paths.CLAIMS_REPORT, paths.CLAIMS_REPORT.with_suffix(".md"), paths.PAGE)
 RESULTS = paths.METRICS.parent  # what tables and figures are made from, and the stages' numbers

@@ -6,7 +6,7 @@ import subprocess
 
 from polya_midtrain import params as settings
 from polya_midtrain.runtime import lock, mlflow_store, scratch, tracking
-from polya_midtrain.sync import outputs, runs, store
+from polya_midtrain.tools.mlflow_export import outputs, runs, store
 
 
 def sync() -> list[str]:

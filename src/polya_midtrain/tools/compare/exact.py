@@ -11,7 +11,6 @@ from pathlib import Path
 from pydantic import RootModel
 
 from polya_midtrain import paths
-from polya_midtrain.compare.record import Record
 from polya_midtrain.params import PARAMS_FILE
 from polya_midtrain.params.studies import REFERENCE
 from polya_midtrain.results import training_sets
@@ -21,6 +20,7 @@ from polya_midtrain.runtime import lock
 from polya_midtrain.runtime.tracking import dvc_hash
 from polya_midtrain.tables import read
 from polya_midtrain.tables.row import DECIMALS, Row
+from polya_midtrain.tools.compare.record import Record
 
 UNIT = 1.01 * 10.0**-DECIMALS  # a last digit may be rounded otherwise on another machine
 COLUMNS = [field.name for field in fields(Row) if field.name != "method"]  # where the stage notes a weak sandbox

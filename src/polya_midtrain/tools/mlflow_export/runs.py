@@ -23,7 +23,7 @@ from polya_midtrain.results.training_sets import TrainingSet, TrainingSets
 from polya_midtrain.runtime import mlflow_store, tracking
 from polya_midtrain.runtime.mlflow_store import Record
 from polya_midtrain.science.passk import pass_at_k
-from polya_midtrain.sync.outputs import Made
+from polya_midtrain.tools.mlflow_export.outputs import Made
 
 STEPS = {"before": ("midtrain",), "after": ("midtrain", "rl")}  # the stages that train a policy
 WEIGHTS = {"before": paths.MIDTRAIN, "after": paths.RL}

@@ -13,11 +13,11 @@ from rich.filesize import decimal
 from polya_midtrain import params as settings
 from polya_midtrain.checkpoints.shapes import Model, together
 from polya_midtrain.errors import UserError
-from polya_midtrain.plan import needs, power, runs, work
-from polya_midtrain.plan.needs import Device, Memory
-from polya_midtrain.plan.work import Work
 from polya_midtrain.runtime import room
 from polya_midtrain.runtime.progress import duration
+from polya_midtrain.tools.plan import needs, power, runs, work
+from polya_midtrain.tools.plan.needs import Device, Memory
+from polya_midtrain.tools.plan.work import Work
 from polya_midtrain.training import fits
 
 
@@ -33,7 +33,7 @@ def show(path: Path, source: Path | None, measured: bool, gpu: float | None) -> 
         facts, notes = runs.facts(params, run)
         rates = runs.rates(run, params) if run else {}
         if measured:
-            from polya_midtrain.plan.measure import measure
+            from polya_midtrain.tools.plan.measure import measure
 
             found, answers = measure(params)
             rates, facts = rates | found, replace(facts, answers={**facts.answers, **answers})

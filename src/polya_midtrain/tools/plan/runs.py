@@ -13,10 +13,10 @@ from polya_midtrain import params as settings
 from polya_midtrain import paths
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import EasySet, Params, RewardTraining, WorldBase, WorldSet, WorldTeacher, yamlfile
-from polya_midtrain.plan.work import Facts, most_rows, works
 from polya_midtrain.runtime import lock
 from polya_midtrain.runtime.stage import read_seconds
 from polya_midtrain.stages import questions
+from polya_midtrain.tools.plan.work import Facts, most_rows, works
 
 UNKNOWN = "no finished run of this base: times are not known (try --measure), and tokens and rows are at most these"
 

@@ -8,8 +8,6 @@ from pathlib import Path
 import numpy as np
 
 from polya_midtrain import paths
-from polya_midtrain.compare import exact, record
-from polya_midtrain.compare.record import Record
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import PARAMS_FILE, studies
 from polya_midtrain.results import counts
@@ -18,6 +16,8 @@ from polya_midtrain.runtime import lock
 from polya_midtrain.science import compare as science
 from polya_midtrain.science.bootstrap import Array
 from polya_midtrain.science.passk import pass_at_k
+from polya_midtrain.tools.compare import exact, record
+from polya_midtrain.tools.compare.record import Record
 
 ALPHA = 0.05  # of all numbers together
 

@@ -15,13 +15,13 @@ from pathlib import Path
 
 from polya_midtrain import params as settings
 from polya_midtrain import paths
-from polya_midtrain.dryrun import small, standins
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import OwnFile, Params, yamlfile
 from polya_midtrain.runtime import scratch
 from polya_midtrain.runtime.progress import duration
 from polya_midtrain.runtime.stage import by_stage, read_seconds
 from polya_midtrain.stages import questions
+from polya_midtrain.tools.dry_run import small, standins
 
 ROOT = scratch.ROOT / "dry-run"
 FILES = ("claims.yaml", "dvc.yaml", ".dvcignore")  # what the pipeline reads and no stage makes

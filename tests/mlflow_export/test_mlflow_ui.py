@@ -19,7 +19,7 @@ from urllib.parse import quote
 import pytest
 
 from polya_midtrain.runtime import mlflow_store
-from polya_midtrain.sync import command
+from polya_midtrain.tools.mlflow_export import command
 
 ROOT = Path(__file__).resolve().parents[2]
 BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")

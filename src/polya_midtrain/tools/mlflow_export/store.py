@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from polya_midtrain.runtime import mlflow_store
-from polya_midtrain.sync.runs import Wanted
+from polya_midtrain.tools.mlflow_export.runs import Wanted
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

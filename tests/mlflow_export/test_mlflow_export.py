@@ -18,7 +18,7 @@ from mlflow import MlflowClient
 from polya_midtrain import params as settings
 from polya_midtrain import paths, start
 from polya_midtrain.runtime import lock, mlflow_store, tracking
-from polya_midtrain.sync import command, outputs, store
+from polya_midtrain.tools.mlflow_export import command, outputs, store
 
 STAGES, POLICIES = 9, 8  # select, three stages of two arms, a table, the figures; arms x phases x seeds
 ADDED = f"{STAGES + POLICIES} runs added and 0 completed from the outputs of {STAGES} stages"

@@ -15,13 +15,13 @@ import yaml
 from polya_midtrain import params as settings
 from polya_midtrain import start
 from polya_midtrain.checkpoints import folder, hub
-from polya_midtrain.dryrun import command, small, standins
 from polya_midtrain.engine import SamplingParams
-from polya_midtrain.engine.build import open_engine
+from polya_midtrain.engine.opening import open_engine
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import FolderModel, Machine, Params, flat
 from polya_midtrain.prompting import heuristics, prompts
 from polya_midtrain.question_sets.adapters import ADAPTERS
+from polya_midtrain.tools.dry_run import command, small, standins
 from polya_midtrain.traces.reward_model import RewardModel
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -13,8 +13,8 @@ from polya_midtrain.checkpoints import hub, packaged
 from polya_midtrain.checkpoints.shapes import ASLEEP, HALF, TRAINING, USABLE, WEIGHT, Model, of_config
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import FolderModel, PackageBase, Params, RewardTraining, WorldBase, WorldTeacher, yamlfile
-from polya_midtrain.plan.work import Work
 from polya_midtrain.runtime import cores
+from polya_midtrain.tools.plan.work import Work
 
 COPIES = 2  # of every output: in the project, and in DVC's cache
 ROW, TOKEN = 12.0, 0.7  # bytes of a completion's row in parquet, and of a token of its text, compressed
