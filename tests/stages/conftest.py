@@ -58,7 +58,7 @@ ARMS: dict[str, dict[str, Any]] = {
     "r2": {"traces": "right", "n": 2},
     "w2": {"traces": "wrong", "n": 2},
 }
-SEEDS = [1, 2]
+SEEDS, BASES = [1], [{}, {}]  # so that runs 1 and 101 differ in their base and in all that comes of it
 MADE = ("data", "models", "results", "reports")
 KEYS = ("OPENAI_API_KEY", "HF_TOKEN", "AWS_SECRET_ACCESS_KEY", "MLFLOW_TRACKING_PASSWORD")
 PLANTED = "open-sesame-4711"  # as every key, and to be found nowhere
@@ -67,8 +67,8 @@ WORLD = {"source": "world", "task": "chain", "parts": [1], "pool": "seen"}
 CHANGES: dict[str, dict[str, Any]] = {
     "machine": {"device": "cpu", "workers": 1},
     "questions": {
-        "mid": WORLD | {"count": 10},
-        "reward": WORLD | {"count": 8},
+        "mid": WORLD | {"count": 6},
+        "reward": WORLD | {"count": 10},
         "rl": WORLD | {"count": 6},
         "benchmarks": {
             "pairs": WORLD | {"count": 3, "parts": [2]},
@@ -80,7 +80,7 @@ CHANGES: dict[str, dict[str, Any]] = {
         },
     },
     "reward": {
-        "sampling": {"samples": 2, "temperature": 1.0, "top_p": 1.0, "max_tokens": 20, "rows": 256},
+        "sampling": {"samples": 4, "temperature": 1.0, "top_p": 1.0, "max_tokens": 20, "rows": 256},
         "pairs": 40,
         "epochs": 1,
         "batch": 8,
@@ -100,7 +100,7 @@ CHANGES: dict[str, dict[str, Any]] = {
 def make_params(folder: Path, machine: dict[str, Any] | None = None) -> Params:
     """params.yaml of the study in ``folder``, read as a stage would read it."""
     content = yaml.safe_load((ROOT / "profiles/smoke.yaml").read_text(encoding="utf-8"))
-    content |= {"seeds": SEEDS, "arms": ARMS}
+    content |= {"seeds": SEEDS, "bases": BASES, "arms": ARMS}
     for name, block in CHANGES.items():
         content[name] |= block
     content["machine"] = machine or content["machine"]
@@ -111,7 +111,7 @@ def make_params(folder: Path, machine: dict[str, Any] | None = None) -> Params:
 def relabel(path: Path) -> None:
     """Give questions golds that the tiny policy can hit."""
     rows = read_records(path, Question)
-    write_records(path, Question, [replace(row, answer=["11", "22"][i % 2]) for i, row in enumerate(rows)])
+    write_records(path, Question, [replace(row, answer=["11", "22"][i // 2 % 2]) for i, row in enumerate(rows)])
 
 
 @pytest.fixture(scope="session")
@@ -137,7 +137,7 @@ def make_project(folder: Path, base: Path) -> Path:
     for file in (guard.PIPELINE, paths.CLAIMS):
         shutil.copy(ROOT / file, folder / file)
     (folder / "src").symlink_to(ROOT / "src")
-    for model in (paths.base(1), paths.teacher(1)):
+    for model in (place(number) for place in (paths.base, paths.teacher) for number in (1, 2)):
         shutil.copytree(base, folder / model)
     return folder
 
