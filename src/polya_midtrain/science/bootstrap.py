@@ -105,6 +105,14 @@ def seed_means(blocks: Sequence[Array]) -> Array:
     return np.asarray(np.mean([block.mean(axis=1) for block in blocks], axis=0))
 
 
+def student(estimated: Estimate, confidence: float) -> tuple[Array, Array]:
+    """Lower and upper ends (m,), (m,) of Student's interval: of an estimate without draws."""
+    from scipy.special import stdtrit
+
+    reach = estimated.error * stdtrit(estimated.df, (1.0 + confidence) / 2.0)
+    return estimated.value - reach, estimated.value + reach
+
+
 def interval(estimated: Estimate, confidence: float) -> tuple[Array, Array]:
     """Lower and upper ends (m,), (m,) of the expanded percentile interval; not clipped to a share's range."""
     from scipy.special import ndtri, stdtrit

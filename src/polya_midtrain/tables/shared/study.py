@@ -61,14 +61,14 @@ class Study:
         which would take that seed's luck for the method."""
         if not self.several or not tested or not family:
             return {name: [{} for _ in found.value] for name, found in family.items()}
-        corrected = compare.holm(np.stack([compare.p_values(found) for found in family.values()]))
+        alone = np.stack([compare.p_values(found) for found in family.values()])
         tests = {}
-        for (name, found), values in zip(family.items(), corrected, strict=True):
+        for (name, found), *values in zip(family.items(), compare.holm(alone), alone, strict=True):
             sizes = compare.detectable(found.error, found.df, self.alpha / len(family))
             tests[name] = [
-                {"p_holm": tidy(p), "significant": "yes" if p < self.alpha else "no"}
+                {"p_holm": tidy(p), "significant": "yes" if p < self.alpha else "no", "p": tidy(single)}
                 | ({"detectable": tidy(size)} if size > 0.0 else {})  # 0: no spread to judge by
-                for p, size in zip(values, sizes, strict=True)
+                for p, single, size in zip(*values, sizes, strict=True)
             ]
         return tests
 
