@@ -23,7 +23,7 @@ from polya_midtrain.world import families, problems, traces
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = "src/polya_midtrain/"
-PAGES = ("world", "gpu", "grading", "mlflow")
+PAGES = ("preregistration", "world", "gpu", "grading", "mlflow")
 DOCUMENTS = ("README.md", "REPRODUCE.md", "CONTRIBUTING.md", *(f"docs/{page}.md" for page in PAGES))
 
 

@@ -77,7 +77,8 @@ def test_the_paper_s_arms_heuristics_and_sets_are_all_there(data: Path) -> None:
     (data / "aime24/test.jsonl").unlink()
     _, dry, _ = shrunk("paper", data)
     assert dry.compose.benchmarks == ["math500"]
-    assert dry.tables.means == {"known": ["math500", "aime25", "amc23"]}
+    assert dry.tables.beside == {"known": ["math500", "aime25", "amc23"]}
+    assert dry.tables.means["mean"] == ["math500", "aime25", "amc23", "olympiadbench"]
 
 
 def test_a_set_that_cannot_be_spared_is_named(data: Path) -> None:

@@ -419,9 +419,9 @@ def test_flat_names_are_dotted_and_hold_every_value() -> None:
     [
         ("mean", "{}", "'mean' is the name of a mean and of a question set; rename one"),
         ("known", "{known: [triples]}", "'known' is the name of a mean and of a question set; rename one"),
-        ("more", "{mean: [pairs]}", "means names one 'mean', which is that over all benchmarks; rename it"),
         ("more", "{known: [pairs, odd]}", "means.known names 'odd', which is not in questions.benchmarks; correct it"),
         ("more", "{known: [pairs, pairs]}", "means.known names a benchmark twice; correct it"),
+        ("more", "{mean: [odd]}", "means.mean names 'odd', which is not in questions.benchmarks; correct it"),
     ],
 )
 def test_a_mean_s_name_is_no_benchmark_s_and_its_members_are_there(

@@ -29,7 +29,7 @@ PIPELINE: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "dvc.yaml").read_te
 PARAMS: dict[str, Any] = yaml.safe_load((ROOT / "profiles/tiny.yaml").read_text())
 MACHINE = "machine"  # where the work runs, not what comes out, but for how programs are confined
 CONFINED = "machine.sandbox"
-HAND_WRITTEN = ("claims.yaml", "params.yaml")  # inputs that people write
+HAND_WRITTEN = ("claims.yaml", "docs/preregistration.md", "params.yaml")  # inputs that people write
 
 
 def expanded() -> Iterator[tuple[str, str, dict[str, Any]]]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import t
 
 from polya_midtrain import paths
 from polya_midtrain.errors import UserError
@@ -175,12 +176,14 @@ def test_wholes_are_compared_with_the_spread_over_halves() -> None:
     records, page = built()
     row = one(records, arm="n16", metric="vendi of the whole set, difference", benchmark="", reference="distil")
     apart = [ours - theirs for ours, theirs in scores()["pairs"][0]["halves"]]
-    low, high = np.quantile(np.array(apart) - np.mean(apart), [0.025, 0.975])
+    error = np.std(apart, ddof=1)
+    reach = error * t.ppf(0.975, 9)  # ten questions are fewer than forty halves
     assert row["value"] == "2.0000"  # of the whole, not the mean over halves
     assert (float(row["low"]), float(row["high"])) == (
-        pytest.approx(2 + low, abs=1e-4),
-        pytest.approx(2 + high, abs=1e-4),
+        pytest.approx(2 - reach, abs=1e-4),
+        pytest.approx(2 + reach, abs=1e-4),
     )
+    assert float(row["p"]) == pytest.approx(2 * t.sf(2 / error, 9), abs=1e-4)
     assert "50 traces" in row["method"]
     assert one(records, arm="distil", metric="vendi of the whole set", benchmark="")["value"] == "7.5000"
     per = one(records, arm="n16", metric="vendi per question, difference", benchmark="")

@@ -185,15 +185,18 @@ def readme(
 ) -> None:
     """Put a kept run's ledger and main table into README.md, and the claims of the committed run into REPRODUCE.md.
 
-    That is the run that git has in its root, committed or staged to be.
+    Also their primary parts into docs/preregistration.md. The committed run is the one that git has in its root,
+    committed or staged to be.
     """
     from polya_midtrain import params as settings
+    from polya_midtrain import paths
     from polya_midtrain.tables import readme_table
     from polya_midtrain.tools import claims_table
 
     profile = settings.load(folder / settings.PARAMS_FILE).profile
     changed = {"README.md": readme_table.inject(Path("README.md"), folder, profile)}
     changed["REPRODUCE.md"] = claims_table.inject(Path("REPRODUCE.md"))
+    changed[str(paths.RULES)] = claims_table.inject_rules(paths.RULES)
     for name, renewed in changed.items():
         typer.echo(f"{name}: tables renewed" if renewed else f"{name}: tables are up to date")
 

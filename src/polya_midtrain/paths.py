@@ -30,6 +30,7 @@ METRICS = Path("results/metrics")
 TABLES = Path("reports/tables")
 FIGURES = Path("reports/figures")
 CLAIMS = Path("claims.yaml")
+RULES = Path("docs/preregistration.md")
 CLAIMS_REPORT = Path("reports/claims.csv")
 PAGE = Path("reports/index.html")
 

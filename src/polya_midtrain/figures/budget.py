@@ -16,9 +16,8 @@ from polya_midtrain.figures.style import (
     reference,
 )
 from polya_midtrain.params import Params, studies
-from polya_midtrain.tables.row import MEAN, PASS, Row
+from polya_midtrain.tables.row import MEAN, PASS, RELATIVE, Row
 
-RELATIVE = "relative change"
 LOOKS = {"rows": PHASE_LOOKS["after"], "tokens": Look("#D55E00", "D", filled=False)}
 SHIFT = 1.12  # beside the arm of the same n
 

@@ -16,6 +16,7 @@ from polya_midtrain.tables.registry import TABLES
 HERE = Path(__file__).parent
 TEMPLATE = "page.html.j2"
 VERDICTS = {"replicated": "✓", "not replicated": "✗", "inconclusive": "?", "not tested": "–"}
+VERDICTS |= {"holds": "✓", "does not hold": "✗", "open": "?"}  # of parts that decide no claim
 LONG = 24  # rows; a longer table is folded away until it is asked for
 
 

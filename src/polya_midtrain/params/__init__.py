@@ -270,8 +270,6 @@ class Params(Block):
         for name in ("mean", *tables.means):
             if name in questions.benchmarks or name in questions.transfer:
                 raise ValueError(f"{name!r} is the name of a mean and of a question set; rename one")
-        if "mean" in tables.means:
-            raise ValueError("means names one 'mean', which is that over all benchmarks; rename it")
         for name, members in tables.means.items():
             strange = [member for member in members if member not in questions.benchmarks]
             if strange or len(set(members)) < len(members):

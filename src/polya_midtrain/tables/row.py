@@ -7,6 +7,9 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 PASS = "pass@k"
+RELATIVE = "relative change"  # of an arm's pass@k to another's
+PRECISION, RECALL = "judge precision", "judge recall"
+JUDGE, TWO = "judge", "two or more"  # arm and benchmark of how well the judge knows a chain that composes
 DECIMALS = 4
 MEAN = "mean"  # the benchmark of an average over benchmarks
 
@@ -20,8 +23,8 @@ class Row:
     or all of them joined by "+" for the pooled row. ``diff`` ...: the difference to ``reference`` ("" is vanilla),
     paired by question, on pooled pass@k rows; where ``metric`` is itself a difference, a relative change or a slope, it
     is the ``value``, ``reference`` names its other side, and arms that take part in a slope are joined by "+".
-    ``detectable``: the smallest true difference that the comparison finds with probability 0.8. It, ``p_holm`` and
-    ``significant`` need two training seeds or more.
+    ``detectable``: the smallest true difference that the comparison finds with probability 0.8. It, ``p_holm``,
+    ``significant`` and ``p``, which is not corrected for the others, need two training seeds or more.
     """
 
     arm: str
@@ -45,6 +48,7 @@ class Row:
     p_holm: float | None = None
     significant: str = ""
     reference: str = ""
+    p: float | None = None
 
     @property
     def n_seeds(self) -> int:

@@ -1,4 +1,4 @@
-"""REPRODUCE.md's table of claims: each one's number in the committed run, with interval, and what makes it."""
+"""Tables of claims: each one's number in the committed run, and what docs/preregistration.md fixes of each."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from polya_midtrain.tables.shared.render import escape_markdown
 from polya_midtrain.tools.compare import record
 
 HEADER = ["claim", "number", "command", "committed run", "interval"]
+RULES = ["part", "it says", "row that is read", "smallest effect of interest", "why that size (ours)"]
 
 
 def inject(document: Path) -> bool:
@@ -31,6 +32,27 @@ def inject(document: Path) -> bool:
         tables = {path.stem: read.read(path) for path in sorted((folder / paths.TABLES).glob("*.csv"))}
         table = build(params, schema.load(paths.CLAIMS), tables)
     return readme_table.renew(document, {"claims": lambda: table})
+
+
+def inject_rules(document: Path) -> bool:
+    """Put the primary parts of claims.yaml into a document; True if that changed the file."""
+    return readme_table.renew(document, {"primary": lambda: primaries(schema.load(paths.CLAIMS))})
+
+
+def primaries(claims: Claims) -> str:
+    """The primary parts as Markdown: what is read of which table, and the smallest effect of interest in its unit."""
+    lines = [_line(RULES), "|" + " --- |" * len(RULES)]
+    for name, claim in claims.claims.items():
+        part = claim.parts[claim.primary]
+        test = part.test
+        read = f"{test.table}: {test.metric}" + (f", {test.k} k" if test.k else "")
+        read += f", {'its difference' if test.column == 'diff' else 'its value'}, {test.phase}"
+        assert part.sesoi is not None  # nosec B101 # schema: a primary part has one
+        sign = "+" if test.direction == "up" else "-"
+        lines.append(
+            _line([f"{name}{claim.primary}", part.statement, read, f"{sign}{part.sesoi.size:g}", part.sesoi.why])
+        )
+    return "\n".join([*lines, ""])
 
 
 def build(params: Params, claims: Claims, tables: Mapping[str, Sequence[Row]]) -> str:

@@ -82,7 +82,7 @@ def processor() -> str:
 
 def changes() -> str:
     """The files of the code that are not as in the commit, in words; "" for none, or outside of git."""
-    command = ["git", "diff", "--name-only", "HEAD", "--", "src", "dvc.yaml", "claims.yaml"]
+    command = ["git", "diff", "--name-only", "HEAD", "--", "src", "dvc.yaml", "claims.yaml", "docs/preregistration.md"]
     try:
         found = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     except (OSError, subprocess.TimeoutExpired):

@@ -14,11 +14,11 @@ from polya_midtrain.params import Arm, Params, studies
 from polya_midtrain.params.studies import REFERENCE
 from polya_midtrain.results import training_sets
 from polya_midtrain.results.training_sets import TrainingSet
-from polya_midtrain.tables.row import Row
+from polya_midtrain.tables.row import RELATIVE, Row
 from polya_midtrain.tables.shared import layout, paper_values, render, scores
 from polya_midtrain.tables.shared.cells import UNKNOWN
 from polya_midtrain.tables.shared.render import Grid, Page
-from polya_midtrain.tables.shared.scores import DIFFERENCE, RELATIVE, Scores
+from polya_midtrain.tables.shared.scores import DIFFERENCE, Scores
 
 UNITS = ("rows", "tokens")
 

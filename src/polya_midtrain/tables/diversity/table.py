@@ -14,7 +14,8 @@ from polya_midtrain.results import diversity as diversity_file
 from polya_midtrain.results import training_sets
 from polya_midtrain.results.diversity import DiversityFile
 from polya_midtrain.results.training_sets import TrainingSet
-from polya_midtrain.science.bootstrap import pooled
+from polya_midtrain.science import compare, vendi
+from polya_midtrain.science.bootstrap import pooled, student
 from polya_midtrain.tables.diversity import page
 from polya_midtrain.tables.diversity.page import APART, PER_QUESTION, TRACES, TRAINING, VENDI, WHOLE
 from polya_midtrain.tables.row import Row, line, tidy
@@ -84,7 +85,6 @@ def _sets(file: DiversityFile, cards: Mapping[str, TrainingSet], params: Params)
 
 def _wholes(file: DiversityFile, cards: Mapping[str, TrainingSet], params: Params) -> Iterator[Row]:
     """Self-generated less distilled: all traces, as many of either arm; its spread is that over halves of questions."""
-    tail = (1.0 - params.tables.confidence) / 2.0
     for pair in file.pairs:
         if not pair.whole:
             continue
@@ -96,19 +96,19 @@ def _wholes(file: DiversityFile, cards: Mapping[str, TrainingSet], params: Param
             yield _row(file, pair.kernel, questions, f"none: {size} traces", value=tidy(value), **where)
         known = [_known(params.arms[name]) for name in arms]
         paper = known[0].value - known[1].value if known[0] and known[1] else None
-        value = pair.whole[0] - pair.whole[1]
-        apart = np.subtract(*np.array(pair.halves).T)
-        low, high = np.quantile(apart - apart.mean(), [tail, 1.0 - tail])
+        found = vendi.apart(pair.whole, np.array(pair.halves), questions)
+        value, low, high = (float(end[0]) for end in (found.value, *student(found, params.tables.confidence)))
         yield _row(
             file,
             pair.kernel,
             questions,
-            f"{len(pair.halves)} halves of the questions, paired; {size} traces",
+            f"{len(pair.halves)} halves of the questions, paired, t; {size} traces",
             arm=pair.arm,
             metric=f"{WHOLE}, {APART}",
             value=tidy(value),
-            low=tidy(value + low),
-            high=tidy(value + high),
+            low=tidy(low),
+            high=tidy(high),
+            p=tidy(float(compare.p_values(found)[0])),
             paper=tidy(paper) if paper is not None and pair.kernel == file.kernels[0] else None,
             reference=pair.other,
         )

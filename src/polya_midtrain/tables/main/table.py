@@ -20,7 +20,7 @@ def build(params: Params) -> tuple[list[Row], Page]:
     """
     arms = params.arms
     scores = Scores.read(params, studies.main(arms))["after"]
-    rows = build_rows(scores, params, means=params.tables.means)
+    rows = build_rows(scores, params, means=params.tables.beside)
     families = _families(arms)
     pairs = [pair for family in families for pair in family]
     changed = [row for family in families for row in against(scores, (DIFFERENCE,), family)]

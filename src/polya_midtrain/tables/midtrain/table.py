@@ -12,5 +12,5 @@ from polya_midtrain.tables.shared.scores import Scores, build_rows
 def build(params: Params) -> tuple[list[Row], Page]:
     """The rows of the CSV and the readable page, from results/counts; vanilla before RL is the base model."""
     scores = Scores.read(params, studies.main(params.arms))["before"]
-    rows = build_rows(scores, params, means=params.tables.means)
+    rows = build_rows(scores, params, means=params.tables.beside)
     return rows, layout.page("pass@k after mid-training, before RL", rows, scores, params)

@@ -45,32 +45,27 @@ class Study:
         self.alpha = 1.0 - settings.confidence
         self.several = len(self.seeds) > 1  # with one training seed no test is made
         self.questions = {name: draws(settings, size, "questions", name) for name, size in questions.items()}
-        bases = [base_of(run) for run in self.seeds]
-        self.bases = list(dict.fromkeys(bases))
-        self.nested = len(self.bases) > 1
-        of_base = np.array([[base == number for base in bases] for number in self.bases], float)
-        self._means = of_base / of_base.sum(axis=1, keepdims=True)  # (bases, runs)
+        self.bases = [base_of(run) for run in self.seeds]  # of each run
+        bases = set(self.bases)
+        self.nested = len(bases) > 1
         if self.nested:
-            one = draws(settings, len(self.bases), "bases")
-            self.draws = dict.fromkeys(arms, one)
+            self.draws = dict.fromkeys(arms, draws(settings, len(bases), "bases"))
         else:
             self.draws = {arm: draws(settings, len(self.seeds), "seeds", arm) for arm in arms}
 
-    def units(self, block: Array) -> Array:
-        """What is drawn beside questions: a block's training seeds as they are, or the mean of each base's runs."""
-        return np.tensordot(self._means, block, axes=1) if self.nested else block
-
     def mean(self, arm: str, blocks: Blocks, place: int | None = None) -> Estimate:
         """The mean over the benchmarks in ``blocks``, pooled over seeds, or of the one seed at a place."""
-        held = [self.units(block) if place is None else block[place : place + 1] for block in blocks.values()]
-        return pooled(held, [self.questions[name] for name in blocks], self.draws[arm] if place is None else None)
+        questions = [self.questions[name] for name in blocks]
+        if place is None:
+            return pooled(list(blocks.values()), questions, self.draws[arm], self.bases)
+        return pooled([block[place : place + 1] for block in blocks.values()], questions, None)
 
     def contrast(self, blocks: Mapping[str, Blocks], weights: Mapping[str, float]) -> Estimate:
         """The sum of arms' means, each times its weight; ``blocks``: by arm, of the same benchmarks."""
         questions = [self.questions[name] for name in blocks[next(iter(weights))]]
-        held = [[self.units(block) for block in blocks[arm].values()] for arm in weights]
+        held = [list(blocks[arm].values()) for arm in weights]
         seeds = [self.draws[arm] for arm in weights]
-        return compare.contrast(held, list(weights.values()), questions, seeds, self.nested)
+        return compare.contrast(held, list(weights.values()), questions, seeds, self.bases)
 
     def columns(self, found: Estimate, limits: tuple[float, float]) -> list[Columns]:
         """Value and interval of each statistic, its ends within ``limits``."""
@@ -81,14 +76,14 @@ class Study:
         which would take that seed's luck for the method."""
         if not self.several or not tested or not family:
             return {name: [{} for _ in found.value] for name, found in family.items()}
-        corrected = compare.holm(np.stack([compare.p_values(found) for found in family.values()]))
+        alone = np.stack([compare.p_values(found) for found in family.values()])
         tests = {}
-        for (name, found), values in zip(family.items(), corrected, strict=True):
+        for (name, found), *values in zip(family.items(), compare.holm(alone), alone, strict=True):
             sizes = compare.detectable(found.error, found.df, self.alpha / len(family))
             tests[name] = [
-                {"p_holm": tidy(p), "significant": "yes" if p < self.alpha else "no"}
+                {"p_holm": tidy(p), "significant": "yes" if p < self.alpha else "no", "p": tidy(single)}
                 | ({"detectable": tidy(size)} if size > 0.0 else {})  # 0: no spread to judge by
-                for p, size in zip(values, sizes, strict=True)
+                for p, single, size in zip(*values, sizes, strict=True)
             ]
         return tests
 

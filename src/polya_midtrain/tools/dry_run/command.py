@@ -24,7 +24,8 @@ from polya_midtrain.stages import questions
 from polya_midtrain.tools.dry_run import small, standins
 
 ROOT = scratch.ROOT / "dry-run"
-FILES = ("claims.yaml", "dvc.yaml", ".dvcignore")  # what the pipeline reads and no stage makes
+# What the pipeline reads and no stage makes.
+FILES = ("claims.yaml", "docs/preregistration.md", "dvc.yaml", ".dvcignore")
 CODE = Path("src/polya_midtrain")
 # Outside of git, and with no cache outside of the folder.
 DVC = "[core]\n    no_scm = true\n    analytics = false\n    autostage = false\n    check_update = false\n"

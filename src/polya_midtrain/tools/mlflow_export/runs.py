@@ -121,7 +121,7 @@ def _scores(asked: Mapping[str, list[CountRow]], samples: int, params: Params) -
     and the shares of samples that were cut off or have no answer.
     """
     found: dict[str, float] = {}
-    means = [name for name in params.questions.benchmarks if name in asked]
+    means = params.tables.averaged([name for name in params.questions.benchmarks if name in asked])
     ends = {min(params.tables.ks), max(params.tables.ks)}
     for k in params.tables.ks:
         shares = {name: float(pass_at_k([row.c for row in rows], samples, k).mean()) for name, rows in asked.items()}

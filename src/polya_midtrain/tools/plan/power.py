@@ -22,7 +22,8 @@ def planned(params: Params, counts: Mapping[str, int]) -> dict[int, float]:
     ``counts``: questions of each set, 0 if unknown. As in the tables, at Holm's strictest step over the main arms.
     Empty where the tables test nothing: one training seed, or fewer than two questions of a benchmark.
     """
-    sizes = [count for name, count in counts.items() if name.startswith("benchmarks/") and count]
+    known = [name.removeprefix("benchmarks/") for name, count in counts.items() if count and name.startswith("bench")]
+    sizes = [counts[f"benchmarks/{name}"] for name in params.tables.averaged(known)]
     ks, seeds, found = sorted(params.tables.ks), len(params.runs), {}
     level = (1.0 - params.tables.confidence) / max(1, len(studies.main(params.arms)) - 1)
     for k in ks if seeds > 1 and min(sizes, default=0) > 1 else ():
