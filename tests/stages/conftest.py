@@ -67,7 +67,7 @@ WORLD = {"source": "world", "task": "chain", "parts": [1], "pool": "seen"}
 CHANGES: dict[str, dict[str, Any]] = {
     "machine": {"device": "cpu", "workers": 1},
     "questions": {
-        "mid": WORLD | {"count": 6},
+        "mid": WORLD | {"count": 10},
         "reward": WORLD | {"count": 10},
         "rl": WORLD | {"count": 6},
         "benchmarks": {

@@ -72,7 +72,7 @@ def test_questions_are_as_many_as_asked_and_nowhere_twice(here: Params) -> None:
         for name in getattr(here.questions, kind):
             sets[f"{kind}/{name}"] = read_records(paths.QUESTIONS / kind / f"{name}.parquet", Question)
     assert {name: len(rows) for name, rows in sets.items()} == {
-        "mid": 12,  # 6 for each of two bases
+        "mid": 20,  # 10 for each of two bases
         "reward": 20,
         "rl": 12,
         "benchmarks/pairs": 3,
@@ -83,7 +83,7 @@ def test_questions_are_as_many_as_asked_and_nowhere_twice(here: Params) -> None:
     texts = [row.question for rows in sets.values() for row in rows]
     assert len(set(texts)) == len(texts)
     for name in ("mid", "reward", "rl"):
-        assert [len(of_base(sets[name], number)) for number in (1, 2)] == [6 + 4 * (name == "reward")] * 2
+        assert [len(of_base(sets[name], number)) for number in (1, 2)] == [6 if name == "rl" else 10] * 2
     summary = json.loads((paths.QUESTIONS / "summary.json").read_text())
     assert {name: entry["questions"] for name, entry in summary.items()} == {
         name: len(rows) for name, rows in sets.items()
@@ -175,7 +175,7 @@ def test_a_training_set_is_the_selection_and_its_card_counts_it(here: Params, ar
     card = json.loads(paths.TRAINING_SETS.read_text())[arm]
     assert card["rows"] == len(whole) == sum(card["rows_per_heuristic"].values()) == metrics("select")[f"{arm}/rows"]
     assert card["tokens"] == sum(row.tokens for row in whole)
-    assert card["questions"] == len({row.question_id for row in whole}) <= card["questions_asked"] == 12
+    assert card["questions"] == len({row.question_id for row in whole}) <= card["questions_asked"] == 20
     assert card["right"] + card["wrong"] == card["rows"]
     assert bool(card["wrong"]) is (arm == "w2")
     assert bool(card["right"]) is (arm not in ("vanilla", "w2"))
