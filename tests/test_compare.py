@@ -71,7 +71,14 @@ def make(now: Content, draw: int, levels: dict[str, float] = LEVELS, kind: str =
         write_counts(arm, {"arm": arm, "samples": 72, "decoding": {}, "rows": rows})
         per = {"vanilla": {}, "star": {"": 9}, "n2": {"forward": 9, "reduce": 8}, "b2": {"reduce": 9}}
         size = sum(per.get(arm, {"forward": 9}).values())
-        fixed = {"tokens": 9 * size, "questions": min(size, 9), "questions_asked": 9, "mean_score": None, "wrong": 0}
+        fixed = {
+            "tokens": 9 * size,
+            "questions": min(size, 9),
+            "questions_asked": 9,
+            "mean_score": None,
+            "follow": None,
+            "wrong": 0,
+        }
         found = {"arm": arm, "rows": size, "right": size, "rows_per_heuristic": per.get(arm, {"forward": 9})}
         cards[arm] = found | fixed
     paths.TRAINING_SETS.write_text(json.dumps(cards), encoding="utf-8")

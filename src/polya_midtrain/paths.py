@@ -12,6 +12,7 @@ MID_PROMPTS, REWARD_PROMPTS = (PROMPTS / f"{name}.json" for name in ("mid", "rew
 BASE = Path("models/base")
 TEACHER = Path("models/teacher")
 REWARD = Path("models/reward")
+HELD_OUT = "held_out.json"  # beside the weights of a reward model that was trained here
 GENERATED = Path("data/traces/generated.parquet")
 VERIFIED = Path("data/traces/verified.parquet")
 SCORED = Path("data/traces/scored.parquet")

@@ -19,11 +19,12 @@ from polya_midtrain.results import counts
 from polya_midtrain.runtime import mlflow_store, scratch
 from polya_midtrain.science import selection
 from polya_midtrain.stages import compose, questions
+from polya_midtrain.stages.select import least_score
 from polya_midtrain.tables import registry
 
 ROOT = Path(__file__).resolve().parents[2]
-ARMS = ["vanilla", "star", "n1", "n2", "distil", "b2", "t2", "r2", "w2"]
-ABLATIONS = ARMS[5:]
+ARMS = ["vanilla", "star", "n1", "n2", "star2", "s1", "distil", "b2", "t2", "r2", "w2"]
+ABLATIONS = ARMS[7:]
 SEEDS = [1, 2]
 
 
@@ -148,14 +149,19 @@ def test_the_score_of_a_response_does_not_depend_on_the_batch(here: Params) -> N
 @pytest.mark.parametrize("arm", ARMS)
 def test_a_training_set_is_the_selection_and_its_card_counts_it(here: Params, arm: str) -> None:
     rows = read_records(paths.TRAIN / f"{arm}.parquet", TrainingRow)
-    scored, seed = read_records(paths.SCORED, Scored), here.select.seed
-    best = {n: selection.best_per_heuristic(scored, heuristics.load(here.prompts.catalogue).first(n)) for n in (1, 2)}
-    pairs = selection.pairs(scored, heuristics.load(here.prompts.catalogue).first(2), here.select.length_tolerance)
+    asked = by_id(read_records(paths.MID, Question))
+    least, seed = least_score(paths.REWARD, here), here.select.seed
+    scored = [row for row in read_records(paths.SCORED, Scored) if not row.heuristic or row.score >= least]
+    names = heuristics.load(here.prompts.catalogue).first(here.generate.heuristics)
+    ordered = selection.places(asked, names, "question", seed)
+    best = {n: selection.best_per_heuristic(scored, ordered, n) for n in (1, 2)}
+    pairs = selection.pairs(scored, ordered, 2, here.select.length_tolerance)
     expected = {
         "vanilla": [],
         "star": selection.unprompted(scored, 1, seed),
         "n1": best[1],
         "n2": best[2],
+        "s1": selection.repeated(best[1], len(best[2])),
         "b2": selection.fit(best[2], seed, most_rows=len(best[1])),
         "t2": selection.fit(best[2], seed, most_tokens=sum(row.tokens for row in best[1])),
         "r2": [right for right, _ in pairs],
@@ -163,11 +169,11 @@ def test_a_training_set_is_the_selection_and_its_card_counts_it(here: Params, ar
     }
     if arm in expected:
         assert [row.response for row in rows] == [row.text for row in expected[arm]]
-    else:  # the teacher's right answers, as many as n2 has rows
-        taught = {row.text for row in read_records(paths.DISTILLED, Graded) if row.correct}
+    else:  # right answers without a heuristic, as many as another arm has rows
+        source, n = (paths.DISTILLED, 2) if arm == "distil" else (paths.VERIFIED, 1)
+        taught = {row.text for row in read_records(source, Graded) if row.correct and not row.heuristic}
         assert {row.response for row in rows} <= taught
-        assert len(rows) == len(best[2])
-    asked = by_id(read_records(paths.MID, Question))
+        assert len(rows) == len(best[n])
     assert all(row.question == asked[row.question_id].question for row in rows)
     card = json.loads(paths.TRAINING_SETS.read_text())[arm]
     assert card["rows"] == len(rows) == sum(card["rows_per_heuristic"].values()) == metrics("select")[f"{arm}/rows"]

@@ -49,8 +49,9 @@ def members(group: Group, arms: Mapping[str, Arm]) -> list[str]:
         return [match.arm for name in studies.distilled(arms) if (match := arms[name].match) is not None]
     if group in ("right", "wrong", "mixed"):
         return [name for name in studies.correctness(arms) if arms[name].traces == group]
-    traces = {"vanilla": "none", "star": "unprompted"}[group]
-    return [name for name in studies.main(arms) if arms[name].traces == traces]
+    if group == "star":
+        return studies.stars(arms)
+    return [name for name in arms if arms[name].traces == "none"]
 
 
 def find(rows: Sequence[Row], test: Compare | Trend, one: Wanted, seeds: Sequence[int]) -> Row:

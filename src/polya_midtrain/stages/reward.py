@@ -96,6 +96,7 @@ def train(params: Params, settings: RewardTraining, asked: list[Question], this:
     judge = RewardModel(model.eval(), tokenizer, params.score.batch)
     follows = judge.scores([(pair.heuristic, pair.question, pair.follows) for pair in found["test"]])
     strays = judge.scores([(pair.heuristic, pair.question, pair.strays) for pair in found["test"]])
+    adherence.HeldOut(follows=follows, strays=strays).write(this.work / "model" / paths.HELD_OUT)
     right = sum(a > b for a, b in zip(follows, strays, strict=True))
     this.numbers.update(
         {
