@@ -77,6 +77,7 @@ def make(now: Content, draw: int, levels: dict[str, float] = LEVELS, kind: str =
             "questions_asked": 9,
             "bases": 1,
             "mean_score": None,
+            "follow": None,
             "wrong": 0,
         }
         found = {"arm": arm, "rows": size, "right": size, "rows_per_heuristic": per.get(arm, {"forward": 9})}
@@ -324,6 +325,6 @@ def test_other_bytes_on_the_same_kind_of_machine_are_a_difference(compare: Compa
 def test_other_settings_are_another_study(compare: Compare) -> None:
     now = content()
     make(now | {"rl": now["rl"] | {"learning_rate": 0.1}}, 1)
-    assert "params.yaml: rl.learning_rate is 0.1, and 0.0003 in the reference" in compare(2)[-1]
+    assert "params.yaml: rl.learning_rate is 0.1, and 0.0001 in the reference" in compare(2)[-1]
     make(now | {"machine": now["machine"] | {"workers": 1}}, 1)
     compare(0)

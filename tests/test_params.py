@@ -79,7 +79,7 @@ def refusal(path: Path, text: str) -> tuple[int, str]:
             "arms",
             "  b4: ",
             "  b4: {traces: heuristics, n: 4, match: {}}",
-            "arms.b4.match: name an arm to match in rows or",
+            "arms.b4.match: name an arm to match in rows, tokens or",
         ),
         ("arms", "  star: ", "  a_star: {traces: unprompted, n: 1}", "arms.a_star"),
         (
@@ -330,7 +330,7 @@ def test_a_profile_loads_and_bears_its_own_name(path: Path) -> None:
     assert {"vanilla", "star"} <= set(params.arms)
     assert len(params.seeds) >= 2
     for name, arm in params.arms.items():
-        kinds = {"heuristics": "nbt", "right": "r", "wrong": "w", "mixed": "m"}
+        kinds = {"heuristics": "nbts", "right": "r", "wrong": "w", "mixed": "m"}
         if arm.traces in kinds:
             assert name[0] in kinds[arm.traces]
             assert name[1:] == str(arm.n)

@@ -77,7 +77,7 @@ def card(arm: str) -> dict[str, Any]:
         "right": rows,
         "wrong": 0,
     }
-    return {"arm": arm, **sizes, "rows_per_heuristic": {}, "mean_score": None}
+    return {"arm": arm, **sizes, "rows_per_heuristic": {}, "mean_score": None, "follow": None}
 
 
 def write(path: Path, content: Any) -> None:
@@ -147,7 +147,7 @@ def test_sets_are_scored_by_their_draws_and_small_ones_not_at_all() -> None:
     for name, value in (("rows", "5.0000"), ("tokens", "100.0000"), ("questions", "1.0000")):
         assert one(records, arm="n1", metric=name)["value"] == value
     assert [line[0] for line in page.grids[0].rows] == ["n1", "n16", "distil"]
-    assert page.grids[0].rows[0][4:] == ["too few rows", "too few rows", "-"]
+    assert page.grids[0].rows[0][4:] == ["-", "too few rows", "too few rows", "-"]
 
 
 @pytest.mark.usefixtures("project")

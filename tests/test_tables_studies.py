@@ -74,6 +74,7 @@ def card(arm: str) -> dict[str, Any]:
         "bases": 1,
         "rows_per_heuristic": {"forward": rows},
         "mean_score": 1.25 if arm[0] in "rwm" else None,
+        "follow": 0.75 if arm[0] in "rwm" else None,
         "right": rows - wrong,
         "wrong": wrong,
     }
@@ -261,7 +262,7 @@ def test_right_and_wrong_are_compared_at_the_same_n(project: Path) -> None:
     below = some(records, metric="pass@k", benchmark="mean", k="1", seeds=POOLED, significant="yes")
     assert {record["arm"] for record in below} >= {"w2", "w4"}
     assert {record["arm"] for record in below}.isdisjoint({"r1", "r2", "r4"})
-    assert "| w4 | wrong | 4 | 120 | 0 | 120 | 24 | 3720 | 31.0 | 1.250 |" in page("correctness")
+    assert "| w4 | wrong | 4 | 120 | 0 | 120 | 24 | 3720 | 31.0 | 1.250 | 0.750 |" in page("correctness")
     assert one(records, arm="m4", metric="adherence")["value"] == "1.2500"
     assert (
         one(records, arm="m4", metric="right")["value"] == one(records, arm="m4", metric="wrong")["value"] == "60.0000"

@@ -27,7 +27,7 @@ from polya_midtrain.world.tasks import TASKS
 
 ROOT = Path(__file__).resolve().parents[1]
 CATALOGUE = ROOT / "data/heuristics/world.yaml"
-POOLS = ["seen", "unseen", "composite", "exception"]
+POOLS = ["seen", "unseen", "pure", "composite", "exception"]
 
 parts_ = st.builds(
     Part, st.sampled_from(sorted(TYPES)), st.tuples(*[st.integers(min_value=0, max_value=9) for _ in range(3)])
@@ -114,6 +114,8 @@ def test_a_pool_holds_what_its_name_says(pool: str) -> None:
     for problem in draw(150, (2, 3), pool):
         pairs = {frozenset(pair) for pair in itertools.combinations([part.word for part in problem], 2)}
         assert bool(pairs & problems.UNSEEN_PAIRS) is (pool == "unseen")
+        if pool == "pure":
+            assert len({part.family for part in problem}) == 1
         if pool == "composite":
             assert all(left.family != right.family for left, right in itertools.pairwise(problem))
         if pool == "exception":

@@ -12,6 +12,7 @@ MID_PROMPTS, REWARD_PROMPTS = (PROMPTS / f"{name}.json" for name in ("mid", "rew
 BASES = Path("models/base")
 TEACHERS = Path("models/teacher")
 REWARDS = Path("models/reward")
+HELD_OUT = "held_out.json"  # beside the weights of a reward model that was trained here
 GENERATED = Path("data/traces/generated.parquet")
 GRADED = Path("data/traces/graded.parquet")
 SCORED = Path("data/traces/scored.parquet")

@@ -92,7 +92,7 @@ def _level(params: Params, arm: str, phase: str) -> float:
 def _counts(params: Params, arm: str, hardness: dict[str, Any], rng: np.random.Generator) -> None:
     rows = []
     for phase in PHASES:
-        for seed in params.seeds:
+        for seed in params.runs:
             for name, chances in hardness.items():
                 for number, chance in enumerate(chances):
                     right = int(rng.binomial(SAMPLES, min(0.95, chance * _level(params, arm, phase))))
@@ -115,7 +115,7 @@ def _curves(params: Params, arm: str, rng: np.random.Generator) -> None:
             }
             for step in range(1, STEPS + 1)
         ]
-        for seed in params.seeds
+        for seed in params.runs
     }
     _json(paths.CURVES / f"{arm}.json", {"arm": arm, "seeds": seeds})
 
@@ -139,7 +139,7 @@ def _card(params: Params, arm: str) -> dict[str, Any]:
 
 
 def _composition(params: Params, rng: np.random.Generator) -> None:
-    names, seeds = params.compose.benchmarks, len(params.seeds)
+    names, seeds = params.compose.benchmarks, len(params.runs)
     asked = {
         name: results.Asked(
             questions=[f"q{number}" for number in range(QUESTIONS)],
@@ -197,7 +197,7 @@ def _composition(params: Params, rng: np.random.Generator) -> None:
         judge="world",
         samples=SAMPLES,
         decoding={"temperature": 1.0},
-        seeds=params.seeds,
+        seeds=params.runs,
         benchmarks=asked,
         validation=results.Validation(
             label="what the writer did",
@@ -248,7 +248,7 @@ def _modes(params: Params, arm: str, rng: np.random.Generator) -> None:
     n = params.arms[arm].n
     rows = []
     for phase in PHASES:
-        for seed in params.seeds:
+        for seed in params.runs:
             for number in range(QUESTIONS):
                 known = {"modes": min(n, 4), "fitting_modes": min(n, 3), "effective": 1.0 + 0.4 * log2(n)}
                 known |= {"effective": known["effective"] + rng.uniform(0, 0.1), "fitting": 0.8, "unfit": 0.1}

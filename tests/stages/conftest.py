@@ -52,6 +52,8 @@ ARMS: dict[str, dict[str, Any]] = {
     "star": {"traces": "unprompted", "n": 1},
     "n1": {"traces": "heuristics", "n": 1},
     "n2": {"traces": "heuristics", "n": 2},
+    "star2": {"traces": "unprompted", "n": 3, "match": {"rows": "n1"}},
+    "s1": {"traces": "heuristics", "n": 1, "match": {"steps": "n2"}},
     "distil": {"traces": "teacher", "n": 3, "match": {"rows": "n2"}},
     "b2": {"traces": "heuristics", "n": 2, "match": {"rows": "n1"}},
     "t2": {"traces": "heuristics", "n": 2, "match": {"tokens": "n1"}},
@@ -66,6 +68,7 @@ WORLD = {"source": "world", "task": "chain", "parts": [1], "pool": "seen"}
 # Profile smoke but for sizes. One worker: this process does the work, so that a test can look on.
 CHANGES: dict[str, dict[str, Any]] = {
     "machine": {"device": "cpu", "workers": 1},
+    "prompts": {"shots": 0},  # the tiny policy has seen none
     "questions": {
         "mid": WORLD | {"count": 10},
         "reward": WORLD | {"count": 10},

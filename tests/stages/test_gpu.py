@@ -26,7 +26,7 @@ def test_every_stage_runs_on_a_gpu_and_its_record_says_so(study_on_a_gpu: tuple[
         points = json.loads((folder / paths.CURVES / f"{arm}.json").read_text())["seeds"]
         assert set(points) == {"1", "101"}
         assert points["1"] != points["101"], "two runs have other rollouts"
-        for seed in params.seeds:
+        for seed in params.runs:
             assert policy.stored_dtype(folder / paths.RL / arm / f"seed-{seed}") == torch.bfloat16
     for table in TABLES:
         assert read.read(folder / paths.TABLES / f"{table}.csv")

@@ -30,12 +30,13 @@ from polya_midtrain.records import (
 from polya_midtrain.results import counts
 from polya_midtrain.runtime import mlflow_store, scratch
 from polya_midtrain.stages import compose, questions
+from polya_midtrain.stages.select import following, least_score
 from polya_midtrain.tables import registry
 from polya_midtrain.traces import selection
 
 ROOT = Path(__file__).resolve().parents[2]
-ARMS = ["vanilla", "star", "n1", "n2", "distil", "b2", "t2", "r2", "w2"]
-ABLATIONS = ARMS[5:]
+ARMS = ["vanilla", "star", "n1", "n2", "star2", "s1", "distil", "b2", "t2", "r2", "w2"]
+ABLATIONS = ARMS[7:]
 RUNS = [1, 101]  # of bases 1 and 2
 
 
@@ -167,11 +168,11 @@ def test_the_score_of_a_response_does_not_depend_on_the_batch(here: Params) -> N
 def test_a_training_set_is_the_selection_and_its_card_counts_it(here: Params, arm: str) -> None:
     whole, asked = read_records(paths.TRAIN / f"{arm}.parquet", TrainingRow), by_id(read_records(paths.MID, Question))
     for number in (1, 2):
-        mine = [row for row in read_records(paths.SCORED, Scored) if asked[row.question_id].base == number]
-        check_selection(here, arm, of_base(whole, number), mine)
-    assert all(
-        (row.question, row.base) == (asked[row.question_id].question, asked[row.question_id].base) for row in whole
-    )
+        mine = {name: question for name, question in asked.items() if question.base == number}
+        check_selection(here, arm, of_base(whole, number), mine, number)
+    for row in whole:
+        origin = asked[row.question_id]
+        assert (row.question, row.base) == (origin.question, origin.base)
     card = json.loads(paths.TRAINING_SETS.read_text())[arm]
     assert card["rows"] == len(whole) == sum(card["rows_per_heuristic"].values()) == metrics("select")[f"{arm}/rows"]
     assert card["tokens"] == sum(row.tokens for row in whole)
@@ -181,16 +182,21 @@ def test_a_training_set_is_the_selection_and_its_card_counts_it(here: Params, ar
     assert bool(card["right"]) is (arm not in ("vanilla", "w2"))
 
 
-def check_selection(here: Params, arm: str, rows: list[TrainingRow], scored: list[Scored]) -> None:
+def check_selection(here: Params, arm: str, rows: list[TrainingRow], asked: dict[str, Question], number: int) -> None:
     """The rows of one base are what selection takes of its traces."""
     seed = here.select.seed
-    best = {n: selection.best_per_heuristic(scored, heuristics.load(here.prompts.catalogue).first(n)) for n in (1, 2)}
-    pairs = selection.pairs(scored, heuristics.load(here.prompts.catalogue).first(2), here.select.length_tolerance)
+    scored = [row for row in read_records(paths.SCORED, Scored) if row.question_id in asked]
+    scored = following(scored, least_score(paths.reward(number), here))
+    names = heuristics.load(here.prompts.catalogue).first(here.generate.heuristics)
+    ordered = selection.places(asked, names, "question", seed)
+    best = {n: selection.best_per_heuristic(scored, ordered, n) for n in (1, 2)}
+    pairs = selection.pairs(scored, ordered, 2, here.select.length_tolerance)
     expected = {
         "vanilla": [],
         "star": selection.unprompted(scored, 1, seed),
         "n1": best[1],
         "n2": best[2],
+        "s1": selection.repeated(best[1], len(best[2])),
         "b2": selection.fit(best[2], seed, most_rows=len(best[1])),
         "t2": selection.fit(best[2], seed, most_tokens=sum(row.tokens for row in best[1])),
         "r2": [right for right, _ in pairs],
@@ -198,10 +204,11 @@ def check_selection(here: Params, arm: str, rows: list[TrainingRow], scored: lis
     }
     if arm in expected:
         assert [row.response for row in rows] == [row.text for row in expected[arm]]
-    else:  # the teacher's right answers, as many as n2 has rows
-        taught = {row.text for row in read_records(paths.DISTILLED, Graded) if row.correct}
+    else:  # right answers without a heuristic, as many as another arm has rows
+        source, n = (paths.DISTILLED, 2) if arm == "distil" else (paths.GRADED, 1)
+        taught = {row.text for row in read_records(source, Graded) if row.correct and not row.heuristic}
         assert {row.response for row in rows} <= taught
-        assert len(rows) == len(best[2])
+        assert len(rows) == len(best[n])
 
 
 def test_curves_have_a_point_a_step(here: Params) -> None:

@@ -25,7 +25,7 @@ def draw(params: Params) -> Drawing | None:
     if not arms:
         return None
     levels = {name: VANILLA for name, arm in params.arms.items() if arm.traces == "none"}
-    levels |= {name: STAR for name, arm in params.arms.items() if arm.traces == "unprompted"}
+    levels |= dict.fromkeys(studies.stars(params.arms), STAR)
     figure, axes = panels(1, 2, 3.2, sharey=True)
     words = []
     shown: list[Row] = []

@@ -44,8 +44,9 @@ def members(group: Group, arms: Mapping[str, Arm]) -> list[str]:
         return [match.arm for name in studies.distilled(arms) if (match := arms[name].match) is not None]
     if group in ("right", "wrong", "mixed"):
         return [name for name in studies.correctness(arms) if arms[name].traces == group]
-    traces = {"vanilla": "none", "star": "unprompted"}[group]
-    return sorted((name for name in studies.main(arms) if arms[name].traces == traces), key=lambda name: arms[name].n)
+    if group == "star":
+        return studies.stars(arms)
+    return [name for name in arms if arms[name].traces == "none"]
 
 
 def chosen(role: Arms, arms: Mapping[str, Arm]) -> str:

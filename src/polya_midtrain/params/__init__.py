@@ -248,6 +248,17 @@ class Params(Block):
                 )
         return generate
 
+    @field_validator("select")
+    @classmethod
+    def _held_out(cls, select: Select, info: ValidationInfo) -> Select:
+        reward = info.data.get("reward")
+        if reward is not None and reward.kind != "train" and select.adherence != "none":
+            raise ValueError(
+                f"select.adherence {select.adherence} takes the held-out pairs of a reward model that is trained here, "
+                f"and reward.kind is {reward.kind}; set it to none"
+            )
+        return select
+
     @field_validator("tables")
     @classmethod
     def _enough_samples(cls, tables: Tables, info: ValidationInfo) -> Tables:

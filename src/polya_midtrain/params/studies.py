@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from polya_midtrain.params import Arm
+from polya_midtrain.params import Arm, Match
 
 REFERENCE = "vanilla"  # GRPO from the base; params.yaml must declare it
 
 
 def in_main(arm: Arm) -> bool:
-    """Whether an arm is one of the main table: no mid-training, STaR, heuristics at full size, distillation."""
-    return arm.traces == "teacher" or (arm.traces in ("none", "unprompted", "heuristics") and arm.match is None)
+    """Whether an arm is one of the main table: no mid-training, STaR, heuristics at full size, and their controls:
+    distillation, as many unprompted traces, as many optimiser steps."""
+    whole = arm.match is None or arm.match.steps is not None
+    return arm.traces in ("teacher", "none", "unprompted") or (arm.traces == "heuristics" and whole)
 
 
 def main(arms: Mapping[str, Arm]) -> list[str]:
@@ -39,6 +41,16 @@ def correctness(arms: Mapping[str, Arm]) -> list[str]:
     kinds = ("right", "mixed", "wrong")
     chosen = [name for name, arm in arms.items() if arm.traces in kinds]
     return sorted(chosen, key=lambda name: (kinds.index(arms[name].traces), arms[name].n))
+
+
+def stars(arms: Mapping[str, Arm]) -> list[str]:
+    """The arms of STaR, as the paper has it: matched to no other."""
+    return [name for name, arm in arms.items() if arm.traces == "unprompted" and arm.match is None]
+
+
+def controls(arms: Mapping[str, Arm]) -> dict[str, Match]:
+    """The arms of the main table that are matched to another of it, and how."""
+    return {name: match for name in main(arms) if (match := arms[name].match) is not None}
 
 
 def distilled(arms: Mapping[str, Arm]) -> list[str]:

@@ -14,7 +14,8 @@ from polya_midtrain.results.small import Part, Small, refusal
 class TrainingSet(Part):
     """One arm's card. ``tokens``: response tokens; ``mean_score``: adherence by the reward model, or None.
 
-    Counts are of all ``bases`` together.
+    Counts are of all ``bases`` together. ``follow``: the share of traces under a heuristic that work by it alone
+    (`adherence.share`), or None.
     """
 
     arm: str
@@ -25,6 +26,7 @@ class TrainingSet(Part):
     bases: int = Field(ge=1)
     rows_per_heuristic: dict[str, int]
     mean_score: float | None
+    follow: float | None
     right: int = Field(ge=0)
     wrong: int = Field(ge=0)
 

@@ -112,6 +112,7 @@ def fit(
     judge = RewardModel(model.eval(), tokenizer, batch)
     follows = judge.scores([(pair.heuristic, pair.question, pair.follows) for pair in test])
     strays = judge.scores([(pair.heuristic, pair.question, pair.strays) for pair in test])
+    adherence.HeldOut(follows=follows, strays=strays).write(one.folder / paths.HELD_OUT)
     right = sum(a > b for a, b in zip(follows, strays, strict=True))
     return {
         "held_out_accuracy": right / len(follows),

@@ -13,6 +13,7 @@ from polya_midtrain.seeding import derive
 
 G = TypeVar("G", bound=Graded)
 Key = tuple[str, str]  # (question id, heuristic)
+Places = Mapping[Key, int]  # of a heuristic in the order of a question, from 0
 
 
 def candidates(rows: Sequence[G]) -> list[G]:
@@ -24,20 +25,30 @@ def candidates(rows: Sequence[G]) -> list[G]:
     return [row for row in rows if row.correct or (row.reason == WRONG and (row.question_id, row.heuristic) in right)]
 
 
-def best_per_heuristic(rows: Iterable[Scored], heuristics: Sequence[str]) -> list[Scored]:
-    """The best-scoring correct response per (question, heuristic), for the given heuristics only.
+def places(questions: Iterable[str], heuristics: Sequence[str], order: str, seed: int) -> dict[Key, int]:
+    """Where each heuristic stands for each question: as given (``order`` catalogue), or as drawn for it (question)."""
+    found: dict[Key, int] = {}
+    for question in questions:
+        rng = random.Random(derive(seed, "order", question))
+        ordered = rng.sample(heuristics, len(heuristics)) if order == "question" else heuristics
+        found |= {(question, name): place for place, name in enumerate(ordered)}
+    return found
 
-    Ties go to the earlier sample. At most ``len(heuristics)`` rows a question; a pair without a correct response has
-    none. Order: heuristic as given, then question as it first appears.
+
+def best_per_heuristic(rows: Iterable[Scored], ordered: Places, n: int) -> list[Scored]:
+    """The best-scoring correct response per (question, heuristic), for the first ``n`` heuristics of each question.
+
+    Ties go to the earlier sample. At most ``n`` rows a question; a pair without a correct response has none. Order:
+    place of the heuristic, then question as it first appears.
     """
     best: dict[Key, Scored] = {}
     for row in rows:
-        if not row.correct or row.heuristic not in heuristics:
+        if not row.correct or not _within(row, ordered, n):
             continue
         held = best.get((row.question_id, row.heuristic))
         if held is None or _better(row, held):
             best[row.question_id, row.heuristic] = row
-    return sorted(best.values(), key=lambda row: heuristics.index(row.heuristic))
+    return sorted(best.values(), key=lambda row: ordered[row.question_id, row.heuristic])
 
 
 def unprompted(rows: Iterable[G], n: int, seed: int) -> list[G]:
@@ -57,16 +68,16 @@ def unprompted(rows: Iterable[G], n: int, seed: int) -> list[G]:
     return [row for turn in itertools.zip_longest(*chosen) for row in turn if row is not None]
 
 
-def pairs(rows: Iterable[Scored], heuristics: Sequence[str], tolerance: float) -> list[tuple[Scored, Scored]]:
+def pairs(rows: Iterable[Scored], ordered: Places, n: int, tolerance: float) -> list[tuple[Scored, Scored]]:
     """(right, wrong) responses to the same question under the same heuristic: arms that differ in correctness alone.
 
     Of all pairs whose lengths in tokens differ by at most ``tolerance`` of the longer, the best-scoring by the sum of
     the two adherence scores: both sides went through the same filter. A (question, heuristic) without such a pair has
-    none, in either arm. Order: heuristic as given, then question as it first appears.
+    none, in either arm. Heuristics and order as of `best_per_heuristic`.
     """
     groups: dict[Key, list[Scored]] = {}
     for row in rows:
-        if row.heuristic in heuristics and (row.correct or row.reason == WRONG):
+        if _within(row, ordered, n) and (row.correct or row.reason == WRONG):
             groups.setdefault((row.question_id, row.heuristic), []).append(row)
     chosen = []
     for group in groups.values():
@@ -78,7 +89,7 @@ def pairs(rows: Iterable[Scored], heuristics: Sequence[str], tolerance: float) -
         ]
         if close:
             chosen.append(max(close, key=_together))
-    return sorted(chosen, key=lambda pair: heuristics.index(pair[0].heuristic))
+    return sorted(chosen, key=lambda pair: ordered[pair[0].question_id, pair[0].heuristic])
 
 
 def mixed(chosen: Sequence[tuple[Scored, Scored]], seed: int) -> list[Scored]:
@@ -112,7 +123,7 @@ def fit(rows: Sequence[G], seed: int, *, most_rows: int | None = None, most_toke
 def spread(rows: Sequence[G], shares: Mapping[str, int], total: int) -> list[G]:
     """``total`` of the rows, as many of each question as ``shares`` says where there are, then others in order.
 
-    The distilled set that has the rows of a self-generated one, on its questions as far as the teacher answers them.
+    The unprompted or distilled set that has the rows of one by heuristics, on its questions as far as it can.
     """
     left = dict(shares)
     taken = []
@@ -123,6 +134,15 @@ def spread(rows: Sequence[G], shares: Mapping[str, int], total: int) -> list[G]:
     held = set(taken)
     others = [index for index in range(len(rows)) if index not in held]
     return [rows[index] for index in sorted([*taken, *others[: max(0, total - len(taken))]])][:total]
+
+
+def repeated(rows: Sequence[G], total: int) -> list[G]:
+    """``total`` rows, these again and again: an epoch of them is as many optimiser steps as one of so many others."""
+    return list(itertools.islice(itertools.cycle(rows), total))
+
+
+def _within(row: Graded, ordered: Places, n: int) -> bool:
+    return ordered.get((row.question_id, row.heuristic), n) < n
 
 
 def _questions(rows: Iterable[Graded]) -> list[str]:

@@ -52,7 +52,10 @@ def build(params: Params) -> tuple[list[Row], Page]:
 
 def _sizes(scores: Scores, name: str, card: TrainingSet) -> list[Row]:
     values = {"rows": card.rows, "tokens": card.tokens, "questions": card.questions}
-    return [counted(scores, name, unit, unit, value, card.questions) for unit, value in values.items()]
+    rows = [counted(scores, name, unit, unit, value, card.questions) for unit, value in values.items()]
+    if card.follow is not None:
+        rows.append(counted(scores, name, page.FOLLOW, "share", card.follow, card.questions))
+    return rows
 
 
 def _known(arm: Arm) -> PaperValue | None:

@@ -15,8 +15,8 @@ from polya_midtrain.tables.shared.study import by_doubling
 def build(params: Params) -> tuple[list[Row], Page]:
     """The rows of the CSV and the readable page, from results/counts.
 
-    Beside every arm against vanilla: the arms with heuristics against the other baselines (STaR, and distillation where
-    it is matched to an arm), each a family of its own, and the slope of their means over log2 n.
+    Beside every arm against vanilla: the arms with heuristics against the other baselines (STaR, and the controls that
+    are matched to an arm), each a family of its own, and the slope of their means over log2 n.
     """
     arms = params.arms
     scores = Scores.read(params, studies.main(arms))["after"]
@@ -41,11 +41,9 @@ def build(params: Params) -> tuple[list[Row], Page]:
 
 
 def _families(arms: Mapping[str, Arm]) -> list[list[Pair]]:
-    """Per baseline the arms with heuristics that it is compared with."""
-    stars = [name for name in studies.main(arms) if arms[name].traces == "unprompted"]
-    families: list[list[Pair]] = [[(name, star) for name in studies.by_n(arms)] for star in stars]
-    matches = [(name, arms[name].match) for name in studies.distilled(arms)]
-    families += [[(match.arm, name)] for name, match in matches if match is not None]
+    """Per baseline the arms with heuristics that it is compared with: STaR with all, a control with its own."""
+    families: list[list[Pair]] = [[(name, star) for name in studies.by_n(arms)] for star in studies.stars(arms)]
+    families += [[(match.arm, name)] for name, match in studies.controls(arms).items()]
     return [family for family in families if family]
 
 

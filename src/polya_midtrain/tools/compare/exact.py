@@ -68,15 +68,16 @@ def _counts(run: Record) -> Iterator[str]:
 
 
 def _training_sets(run: Record) -> Iterator[str]:
-    """What an arm learnt from is of its kind of traces, of n heuristics at most, and as much as its match has."""
+    """What an arm learnt from is of its kind of traces, of n a question at most, and as much as its match has."""
     arms = run.params.arms
     cards = training_sets.read(list(arms))
     for name, arm in arms.items():
-        card, match = cards[name], arm.match and arm.match.rows
+        card, match = cards[name], arm.match and (arm.match.rows or arm.match.steps)
         found, plain = set(card.rows_per_heuristic), arm.traces in ("unprompted", "teacher")
-        own = found <= {""} if plain else "" not in found and len(found) <= arm.n
+        own = found <= {""} if plain else "" not in found
+        once = card.rows <= arm.n * card.questions or bool(arm.match and arm.match.steps)
         foreign = {"none": card.rows, "wrong": card.right, "mixed": 0}.get(arm.traces, card.wrong)
-        if foreign or not own or (match and card.rows != cards[match].rows):
+        if foreign or not own or not once or (match and card.rows != cards[match].rows):
             yield f"{paths.TRAINING_SETS}: what arm {name} learnt from is not traces {arm.traces} with n = {arm.n}"
 
 

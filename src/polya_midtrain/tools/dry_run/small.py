@@ -16,6 +16,7 @@ SAMPLED = {"samples": 8, "max_tokens": 32}  # enough samples that every heuristi
 SETTINGS: dict[str, dict[str, Any]] = {
     "generate": {**SAMPLED, "unprompted": 8},
     "distil": {"samples": 128, "max_tokens": 32},
+    "select": {"adherence": "none"},
     "midtrain": {"epochs": 1, "batch": 16, "micro_batch": 8, "save_steps": 8},
     "rl": {"prompts": 2, "generations": 4, "epochs": 1, "max_tokens": 32, "micro_batch": 8, "save_steps": 1},
     "evaluate": {"samples": 5, "max_tokens": 32},

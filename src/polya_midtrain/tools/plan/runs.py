@@ -69,7 +69,8 @@ def facts(params: Params, run: Run | None) -> tuple[Facts, list[str]]:
             rows[name] *= chosen / most_rows(run.params, arm, run.counts["mid"])
             lengths[name] = run.selected[f"{name}/tokens"] / chosen
         if arm.match is not None:
-            rows[name] = min(rows[name], rows[arm.match.arm])
+            target = rows[arm.match.arm]
+            rows[name] = target if arm.match.steps else min(rows[name], target)
     note = f"lengths of answers, shares of right ones and times: those of the run in {run.folder}" if run else UNKNOWN
     return Facts(counts, answers, rows, lengths), [note, *notes]
 
