@@ -148,8 +148,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (root / command.CODE).mkdir(parents=True)
     (root / command.CODE / "module.py").write_text("A = 1\n")
     for name in command.FILES:
-        Path(name).parent.mkdir(exist_ok=True)
-        shutil.copy(ROOT / name, root)
+        (root / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, root / name)
     shutil.copy(ROOT / "profiles/tiny.yaml", root / "params.yaml")
     monkeypatch.chdir(root)
     return root
