@@ -298,6 +298,8 @@ def test_the_detectable_difference_is_the_normal_one_for_many_questions() -> Non
     spread = math.sqrt(power.QUESTIONS[0] ** 2 / 10_001 + 2 * power.SEEDS[0] ** 2 / 5000)
     assert found[1] == pytest.approx(spread * (1.960 + 0.842), rel=0.001)
     halves = power.planned(params, {"benchmarks/one": 5001, "benchmarks/two": 5000})
+    chosen = params.model_copy(update={"tables": params.tables.model_copy(update={"means": {"mean": ["one"]}})})
+    assert power.planned(chosen, {"benchmarks/one": 10_001, "benchmarks/two": 7}) == found
     assert halves[1] == pytest.approx(found[1], rel=0.01), "a mean over two halves is as exact as over the whole"
 
 

@@ -148,7 +148,9 @@ def test_the_committed_claims_of_reproduce_are_those_of_the_committed_run(
     for path in Path("reports/tables").iterdir():
         path.write_text("of another run, which git does not have")
     assert start.main(["readme"]) == 0
-    assert "REPRODUCE.md: tables are up to date" in capsys.readouterr().out, "REPRODUCE.md is stale: run `polya readme`"
+    said = capsys.readouterr().out
+    for name in ("REPRODUCE.md", "docs/preregistration.md"):
+        assert f"{name}: tables are up to date" in said, f"{name} is stale: run `polya readme`"
     parts = [f"{name}{letter}" for name, claim in schema.load(paths.CLAIMS).claims.items() for letter in claim.parts]
     assert list(dict.fromkeys(re.findall(r"^\| (C\w+) \|", text, re.MULTILINE))) == parts
     ledger = {
@@ -172,8 +174,9 @@ def test_without_git_no_document_is_renewed(repository: Path, capsys: pytest.Cap
 @pytest.fixture
 def repository(committed: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """What `polya readme` reads, staged in a repository of its own, in which the test is."""
-    for name in ("README.md", "REPRODUCE.md", "claims.yaml", "params.yaml", "dvc.lock"):
-        shutil.copy(committed / name, tmp_path)
+    for name in ("README.md", "REPRODUCE.md", "claims.yaml", "docs/preregistration.md", "params.yaml", "dvc.lock"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(committed / name, tmp_path / name)
     for name in ("results/metrics", "reports"):
         shutil.copytree(committed / name, tmp_path / name)
     monkeypatch.chdir(tmp_path)

@@ -271,13 +271,18 @@ def _ledger() -> None:
         part = name[-1].isalpha()
         return Line(
             claim=name,
+            role="" if not part else "primary" if name[-1] == "a" else "secondary",
             statement=f"statement {name}: a < b & c",
             paper="unknown" if part else "see its parts",
             ours=ends[0],
             low=ends[1],
             high=ends[2],
+            sesoi=0.05 if name == "C1a" else None,
+            p=0.0021 if name == "C1a" else None,
+            p_holm=0.0168 if name == "C1a" else None,
             verdict=verdict,
             reason=f"why {name}",
+            premise="In the paper's premise: no." if name == "C1" else "",
             command=f"dvc repro tables@{table.split(',')[0]}",
             seconds=3.0 if part else None,
             table=table,
@@ -286,7 +291,7 @@ def _ledger() -> None:
     lines = [
         line("C1", "not replicated", "main, midtrain"),
         line("C1a", "not replicated", "main", (-0.0642, -0.118, -0.009)),
-        line("C1b", "replicated", "midtrain"),
+        line("C1b", "holds", "midtrain"),
         line("C2", "inconclusive", "modes"),
         line("C2a", "inconclusive", "modes", (0.1, -0.1, 0.3)),
         line("C3", "not tested", "budget"),

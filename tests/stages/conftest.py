@@ -137,7 +137,8 @@ def project(tmp_path_factory: pytest.TempPathFactory, tiny_policy: Path) -> Path
 def make_project(folder: Path, base: Path) -> Path:
     """A project root with the pipeline, catalogue, claims and the base model, which is its own teacher."""
     shutil.copytree(ROOT / "data/heuristics", folder / "data/heuristics")
-    for file in (guard.PIPELINE, paths.CLAIMS):
+    for file in (guard.PIPELINE, paths.CLAIMS, paths.RULES):
+        (folder / file).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / file, folder / file)
     (folder / "src").symlink_to(ROOT / "src")
     for model in (place(number) for place in (paths.base, paths.teacher) for number in (1, 2)):
