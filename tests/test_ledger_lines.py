@@ -28,7 +28,7 @@ from polya_midtrain.tools import claims_table
 
 ROOT = Path(__file__).resolve().parents[1]
 PARAMS = settings.load(ROOT / "profiles/tiny.yaml")
-POOLED = "+".join(str(seed) for seed in PARAMS.seeds)
+POOLED = "+".join(str(seed) for seed in PARAMS.runs)
 LARGEST = max(PARAMS.tables.ks)
 
 
@@ -132,15 +132,15 @@ def test_the_pooled_row_is_read_and_vanilla_may_go_unnamed() -> None:
     [one] = select.wanted(test, PARAMS)
     wanted = row(diff=0.1)
     others = [row(seeds="1"), row("n8"), row(phase="before"), row(benchmark="pairs"), row(k=1), row(metric="truncated")]
-    assert select.find([*others, wanted], test, one, PARAMS.seeds) is wanted
+    assert select.find([*others, wanted], test, one, PARAMS.runs) is wanted
     named = replace(wanted, reference="vanilla")
-    assert select.find([*others, named], test, one, PARAMS.seeds) is named
+    assert select.find([*others, named], test, one, PARAMS.runs) is named
     what = f"arm n16, phase after, benchmark mean, metric pass@k, k {LARGEST}, reference vanilla"
     with pytest.raises(select.Absent) as absent:
-        select.find([replace(wanted, reference="star")], test, one, PARAMS.seeds)
+        select.find([replace(wanted, reference="star")], test, one, PARAMS.runs)
     assert str(absent.value) == f"table main has no row with {what}"
     with pytest.raises(UserError) as caught:
-        select.find([wanted, named], test, one, PARAMS.seeds)
+        select.find([wanted, named], test, one, PARAMS.runs)
     assert str(caught.value) == (
         f"reports/tables/main.csv: 2 rows with {what}; run `dvc repro tables@main`, or correct claims.yaml"
     )

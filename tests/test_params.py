@@ -328,7 +328,7 @@ def test_a_profile_loads_and_bears_its_own_name(path: Path) -> None:
     catalogue = heuristics.load(ROOT / params.prompts.catalogue)
     assert len(catalogue.first(params.generate.heuristics)) >= max(arm.n for arm in params.arms.values())
     assert {"vanilla", "star"} <= set(params.arms)
-    assert len(params.seeds) >= 2
+    assert len(params.runs) >= 2
     for name, arm in params.arms.items():
         kinds = {"heuristics": "nbts", "right": "r", "wrong": "w", "mixed": "m"}
         if arm.traces in kinds:

@@ -23,7 +23,7 @@ from polya_midtrain.tables.shared import render
 
 ROOT = Path(__file__).resolve().parents[2]
 PARAMS = settings.load(ROOT / "profiles/smoke.yaml")
-POOLED = "+".join(str(seed) for seed in PARAMS.seeds)
+POOLED = "+".join(str(seed) for seed in PARAMS.runs)
 BETTER = {
     "kind": "compare",
     "table": "main",
