@@ -59,7 +59,7 @@ def fill(folder: Path, params: Params) -> None:
         }
         write(folder / paths.CURVES / f"{arm}.json", {"arm": arm, "seeds": curve})
     sizes = {arm: {"rows": 7 * level, "tokens": 90, "questions": 5 * level} for level, arm in enumerate(ARMS)}
-    rest = {"questions_asked": 9, "bases": 1, "rows_per_heuristic": {}, "mean_score": None, "wrong": 0}
+    rest = {"questions_asked": 9, "bases": 1, "follow": None, "rows_per_heuristic": {}, "mean_score": None, "wrong": 0}
     cards = {arm: {"arm": arm, **size, **rest, "right": size["rows"]} for arm, size in sizes.items()}
     write(folder / paths.TRAINING_SETS, cards)
     for suffix in ("csv", "md"):

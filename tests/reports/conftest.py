@@ -131,6 +131,7 @@ def _card(params: Params, arm: str) -> dict[str, Any]:
         "questions": min(rows, 40 // spec.n if spec.match else 40),
         "questions_asked": 60,
         "bases": 1,
+        "follow": None,
         "rows_per_heuristic": {},
         "mean_score": 1.5 if spec.traces in ("right", "wrong", "mixed") else None,
         "right": rows - wrong,

@@ -66,7 +66,7 @@ def written(processes: int = 1, accelerate: str | None = None, **changes: Any) -
     content = yaml.safe_load((ROOT / "profiles/smoke.yaml").read_text())
     arms = {"vanilla": {"traces": "none"}, "n2": {"traces": "heuristics", "n": 2}}
     machine = {"device": "cpu", "workers": 1, "processes": processes, "accelerate": accelerate}
-    content |= {"seeds": [1], "arms": arms, "machine": machine}
+    content |= {"seeds": [1], "bases": [{}], "arms": arms, "machine": machine}
     for name in ("midtrain", "rl"):
         content[name] |= CHANGES[name] | changes.get(name, {})
     settings.PARAMS_FILE.write_text(yaml.safe_dump(content))

@@ -55,7 +55,7 @@ def project(tmp_path: Path, tiny_policy: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def written(**changes: dict[str, Any]) -> Params:
     content = yaml.safe_load((ROOT / "profiles/smoke.yaml").read_text())
-    content |= {"seeds": [1, 2], "machine": {"device": "cpu", "workers": 1}}
+    content |= {"seeds": [1, 2], "bases": [{}], "machine": {"device": "cpu", "workers": 1}}
     content["arms"] = {"vanilla": {"traces": "none"}, "n1": {"traces": "heuristics", "n": 1}}
     content["midtrain"] |= {"epochs": 1, "batch": 4, "micro_batch": 4, "save_steps": 100}
     content["evaluate"] |= {"samples": 4, "max_tokens": 8, "rows": 8}

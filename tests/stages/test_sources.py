@@ -130,7 +130,7 @@ def test_a_slice_with_nothing_in_it_is_one_line(
 def tiny_base(smoke: Params, **changes: Any) -> Params:
     small = {"hidden": 16, "heads": 2, "layers": 1, "drill_steps": 4, "steps": 8, "batch": 8, "learning_rate": 0.01}
     assert isinstance(smoke.base, WorldBase)
-    return smoke.model_copy(update={"base": smoke.base.model_copy(update=small | changes)})
+    return smoke.model_copy(update={"bases": [{}], "base": smoke.base.model_copy(update=small | changes)})
 
 
 def test_the_embedded_policy_is_trained_from_scratch_and_repeats_itself(smoke: Params) -> None:

@@ -27,7 +27,7 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_policy: Path) ->
     params = settings.load(ROOT / "profiles/smoke.yaml")
     assert isinstance(params.teacher, WorldTeacher)
     small = {"steps": 12, "batch": 8, "learning_rate": 0.01}
-    return params.model_copy(update={"teacher": params.teacher.model_copy(update=small)})
+    return params.model_copy(update={"bases": [{}], "teacher": params.teacher.model_copy(update=small)})
 
 
 def weights(path: Path) -> bytes:
