@@ -41,7 +41,8 @@ Content = dict[str, Any]
 def content() -> Content:
     """Profile tiny with few arms, two benchmarks and few draws."""
     found: Content = yaml.safe_load((ROOT / "profiles/tiny.yaml").read_text(encoding="utf-8"))
-    found |= {"arms": ARMS, "tables": found["tables"] | {"resamples": 100}}
+    found |= {"seeds": [1, 2], "bases": [{}], "arms": ARMS}
+    found["tables"] |= {"resamples": 100, "means": {}}
     found["compose"]["benchmarks"] = ["pairs"]
     worlds = found["questions"]["benchmarks"]
     found["questions"]["benchmarks"] = {name: worlds[name] for name in ("pairs", "long")}

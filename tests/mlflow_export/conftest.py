@@ -26,7 +26,7 @@ def outputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The project folder of the study; tests copy it."""
     folder = tmp_path_factory.mktemp("study")
     content = yaml.safe_load((ROOT / "profiles/smoke.yaml").read_text(encoding="utf-8"))
-    content["arms"] = {arm: content["arms"][arm] for arm in ARMS}
+    content |= {"seeds": list(SEEDS), "bases": [{}], "arms": {arm: content["arms"][arm] for arm in ARMS}}
     (folder / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
     params = settings.load(folder / "params.yaml")
     fill(folder, params)

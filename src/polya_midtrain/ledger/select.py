@@ -45,7 +45,7 @@ def members(group: Group, arms: Mapping[str, Arm]) -> list[str]:
     if group in ("right", "wrong", "mixed"):
         return [name for name in studies.correctness(arms) if arms[name].traces == group]
     if group == "star":
-        return studies.stars(arms)
+        return sorted(studies.stars(arms), key=lambda name: arms[name].n)
     return [name for name in arms if arms[name].traces == "none"]
 
 
