@@ -106,6 +106,8 @@ def environment(tmp_path: Path) -> Callable[[Path], dict[str, str]]:
             "DVC_PAGER": "cat",
         }
         found.pop("COVERAGE_PROCESS_CONFIG", None)  # the folder's copy of the code is not what coverage measures
+        for name in ("MAKELEVEL", "MAKEFLAGS", "MFLAGS"):
+            found.pop(name, None)  # of `make test`: a user's own make is beneath no other, and says no folders
         return found
 
     return of
