@@ -17,8 +17,8 @@ The paper's effect decides nothing: it comes from another model and other questi
 
 What would decide. An interval narrower than the smallest effect of interest cannot hold both it and zero. Width goes
 with one over the root of what was sampled; questions and training seeds, or bases, both add spread, so both have to
-grow by ``(width / effect) ** 2``. If the table gives a larger detectable difference, that takes the width's place. The effect
-is fixed before a run, so that the plan does not follow from what was found.
+grow by ``(width / effect) ** 2``. If the table gives a larger detectable difference, that takes the width's place. The
+effect is fixed before a run, so that the plan does not follow from what was found.
 
 Parts that are not primary decide no claim, and have words of their own for the same: holds, does not hold, open.
 """
