@@ -96,7 +96,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "compose": {"benchmarks": ["pairs"], "labelled": 20},
     "diversity": {"size": 3, "resamples": 10},
     "modes": {"questions": 2, "generations": 4},
-    "tables": {"ks": [1, 4], "resamples": 100},
+    "tables": {"ks": [1, 4], "resamples": 100, "means": {}},
 }
 
 
