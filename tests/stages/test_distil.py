@@ -26,7 +26,7 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_policy: Path) ->
     shutil.copytree(ROOT / "data/heuristics", "data/heuristics")
     shutil.copytree(tiny_policy, paths.teacher(1))
     spec = WorldSet(source="world", task="chain", parts=[1], pool="seen", count=70)
-    rows = questions.world_set("mid", spec, 1, set())
+    rows = questions.world_set("mid", spec, 1, set(), spec.count)
     write_records(paths.MID, Question, [replace(row, answer=["11", "22"][i % 2]) for i, row in enumerate(rows)])
     paths.PROMPTS.mkdir()
     paths.MID_PROMPTS.write_text("[]")
