@@ -71,6 +71,14 @@ def test_a_kept_run_is_rebuilt_and_a_changed_count_is_found(
     assert "tables/modes.csv" not in said
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [path.parent.name for path in sorted(ROOT.glob(f"reports/*/{paths.RULES.name}"))])
+def test_the_runs_that_git_keeps_are_rebuilt(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(ROOT / "reports" / name, tmp_path / "reports" / name)
+    monkeypatch.chdir(tmp_path)
+    assert cli.execute(["rebuild", name]) == 0
+
+
 def test_what_cannot_be_rebuilt_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
