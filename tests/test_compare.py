@@ -284,6 +284,14 @@ def test_swapped_training_sets_are_seen(compare: Compare, one: str, two: str) ->
     assert any(line.startswith(f"{paths.TRAINING_SETS}: what arm ") for line in compare(1))
 
 
+def test_swapped_rows_are_seen(compare: Compare) -> None:
+    other = {"n1": "n2", "n2": "n1"}
+    edit(lambda row: replace(row, arm=other.get(row.arm, row.arm)))
+    said = compare(1)
+    for arm, shown in other.items():
+        assert any(f": arm is {shown}, and results/ make it {arm}" in line for line in said)
+
+
 # A changed seed
 
 
@@ -308,6 +316,40 @@ def test_counts_of_another_seed_are_seen(compare: Compare) -> None:
     lock(content(), "b")
     said = f"{path}: arm, training seeds and samples are ('n1', [1, 2, 3], 72), and params.yaml has ('n1', [1, 2], 72)"
     assert said in compare(1)
+
+
+# An edited report
+
+
+@pytest.mark.parametrize("name", ["claims.csv", "index.html", "figures"])
+def test_an_edited_report_is_seen_by_its_hash(compare: Compare, name: str) -> None:
+    path = Path("reports") / name
+    file = path / "passk.svg" if name == "figures" else path
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("0.0471", encoding="utf-8")
+    known = yaml.safe_load(Path("dvc.lock").read_text(encoding="utf-8"))
+    known["stages"]["page"] = {"cmd": "c", "outs": [{"path": str(path), "md5": dvc_hash(path)[0]}]}
+    Path("dvc.lock").write_text(yaml.safe_dump(known), encoding="utf-8")
+    compare(0)
+    file.write_text("0.0741", encoding="utf-8")
+    assert f"{path}: not what dvc.lock says was made; `dvc repro` makes it again" in compare(1)
+
+
+# Other arms
+
+
+@pytest.mark.parametrize("ours", [True, False])
+@pytest.mark.parametrize("draw", [1, 2])
+def test_an_arm_that_one_run_lacks_is_said(compare: Compare, tmp_path: Path, ours: bool, draw: int) -> None:
+    make(content(), draw, kind="ab"[draw - 1])
+    other = shutil.copytree(".", tmp_path / "other")
+    lacking = Path("params.yaml") if ours else other / "params.yaml"
+    fewer = {name: arm for name, arm in ARMS.items() if name != "b2"}
+    make(content(), 1)
+    lacking.write_text(yaml.safe_dump(content() | {"arms": fewer}, sort_keys=False), encoding="utf-8")
+    said = compare(0, str(other))
+    assert said[1] == "arms that one of the two runs lacks, not compared: b2"
+    assert draw == 1 or said[3].startswith("pass@k of 16 means at k = [1, 64]")
 
 
 # Bytes

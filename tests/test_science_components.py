@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from polya_midtrain.science.bootstrap import Array
-from polya_midtrain.science.components import components
+from polya_midtrain.science.components import components, shares
 
 STUDIES = 400  # side by side, as the statistics of one call
 BASES, SEEDS, QUESTIONS = 6, 3, 20
@@ -62,3 +62,19 @@ def test_what_cannot_be_told_apart_is_not_named() -> None:
     assert alone.seed.mean() == pytest.approx(2 * 0.2**2, rel=0.15)
     with pytest.raises(ValueError, match=r"as many runs of each base, .* not \[1, 2\] runs"):
         components(*difference(rng, [0, 1, 1], 0.5, 0.2, 0.8), [0, 1, 1])
+
+
+def test_shares_by_hand() -> None:
+    base, seed, asked = np.array([2.0, 2.0, -2.0, -2.0]), np.array([1.0, -1.0, 1.0, -1.0]), np.array([4.0, -4.0])
+    block = (base[:, None] + seed[:, None] + asked)[..., None]
+    found = components([block], [np.zeros_like(block)], [1, 1, 2, 2])
+    # Mean squares: base 32, seed 4, question 128, nothing else.
+    assert [float(part[0]) for part in found] == [7.0, 2.0, 32.0, 0.0]
+    # The variance of the mean: 7 / 2 bases, 2 / 4 runs, 32 / 2 questions.
+    assert [float(part[0]) for part in shares(found, [2], [1, 1, 2, 2])] == [3.5 / 20, 0.5 / 20, 16 / 20, 0.0]
+    # A mean over benchmarks of 1 and 3 questions counts the first one's as much as the three: (1 + 1/3) / 4 of one's.
+    unequal = shares(found._replace(rest=found.base), [1, 3], [1, 1, 2, 2])
+    assert [float(part[0]) for part in unequal] == pytest.approx(np.array([42, 6, 128, 7]) / 183)
+    none = shares(found._replace(base=np.array([np.nan]), seed=np.array([-1.0])), [2], [1, 1])
+    assert [float(part[0]) for part in none] == pytest.approx([np.nan, 0.0, 1.0, 0.0], nan_ok=True)
+    assert np.isnan(shares(components([block], [block], [1, 1, 2, 2]), [2], [1, 1, 2, 2])).all()

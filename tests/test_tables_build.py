@@ -384,3 +384,35 @@ def test_a_mean_named_mean_says_which_benchmarks_every_mean_takes(project: Path)
     assert "Means over benchmarks, and" not in Path("reports/tables/main.md").read_text()
     assert chosen.averaged(["program", "story"]) == ["program", "story"]
     assert chosen.beside == {}
+
+
+@pytest.mark.parametrize(
+    ("bases", "seeds", "alone", "difference", "said"),
+    [
+        (2, [1, 2], [0.175, 0.025, 0.8, 0.0], [0.0, 1.0, 0.0, 0.0], "taken as 0"),
+        (2, [1], [0.2, None, 0.8, 0.0], [None, None, None, None], "base has the share of both"),
+        (1, [1, 2], [None, 1 / 17, 16 / 17, 0.0], [None, 1.0, 0.0, 0.0], "There is one base"),
+        (1, [1], [None] * 4, [None] * 4, "it cannot be told"),
+    ],
+)
+def test_whence_the_variance_comes(
+    project: Path, bases: int, seeds: list[int], alone: list[Any], difference: list[Any], said: str
+) -> None:
+    """Counts in which base, seed and question add up; a seed moves n16 the other way than vanilla."""
+    for arm, sign in (("vanilla", 1), ("n16", -1)):
+        rows = []
+        for phase, base, seed, number in product(("before", "after"), range(bases), seeds, (0, 1)):
+            right = 36 + (8 if base else -8) + 4 * sign * (3 - 2 * seed) * (len(seeds) - 1) + (16 if number else -16)
+            row = {"phase": phase, "seed": 100 * base + seed, "benchmark": "easy", "question": f"q{number}"}
+            rows.append(row | {"n": SAMPLES, "c": right, "truncated": 0, "no_answer": 0})
+        content = {"arm": arm, "samples": SAMPLES, "decoding": {}, "rows": rows}
+        Path(f"results/counts/{arm}.json").write_text(json.dumps(content), encoding="utf-8")
+    changes = {"seeds": seeds, "bases": [{}] * bases, "arms": {name: ARMS[name] for name in ("vanilla", "n16")}}
+    questions = Questions.model_construct(benchmarks={"easy": SETS["easy"]})
+    records = [record for record in built("main", questions=questions, **changes) if record["k"] == "1"]
+    for arm, reference, shares in (("vanilla", "", alone), ("n16", "", alone), ("n16", "vanilla", difference)):
+        for part, share in zip(("base", "seed", "question", "rest"), shares, strict=True):
+            about = {"arm": arm, "reference": reference, "metric": f"share of variance: {part}"}
+            found = [record["value"] for record in records if about.items() <= record.items()]
+            assert found == ([] if share is None else [f"{share:.4f}"])
+    assert said in Path("reports/tables/main.md").read_text(encoding="utf-8")

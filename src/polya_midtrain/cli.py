@@ -208,11 +208,24 @@ def keep(
 ) -> None:
     """Keep the finished run's reports in reports/NAME.
 
-    With its small results, settings and lock file, the machine (this one) and the time that it took.
+    With all that they are made from, the lock file, the machine (this one) and the time that it took.
     """
     from polya_midtrain.tools import keep as kept
 
     typer.echo(f"{kept.keep(name)}: kept")
+
+
+@app.command()
+def rebuild(
+    name: Annotated[str, typer.Argument(help="The folder of reports/ that a run was kept in.")],
+) -> None:
+    """Make a kept run's tables, figures, ledger and page again.
+
+    From what was kept with them, below .scratch. Exit code 1 where a byte is not as in reports/NAME.
+    """
+    from polya_midtrain.tools import rebuild as again
+
+    raise typer.Exit(again.rebuild(name))
 
 
 @app.command()

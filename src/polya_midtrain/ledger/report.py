@@ -22,7 +22,7 @@ def ledger(
     claims: Claims, params: Params, tables: Tables, seconds: Mapping[str, float], total: float, rules: str
 ) -> Ledger:
     """Judge every claim. ``tables``: the rows of all tables that the claims name; ``seconds``: of their stages;
-    ``total``: of all stages of the run together, 0 if unknown; ``rules``: the text that fixed the rules beforehand."""
+    ``total``: of all stages up to the tables, 0 if unknown; ``rules``: the text that fixed the rules beforehand."""
     judged = judge_all(claims, params, tables)
     lines = []
     for name, claim in claims.claims.items():
@@ -156,5 +156,5 @@ def _notes(params: Params, total: float, claims: int, rules: str) -> list[str]:
         "where none gives it. Its effects are those of another model and other questions, and decide nothing here. "
         "Standard errors are binomial, from the questions of its sets, unpaired: the paper gives none.",
         "Made by: the command, and what the table's own stage took from the results in git."
-        + (f" All stages of this run together took {total:.0f} s, one after the other." if total else ""),
+        + (f" The stages of this run up to the tables took {total:.0f} s, one after the other." if total else ""),
     ]

@@ -1,4 +1,4 @@
-"""How much of an arm difference's variance is that of bases, of training seeds and of questions (method of moments)."""
+"""How much of the variance of a mean or a difference is that of bases, training seeds and questions (by moments)."""
 
 from __future__ import annotations
 
@@ -61,6 +61,19 @@ def components(arm: Sequence[Array], reference: Sequence[Array], bases: Sequence
         question=(squares["question"] - squares["both"]) / (b * s),
         rest=squares["noise"] + (squares["both"] - squares["noise"]) / s,
     )
+
+
+def shares(found: Components, sizes: Sequence[int], bases: Sequence[int]) -> Components:
+    """What each component adds to the variance (m,) of the mean over benchmarks, as shares of 1 together.
+
+    ``sizes``: questions of each benchmark; ``bases``: of each run. A component below 0 adds nothing; what was NaN stays
+    so, and all is NaN where nothing varies.
+    """
+    asked = float(np.mean([1.0 / size for size in sizes])) / len(sizes)
+    weights = [1.0 / len(set(bases)), 1.0 / len(bases), asked, asked / len(bases)]
+    parts = np.stack([np.maximum(part, 0.0) * weight for part, weight in zip(found, weights, strict=True)])
+    total = np.nansum(parts, axis=0)
+    return Components(*(parts / np.where(total > 0.0, total, np.nan)))
 
 
 def _mean_square(deviations: Array, freedom: int) -> Array:

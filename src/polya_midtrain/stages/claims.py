@@ -12,12 +12,15 @@ from polya_midtrain.runtime.stage import read_seconds, stage
 from polya_midtrain.tables import read
 from polya_midtrain.tables.shared import render
 
+LATER = ("figures", "claims", "page")  # stages that are not before this one, or not always
+
 
 def run(params: Params) -> None:
     """Write reports/claims.json, claims.csv and claims.md (`ledger.lines`), and the number of claims by verdict.
 
     The seconds beside a claim are read from results/metrics, which are no input: another run's seconds change no
-    verdict. Raises `UserError` for faults of claims.yaml and of the tables that it names.
+    verdict. Those of `LATER` stages are left out, which may be an earlier run's. Raises `UserError` for faults of
+    claims.yaml and of the tables that it names.
     """
     with stage(
         params,
@@ -27,7 +30,7 @@ def run(params: Params) -> None:
     ) as this:
         claims = schema.load(paths.CLAIMS)
         tables = {name: read.read(paths.TABLES / f"{name}.csv") for name in claims.tables}
-        spent = read_seconds(paths.METRICS)
+        spent = {name: took for name, took in read_seconds(paths.METRICS).items() if name not in LATER}
         taken = {name: spent[f"tables@{name}"] for name in tables if f"tables@{name}" in spent}
         ledger = report.ledger(claims, params, tables, taken, sum(spent.values()), _rules())
         text = render.markdown(report.page(ledger, params.profile))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from polya_midtrain.params import Arm, Params, studies
+from polya_midtrain.tables.main import variance
 from polya_midtrain.tables.row import MEAN, Row
 from polya_midtrain.tables.shared import layout, paper_values, render
 from polya_midtrain.tables.shared.render import Page
@@ -16,7 +17,8 @@ def build(params: Params) -> tuple[list[Row], Page]:
     """The rows of the CSV and the readable page, from results/counts.
 
     Beside every arm against vanilla: the arms with heuristics against the other baselines (STaR, and the controls that
-    are matched to an arm), each a family of its own, and the slope of their means over log2 n.
+    are matched to an arm), each a family of its own, the slope of their means over log2 n, and whence the
+    variance of a mean comes.
     """
     arms = params.arms
     scores = Scores.read(params, studies.main(arms))["after"]
@@ -28,16 +30,19 @@ def build(params: Params) -> tuple[list[Row], Page]:
     trend: Pair = ("+".join(weights), "")
     trends = slopes(scores, {trend: weights} if weights else {})
 
+    spread = variance.rows(scores, arms)
+
     page = layout.page("pass@k after RL", rows, scores, params)
     titles = {pair: " less ".join(pair) for pair in pairs}
     paper = {pair: text for pair in pairs if (text := _paper(pair, params))}
     more = [
         *layout.changes("Difference to the other baselines, mean over benchmarks", changed, titles, paper),
         *layout.changes(layout.SLOPES, trends, {trend: " ".join(weights)}, {}),
+        *variance.grids(spread),
     ]
     page.grids[-1:-1] = more
-    page.notes.extend(render.notes("main/notes.j2") if more else [])
-    return [*rows, *changed, *trends], page
+    page.notes.extend(render.notes("main/notes.j2", compared=changed or trends, study=scores, spread=spread))
+    return [*rows, *changed, *trends, *spread], page
 
 
 def _families(arms: Mapping[str, Arm]) -> list[list[Pair]]:

@@ -45,7 +45,8 @@ def _against(run: Record, known: Record) -> list[str]:
     """What neither another kind of machine nor other seeds explain."""
     ours, theirs = run.leaves, known.leaves
     changed = sorted(name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name))
-    changed = [name for name in changed if not name.startswith("machine.")]
+    alone = sorted(run.params.arms.keys() ^ known.params.arms.keys())
+    changed = [name for name in changed if not name.startswith(("machine.", *(f"arms.{arm}." for arm in alone)))]
     for name in changed:
         # Of the seeds those of the questions have to be the same: runs are compared question by question.
         if name == "questions.seed" or name.rpartition(".")[2] not in ("seed", "seeds"):
@@ -54,6 +55,8 @@ def _against(run: Record, known: Record) -> list[str]:
                 "it, or name the folder of a run with yours: `polya compare FOLDER`"
             )
     equal = len(run.small.items() & known.small.items())
+    if alone:
+        print(f"arms that one of the two runs lacks, not compared: {', '.join(alone)}")
     print(f"{equal} of {len(known.small)} small files have the reference's bytes; other seeds: {changed or 'none'}")
     if equal == len(known.small):
         return []
@@ -76,6 +79,7 @@ def _shifts(run: Record, known: Record) -> list[str]:
         for sets, benchmarks in (("benchmarks", questions.benchmarks), ("transfer", questions.transfer)):
             whole = (phase, sets) == ("after", "benchmarks")  # the ablations' arms are sampled there alone
             arms = list(run.params.arms) if whole else studies.main(run.params.arms)
+            arms = [arm for arm in arms if arm in known.params.arms]
             blocks = (_scores(one, arms, list(benchmarks), phase, ks) for one in (run, known))
             shifts += science.shifts(*blocks)
             names += [f"{arm} {phase} RL, {sets}" for arm in arms]

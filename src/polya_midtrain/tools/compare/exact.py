@@ -41,8 +41,9 @@ def faults(run: Record) -> list[str]:
 def stale(run: Record) -> Iterator[str]:
     """Where files here are not those that were made, or a stage read other data, settings or seeds than there are."""
     made = {path: md5 for name in run.stages for path, md5 in run.made(name).items()}
-    for path, md5 in run.small.items():
-        if not Path(path).exists() or dvc_hash(Path(path))[0] != md5:
+    for path, md5 in made.items():
+        kept = path.startswith(("results/", "reports/"))  # by git
+        if kept and (not Path(path).exists() or dvc_hash(Path(path))[0] != md5):
             yield f"{path}: not what {lock.LOCK} says was made; `dvc repro` makes it again"
     for name in run.stages:
         for what, value in run.read(name).items():
