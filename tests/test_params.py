@@ -259,6 +259,20 @@ def test_a_missing_setting_is_named_at_its_block(tmp_path: Path) -> None:
             "every arm is compared with it; add it",
         ),
         (
+            "arms",
+            "  vanilla: ",
+            "  vanilla: {traces: none, rl_epochs: 2}",
+            "arms:",
+            "an arm `vanilla: {traces: none}` is needed",
+        ),
+        (
+            "arms",
+            "  n4: ",
+            "  n4: {traces: heuristics, n: 4, rl_epochs: 0.5}",
+            "arms:",
+            "{traces: none, rl_epochs: 0.5}",
+        ),
+        (
             "base",
             "  hidden: ",
             "  hidden: 66",
