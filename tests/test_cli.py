@@ -91,7 +91,7 @@ def test_help_loads_no_heavy_library() -> None:
         (["stage", "tables", "--table", "nine"], "no table 'nine'; the tables are main, midtrain"),
         (["stage", "tables", "--table", "main"], "missing; run `dvc repro`"),
         (["stage", "generate"], "missing; run `dvc repro`"),
-        (["profile", "huge"], "no profile 'huge' in profiles/; the profiles are discovers, paper, smo"),
+        (["profile", "huge"], "no profile 'huge' in profiles/; the profiles are discovers, "),
         (["readme"], "reports/study/params.yaml: no such file"),
     ],
 )
@@ -274,7 +274,7 @@ def test_check_measures_the_prompts_with_the_hub_s_tokenizers(
     assert start.main(["check", "--hub"]) == 2  # of the teacher's context
     captured = capsys.readouterr()
     fits = captured.out.splitlines()[-1]
-    assert fits.startswith("11 question sets: all prompts fit with their answers; question ")
+    assert fits.startswith("12 question sets: all prompts fit with their answers; question ")
     assert fits.endswith(" prompt tokens, the most of all")
     assert captured.err.startswith("polya: params.yaml: questions.mid: question mid/")
     assert "the context of the teacher (max_position_embeddings) is 90" in captured.err

@@ -326,6 +326,6 @@ def test_other_bytes_on_the_same_kind_of_machine_are_a_difference(compare: Compa
 def test_other_settings_are_another_study(compare: Compare) -> None:
     now = content()
     make(now | {"rl": now["rl"] | {"learning_rate": 0.1}}, 1)
-    assert "params.yaml: rl.learning_rate is 0.1, and 0.0001 in the reference" in compare(2)[-1]
+    assert "params.yaml: rl.learning_rate is 0.1, and 0.0002 in the reference" in compare(2)[-1]
     make(now | {"machine": now["machine"] | {"workers": 1}}, 1)
     compare(0)

@@ -185,7 +185,7 @@ def test_the_copy_s_stages_see_no_key_no_hub_and_no_foreign_store(monkeypatch: p
         (
             "nope",
             None,
-            "no profile 'nope' in profiles/; the profiles are discovers, paper, smoke, smollm2-gpu, smollm2, study, ",
+            "no profile 'nope' in profiles/; the profiles are discovers, ",
         ),
     ],
 )

@@ -58,7 +58,7 @@ def test_a_run_is_kept_whole(finished: Path, capsys: pytest.CaptureFixture[str])
         assert (kept / ours).read_bytes() == (finished / theirs).read_bytes()
     card = (kept / "RUN.md").read_text()
     assert card.startswith("# A run of profile tiny\n")
-    assert "| training seeds | 1, 2 |" in card
+    assert "| bases | 2 |\n| training seeds | 1 |" in card
     assert "| time inside the stages | 1:12 (h:mm), one after the other; most of it in rl 1:10, base 0:02 |" in card
     assert re.search(r"\| machine \| .+, \d+ cores, .+, \d+ GB \|", card)
     assert re.search(r"\| computed \| device cpu; precision float32\b", card)

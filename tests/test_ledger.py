@@ -19,7 +19,7 @@ RANKS = {"not replicated": 0, "inconclusive": 1, "replicated": 2}
 
 def evidence(value: float, low: float | None, high: float | None, **changes: Any) -> Evidence:
     """An effect whose test agrees with its interval, unless a p is given."""
-    found = Evidence("an arm:", value, low, high, questions=100, seeds=4)
+    found = Evidence("an arm:", value, low, high, questions=100, units=4)
     zero = changes.get("zero", 0.0)
     held = low is None or high is None or low <= zero <= high
     return replace(found, **{"p": 0.5 if held else 0.01} | changes)
@@ -86,7 +86,7 @@ def test_a_part_that_is_not_primary_needs_no_test_and_is_held_against_no_size() 
     [
         ({"low": None, "high": None}, "no interval to judge by"),
         ({"low": 0.05, "high": 0.05}, "no spread was seen"),
-        ({"seeds": 1}, "one training seed cannot tell the method from its luck"),
+        ({"units": 1}, "one training seed cannot tell the method from its luck"),
         ({"p": None}, "has no test"),
     ],
 )
@@ -96,7 +96,7 @@ def test_what_no_interval_or_test_speaks_for_is_inconclusive(changes: dict[str, 
 
 
 def test_what_no_trained_policy_takes_part_in_needs_no_seeds() -> None:
-    assert verdict(0.05, 0.04, 0.06, seeds=0) == "replicated"
+    assert verdict(0.05, 0.04, 0.06, units=0) == "replicated"
 
 
 def test_another_zero_moves_everything_with_it() -> None:
@@ -173,7 +173,7 @@ def test_what_would_decide_is_planned_from_the_fixed_size_and_not_from_the_estim
     )
     assert growth(wide, 0.04) == growth(evidence(0.03, -0.03, 0.09), 0.04) == pytest.approx(9.0)
     assert "takes 16.0 times" in judge(replace(wide, detectable=0.16), "up", 0.04, ALPHA).reason
-    assert judge(replace(wide, seeds=0), "up", 0.04, ALPHA).reason.endswith("the size: 900 questions")
+    assert judge(replace(wide, units=0), "up", 0.04, ALPHA).reason.endswith("the size: 900 questions")
     assert judge(wide, "up", 0.001, ALPHA).reason.endswith("no size up to 10,000 times this one would decide")
     # Away from zero, not by Holm's p, and narrower than the smallest effect: a repeat has a fair chance.
     near = evidence(0.05, 0.01, 0.09, p=0.06, detectable=0.08)

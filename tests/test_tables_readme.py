@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from polya_midtrain import cli, params, paths, start
+from polya_midtrain import cli, paths, start
 from polya_midtrain.errors import UserError
 from polya_midtrain.ledger import schema
+from polya_midtrain.params import yamlfile
 from polya_midtrain.tables import readme_table
 from polya_midtrain.tables.readme_table import marks
 from polya_midtrain.tables.row import Row
@@ -137,7 +138,7 @@ def test_the_committed_readme_shows_the_kept_run(
 ) -> None:
     monkeypatch.chdir(committed)
     copy = shutil.copy("README.md", tmp_path)
-    profile = params.load(cli.KEPT / "params.yaml").profile
+    profile = yamlfile.content(cli.KEPT / "params.yaml")["profile"]
     assert not readme_table.inject(Path(copy), cli.KEPT, profile), "README.md is stale: run `polya readme`"
 
 

@@ -190,10 +190,11 @@ def readme(
     """
     from polya_midtrain import params as settings
     from polya_midtrain import paths
+    from polya_midtrain.params import yamlfile
     from polya_midtrain.tables import readme_table
     from polya_midtrain.tools import claims_table
 
-    profile = settings.load(folder / settings.PARAMS_FILE).profile
+    profile = yamlfile.content(folder / settings.PARAMS_FILE)["profile"]  # the rest may be settings of earlier code
     changed = {"README.md": readme_table.inject(Path("README.md"), folder, profile)}
     changed["REPRODUCE.md"] = claims_table.inject(Path("REPRODUCE.md"))
     changed[str(paths.RULES)] = claims_table.inject_rules(paths.RULES)

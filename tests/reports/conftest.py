@@ -32,11 +32,12 @@ COMBINATIONS = ["double+halve", "split+tens", "count+split"]
 
 
 def study(seeds: list[int], arms: list[str] | None = None) -> Params:
-    """Profile tiny with these seeds and arms, a few resamples, and two benchmarks to judge."""
+    """Profile tiny with one base, these seeds and arms, a few resamples, and two benchmarks to judge."""
     full = settings.load(ROOT / "profiles/tiny.yaml")
     return full.model_copy(
         update={
             "seeds": seeds,
+            "bases": [{}],
             "arms": {arm: full.arms[arm] for arm in arms or full.arms},
             "tables": Tables(ks=[1, 4, 16, 64], resamples=100, seed=1, confidence=0.95, means={}),
             "compose": full.compose.model_copy(update={"benchmarks": list(full.questions.benchmarks)[:2]}),

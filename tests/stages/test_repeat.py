@@ -18,7 +18,7 @@ from polya_midtrain.engine import Output
 from polya_midtrain.engine.transformers_engine import TransformersEngine
 from polya_midtrain.params import Params
 from polya_midtrain.prompting import prompts
-from polya_midtrain.records import Completion, Graded, Question, read_records
+from polya_midtrain.records import Completion, Graded, Question, of_base, read_records
 from polya_midtrain.stages import evaluate, generate, midtrain, rl
 from polya_midtrain.training import grpo, hooks, sft
 
@@ -63,7 +63,7 @@ def test_two_training_seeds_share_no_rollout_and_one_seed_repeats_every_byte(
 ) -> None:
     calls = engine_calls(monkeypatch)
     rl.run(again, "vanilla")  # both seeds start from the base itself
-    steps = len(read_records(paths.RL_QUESTIONS, Question)) // again.rl.prompts
+    steps = len(of_base(read_records(paths.RL_QUESTIONS, Question), 1)) // again.rl.prompts
     assert len(calls) == steps * len(RUNS)
     rollouts = [
         {(tuple(prompt), tuple(output.token_ids)) for prompt, group in zip(*call, strict=True) for output in group}
@@ -83,11 +83,14 @@ def test_the_reward_is_the_share_of_rollouts_that_the_verifier_accepts(
     rl.run(again, "star")
     asked = read_records(paths.RL_QUESTIONS, Question)
     tokenizer = policy.load(paths.base(1), "cpu")[1]
-    golds = {tuple(prompts.encode(tokenizer, prompts.bare(q.question, again.prompts))): q.answer for q in asked}
     steps = len(calls) // len(RUNS)
     numbers = json.loads((paths.METRICS / "rl@star.json").read_text())
     for place, seed in enumerate(RUNS):
         mine = calls[place * steps : (place + 1) * steps]
+        mine_asked = of_base(asked, paths.base_of(seed))
+        golds = {
+            tuple(prompts.encode(tokenizer, prompts.bare(q.question, again.prompts))): q.answer for q in mine_asked
+        }
         pairs = [(tuple(ids), output) for call in mine for ids, group in zip(*call, strict=True) for output in group]
         assert {ids for ids, _ in pairs} == set(golds)  # one pass over the questions
         right = [f"boxed{{{golds[ids]}}}" in output.text for ids, output in pairs]
@@ -254,7 +257,7 @@ def test_finished_parts_of_a_sampling_are_not_sampled_again(
     with monkeypatch.context() as patch:
         served = crash_at(patch, TransformersEngine, "generate", 99)
         generate.run(again)
-    assert len(served) == 1  # of four conditions
+    assert len(served) == 8 - 3  # of four conditions on each of two bases
     assert paths.GENERATED.read_bytes() == before
 
 
@@ -266,4 +269,4 @@ def test_half_done_work_of_other_settings_is_not_resumed(again: Params, monkeypa
     other = again.model_copy(update={"generate": again.generate.model_copy(update={"temperature": 0.5})})
     served = crash_at(monkeypatch, TransformersEngine, "generate", 99)
     generate.run(other)
-    assert len(served) == 4
+    assert len(served) == 8  # four conditions on each of two bases

@@ -47,7 +47,7 @@ def file_params(smoke: Params, **sets: dict[str, Any]) -> Params:
     benchmarks = {"gsm8k": {"source": "gsm8k", "split": "test"}}
     transfer = {"story": {"source": "world", "task": "story", "parts": [1], "pool": "seen", "count": 2}}
     chosen = Questions.model_validate({"seed": 7, "benchmarks": benchmarks, "transfer": transfer} | block)
-    return smoke.model_copy(update={"questions": chosen})
+    return smoke.model_copy(update={"bases": [{}], "questions": chosen})
 
 
 SLICES = {"mid": {"limit": 10}, "reward": {"start": 10, "limit": 4}, "rl": {"start": 14}}
@@ -140,7 +140,7 @@ def test_the_embedded_policy_is_trained_from_scratch_and_repeats_itself(smoke: P
     assert (model.config.hidden_size, model.config.num_hidden_layers) == (16, 1)
     assert model.generation_config.eos_token_id in (encoder.eos_token_id, [encoder.eos_token_id])
     numbers = json.loads((paths.METRICS / "base.json").read_text())
-    assert numbers["parameters"] == model.num_parameters()
+    assert numbers["base_1/parameters"] == model.num_parameters()
     assert 0 < numbers["base_1/loss"] < math.log(len(encoder))  # what guessing costs
     weights = (paths.base(1) / "model.safetensors").read_bytes()
     base.run(tiny_base(smoke))

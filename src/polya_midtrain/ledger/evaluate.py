@@ -16,9 +16,9 @@ An effect that is there but smaller than the smallest of interest is replicated,
 The paper's effect decides nothing: it comes from another model and other questions, and how exact it is is not known.
 
 What would decide. An interval narrower than the smallest effect of interest cannot hold both it and zero. Width goes
-with one over the root of what was sampled; questions and training seeds both add spread, so both have to grow by
-``(width / effect) ** 2``. If the table gives a larger detectable difference, that takes the width's place. The effect
-is fixed before a run, so that the plan does not follow from what was found.
+with one over the root of what was sampled; questions and training seeds, or bases, both add spread, so both have to
+grow by ``(width / effect) ** 2``. If the table gives a larger detectable difference, that takes the width's place. The
+effect is fixed before a run, so that the plan does not follow from what was found.
 
 Parts that are not primary decide no claim, and have words of their own for the same: holds, does not hold, open.
 """
@@ -43,8 +43,8 @@ MOST = 10_000  # times the size; beyond it a plan is no plan
 class Evidence:
     """An effect as its table has it. ``p`` is corrected, None where there is no test; ``detectable`` as in `row.Row`.
 
-    ``zero``: the number that means no effect; ``seeds``: training seeds that the effect is pooled over, 0 if no trained
-    policy takes part in it.
+    ``zero``: the number that means no effect; ``units``: training seeds or, where there are several, bases that the
+    effect is pooled over, 0 if no trained policy takes part in it; ``unit``: which of them.
     """
 
     what: str
@@ -52,10 +52,11 @@ class Evidence:
     low: float | None
     high: float | None
     questions: int
-    seeds: int
+    units: int
     p: float | None = None
     detectable: float | None = None
     zero: float = 0.0
+    unit: str = "training seed"
 
 
 @dataclass(frozen=True)
@@ -76,8 +77,8 @@ def judge(evidence: Evidence, direction: Direction, sesoi: float | None, alpha: 
         return Judgement("inconclusive", f"{text} has no interval to judge by", evidence)
     if evidence.low == evidence.high:
         return Judgement("inconclusive", f"{text}: an interval without width means that no spread was seen", evidence)
-    if evidence.seeds == 1:
-        return Judgement("inconclusive", f"{text}: one training seed cannot tell the method from its luck", evidence)
+    if evidence.units == 1:
+        return Judgement("inconclusive", f"{text}: one {evidence.unit} cannot tell the method from its luck", evidence)
     if sesoi is not None and evidence.p is None:
         return Judgement("inconclusive", f"{text} has no test", evidence)
     low, high = sorted(sign * (end - evidence.zero) for end in (evidence.low, evidence.high))
@@ -99,7 +100,7 @@ def judge(evidence: Evidence, direction: Direction, sesoi: float | None, alpha: 
 
 
 def growth(evidence: Evidence, sesoi: float) -> float:
-    """How many times the questions, and the training seeds, would decide; inf where there is no interval."""
+    """How many times the questions, and the units, would decide; inf where there is no interval."""
     if evidence.low is None or evidence.high is None:
         return math.inf
     ratio = max(evidence.high - evidence.low, evidence.detectable or 0.0) / sesoi
@@ -146,5 +147,5 @@ def _decisive(evidence: Evidence, sesoi: float) -> str:
     if times == 1.0:
         return "another run of this size may decide"
     questions = f"{math.ceil(times * evidence.questions):,} questions"
-    seeds = f" and {math.ceil(times * evidence.seeds):,} training seeds" if evidence.seeds else ""
-    return f"an interval narrower than that takes {times:.1f} times the size: {questions}{seeds}"
+    units = f" and {math.ceil(times * evidence.units):,} {evidence.unit}s" if evidence.units else ""
+    return f"an interval narrower than that takes {times:.1f} times the size: {questions}{units}"

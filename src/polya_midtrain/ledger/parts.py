@@ -94,13 +94,15 @@ def _evidence(row: Row, test: Compare | Trend, alpha: float) -> Evidence:
         where = f"arm {row.arm}, metric {row.metric}, benchmark {row.benchmark}"
         raise UserError(f"{paths.TABLES / test.table}.csv: no difference with {where}; correct {paths.CLAIMS}")
     mine = diff or row.diff is None
+    bases = len({paths.base_of(run) for run in row.runs})
     effect = Evidence(
         what=_what(row, (row.reference or (REFERENCE if diff else "")) if mine else ""),
         value=value,
         low=low,
         high=high,
         questions=row.n_questions,
-        seeds=row.n_seeds,
+        units=bases if bases > 1 else len(row.runs),
+        unit="base" if bases > 1 else "training seed",
         p=row.p_holm if mine else None,
         detectable=row.detectable if mine else None,
         zero=test.zero,

@@ -149,8 +149,9 @@ def _notes(params: Params, total: float, claims: int, rules: str) -> list[str]:
         "Secondary parts and controls decide nothing and are not corrected for each other: they hold, do not hold (the "
         "interval lies on the other side, and Holm's p of their own table agrees where it has one), or are open.",
         "Where a primary part is inconclusive, the text says at what size an interval would be narrower than the "
-        "smallest effect of interest: width goes with one over the root of questions and training seeds, so both grow "
-        "by (width / effect) squared. If the table names a larger detectable difference, that takes the width's place.",
+        "smallest effect of interest: width goes with one over the root of questions and of training seeds or "
+        "bases, so both grow by (width / effect) squared. If the table names a larger detectable difference, that "
+        "takes the width's place.",
         "Paper: A, the authors' post; R, a published review of the full text; I, inferred by this project; unknown "
         "where none gives it. Its effects are those of another model and other questions, and decide nothing here. "
         "Standard errors are binomial, from the questions of its sets, unpaired: the paper gives none.",

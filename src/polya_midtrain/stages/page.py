@@ -14,7 +14,8 @@ def run(params: Params) -> None:
     Raises `UserError` where one of them is missing or not as its stage writes it.
     """
     blocks = {
-        "seeds": params.runs,
+        "seeds": params.seeds,
+        "bases": params.bases,
         "arms": params.arms,
         "prompts": params.prompts,
         "questions": params.questions,

@@ -61,7 +61,8 @@ def card(params: settings.Params) -> str:
     longest = sorted(stages, key=lambda name: -stages[name])[:4]
     lines = {
         "profile": f"{params.profile}, {len(params.arms)} arms; all settings in params.yaml",
-        "training seeds": ", ".join(map(str, params.runs)),
+        "bases": str(len(params.bases)),
+        "training seeds": ", ".join(map(str, params.seeds)),
         "commit": f"{tracking.head(Path()) or 'unknown'}{changes()}",
         "machine": f"{processor()}, {cores.available()} cores, {platform.machine()}, {memory:.0f} GB",
         "computed": "; ".join(f"{what} {text}" for what, text in computed.items() if what != "torch"),

@@ -41,7 +41,7 @@ def show(path: Path, source: Path | None, measured: bool, gpu: float | None) -> 
         sizes, unknown = needs.models(params)
         here = needs.device(params, sizes, gpu and gpu * 1e9)
         memory, works = needs.memory(params, sizes, here), work.works(params, facts)
-    print(f"Plan of profile {params.profile}: {len(params.arms)} arms, {len(params.runs)} training seeds\n")
+    print(f"Plan of profile {params.profile}: {len(params.arms)} arms, {len(params.runs)} training runs\n")
     print("stage             samples     their tokens       rows     their tokens      time      disk   memory")
 
     def show_row(name: str, parts: Sequence[Work]) -> None:

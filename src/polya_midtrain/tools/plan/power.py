@@ -20,11 +20,13 @@ def planned(params: Params, counts: Mapping[str, int]) -> dict[int, float]:
     """By k, the true difference of an arm's mean over the benchmarks from vanilla's that is found with probability 0.8.
 
     ``counts``: questions of each set, 0 if unknown. As in the tables, at Holm's strictest step over the main arms.
-    Empty where the tables test nothing: one training seed, or fewer than two questions of a benchmark.
+    Where there are several bases, these are what is drawn; their spread, which is not known before, is taken for that
+    of seeds. Empty where the tables test nothing: one training seed, or fewer than two questions of a benchmark.
     """
     known = [name.removeprefix("benchmarks/") for name, count in counts.items() if count and name.startswith("bench")]
     sizes = [counts[f"benchmarks/{name}"] for name in params.tables.averaged(known)]
-    ks, seeds, found = sorted(params.tables.ks), len(params.runs), {}
+    ks, found = sorted(params.tables.ks), dict[int, float]()
+    seeds = len(params.numbers) if len(params.numbers) > 1 else len(params.seeds)
     level = (1.0 - params.tables.confidence) / max(1, len(studies.main(params.arms)) - 1)
     for k in ks if seeds > 1 and min(sizes, default=0) > 1 else ():
         share = math.log(k) / math.log(ks[-1]) if ks[-1] > 1 else 1.0

@@ -23,7 +23,7 @@ UNKNOWN = "no finished run of this base: times are not known (try --measure), an
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run: settings, ``seconds`` of each STAGE[@ARM], ``counts`` of questions, tokens of mean ``answers`` by
+    """A finished run: settings, ``seconds`` of each STAGE[@ARM], ``counts`` as in `Facts`, tokens an answer of ``answers`` by
     stage, and what is ``selected``: ARM/rows and ARM/tokens of the training sets."""
 
     folder: Path
@@ -53,6 +53,7 @@ def read(folder: Path) -> Run | None:
     asked, drawn = metrics.get("questions", {}), {s: metrics[s] for s in ("generate", "distil") if s in metrics}
     answers: dict[str, float] = {stage: held["tokens"] / held["completions"] for stage, held in drawn.items()}
     counts = {name: int(asked.get(name.replace("/", "_"), 0)) for name in questions.sets_of(params.questions)}
+    counts |= {name: counts[name] // len(params.numbers) for name in questions.TRAINING if name in counts}
     return Run(folder, params, seconds, counts, answers, metrics.get("select", {}))
 
 
@@ -66,7 +67,7 @@ def facts(params: Params, run: Run | None) -> tuple[Facts, list[str]]:
     lengths: dict[str, float] = {}
     for name, arm in sorted(params.arms.items(), key=lambda item: item[1].match is not None):
         if run and run.params.arms.get(name) == arm and (chosen := run.selected.get(f"{name}/rows")):
-            rows[name] *= chosen / most_rows(run.params, arm, run.counts["mid"])
+            rows[name] *= chosen / len(run.params.numbers) / most_rows(run.params, arm, run.counts["mid"])
             lengths[name] = run.selected[f"{name}/tokens"] / chosen
         if arm.match is not None:
             target = rows[arm.match.arm]

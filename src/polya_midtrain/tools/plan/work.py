@@ -11,8 +11,8 @@ from polya_midtrain.tables.registry import TABLES
 
 @dataclass(frozen=True)
 class Facts:
-    """What no setting says: ``counts`` of each set's questions, tokens of mean ``answers`` by stage, ``rows`` of each
-    arm's training set, and response tokens of such a row, as far as known (``lengths``)."""
+    """What no setting says: ``counts`` of each set's questions, of the training sets those of one base, tokens of mean
+    ``answers`` by stage, ``rows`` that a base learns in each arm, and response tokens of one (``lengths``) if known."""
 
     counts: Mapping[str, int]
     answers: Mapping[str, float]
@@ -42,7 +42,8 @@ class Work:
 
 def works(params: Params, facts: Facts) -> list[Work]:
     """The whole run, stage by stage; those of an arm together."""
-    mid, generate, answer = facts.counts["mid"], params.generate, facts.answers["generate"]
+    bases, generate, answer = len(params.numbers), params.generate, facts.answers["generate"]
+    mid = facts.counts["mid"] * bases
     drawn = float(mid * (generate.heuristics * generate.samples + generate.unprompted))
     taught = float(mid * params.distil.samples)
     judged = sum(facts.counts[f"benchmarks/{name}"] for name in params.compose.benchmarks) * params.evaluate.samples
@@ -50,9 +51,9 @@ def works(params: Params, facts: Facts) -> list[Work]:
     return [
         Work("code"),
         Work("questions"),
-        Work("base", model="base", rows=_documents(params.base), checkpoints=1),
+        Work("base", model="base", rows=_documents(params.base) * bases, checkpoints=bases),
         Work("prompts"),
-        Work("teacher", model="teacher", rows=_documents(params.teacher), checkpoints=1),
+        Work("teacher", model="teacher", rows=_documents(params.teacher) * bases, checkpoints=bases),
         _reward(params, facts),
         Work("generate", "", "base", drawn, drawn * answer),
         Work("distil", "", "teacher", taught, taught * facts.answers["distil"]),
@@ -79,12 +80,12 @@ def _documents(model: object) -> float:
 
 
 def _reward(params: Params, facts: Facts) -> Work:
-    settings, answer = params.reward, facts.answers["generate"]
+    settings, answer, bases = params.reward, facts.answers["generate"], len(params.numbers)
     if not isinstance(settings, RewardTraining):
-        return Work("reward", model="reward", checkpoints=1)
-    drawn = float(facts.counts["reward"] * params.generate.heuristics * settings.sampling.samples)
-    rows = 2.0 * min(settings.pairs, drawn) * settings.epochs
-    return Work("reward", "", "reward", drawn, drawn * answer, rows, rows * answer, checkpoints=1)
+        return Work("reward", model="reward", checkpoints=bases)
+    drawn = float(facts.counts["reward"] * bases * params.generate.heuristics * settings.sampling.samples)
+    rows = 2.0 * min(settings.pairs * bases, drawn) * settings.epochs
+    return Work("reward", "", "reward", drawn, drawn * answer, rows, rows * answer, checkpoints=bases)
 
 
 def _arm(params: Params, facts: Facts, arm: str) -> list[Work]:
