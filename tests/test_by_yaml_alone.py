@@ -351,7 +351,7 @@ def test_a_published_reward_model_needs_no_questions(capsys: pytest.CaptureFixtu
     assert start.main(["check"]) == 2
     assert "a reward model that is trained needs questions of its own; add questions.reward" in capsys.readouterr().err
     content["reward"] = {"kind": "hub", "id": "a/b", "revision": COMMIT}
-    content["select"]["adherence"] = None  # a threshold takes pairs held out of a training here
+    content["select"]["adherence"] = "none"  # a threshold takes pairs held out of a training here
     Path("params.yaml").write_text(yaml.safe_dump(content))
     questions.run(settings.load())
     assert read_records(paths.REWARD_QUESTIONS, Question) == []

@@ -182,7 +182,7 @@ def refusal(path: Path, text: str) -> tuple[int, str]:
             "    /evil: {source: gsm8k, split: test}",
             "questions.transfer./evil: String should match",
         ),
-        ("tables", "  means: ", "  means: {=a: [pairs]}", "tables.means.=a: String should match"),
+        ("tables", "    mean: ", "    =a: [pairs]", "tables.means.=a: String should match"),
         ("", "profile: ", "profile: ../smoke", "profile: String should match"),
         (
             "prompts",

@@ -39,6 +39,7 @@ def parameters(**compose_changes: Any) -> Params:
     content["arms"] = {"vanilla": {"traces": "none"}, "n2": {"traces": "heuristics", "n": 2}}
     content["questions"]["benchmarks"] = {"two": world, "other": world, "three": world}
     content |= {"seeds": SEEDS, "bases": [{}], "machine": {"device": "cpu", "workers": 1}}
+    content["tables"]["means"] = {}
     content["compose"] = {"judge": "world", "benchmarks": list(SIZES), "labelled": 60, "seed": 1} | compose_changes
     Path("params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
     return settings.load(Path("params.yaml"))

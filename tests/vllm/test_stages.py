@@ -35,7 +35,7 @@ CHANGES: dict[str, dict[str, Any]] = {  # to profile smoke
     "generate": {"heuristics": HEURISTICS, "samples": SAMPLES, "unprompted": SAMPLES, "max_tokens": 20, "rows": 32},
     "evaluate": {"samples": 8, "max_tokens": 20, "rows": 32},
     "compose": {"benchmarks": ["pairs"]},
-    "tables": {"ks": [1, 4]},
+    "tables": {"ks": [1, 4], "means": {}},
 }
 
 
@@ -60,7 +60,7 @@ def project(tmp_path: Path, tiny_policy: Path, monkeypatch: pytest.MonkeyPatch) 
 def with_machine(machine: dict[str, Any]) -> Params:
     """params.yaml of the project, on this machine."""
     content = yaml.safe_load((ROOT / "profiles/smoke.yaml").read_text(encoding="utf-8"))
-    content |= {"seeds": [1], "machine": machine, "arms": {"vanilla": {"traces": "none"}}}
+    content |= {"seeds": [1], "bases": [{}], "machine": machine, "arms": {"vanilla": {"traces": "none"}}}
     for name, block in CHANGES.items():
         content[name] |= block
     Path("params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))

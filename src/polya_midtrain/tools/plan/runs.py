@@ -23,8 +23,8 @@ UNKNOWN = "no finished run of this base: times are not known (try --measure), an
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run: settings, ``seconds`` of each STAGE[@ARM], ``counts`` as in `Facts`, tokens an answer of ``answers`` by
-    stage, and what is ``selected``: ARM/rows and ARM/tokens of the training sets."""
+    """A finished run: settings, ``seconds`` of each STAGE[@ARM], ``counts`` as in `Facts`, tokens of mean ``answers``
+    by stage, and what is ``selected``: ARM/rows and ARM/tokens of the training sets."""
 
     folder: Path
     params: Params
