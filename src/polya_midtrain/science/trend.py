@@ -19,16 +19,15 @@ def spearman(x: Array, y: Array) -> tuple[float, float]:
     return float(found.statistic), float(found.pvalue)
 
 
-def crossing(x: Array, y: Array, weights: Array, confidence: float) -> tuple[float, float | None, float | None]:
+def crossing(x: Array, y: Array, weights: Array, confidence: float) -> tuple[float, float, float] | None:
     """Where the least-squares line of ``y`` over ``x`` is zero, and the ends of its interval.
 
     ``x``, ``y``: (units,); ``weights``: (resamples, units), the units' draws of `bootstrap.draw_weights`. The interval
-    is the percentiles of the lines of resampled units. There is none where too many of these slope the other way (a
-    share of half of what the interval may miss): a level line is zero nowhere or anywhere. NaN where the line itself is
-    level, or ``x`` or ``y`` does not vary.
+    is the percentiles of the lines of resampled units. None where too many of these slope the other way (a share of
+    half of what the interval may miss): a line that may be level is zero nowhere or anywhere.
     """
     if not (np.ptp(x) and np.ptp(y)):
-        return float("nan"), None, None
+        return None
     units = len(x)
     hits = 1.0 + weights * np.sqrt(units * (units - 1.0))
     (slope,), (place,) = _lines(x, y, np.ones((1, units)))
@@ -36,7 +35,7 @@ def crossing(x: Array, y: Array, weights: Array, confidence: float) -> tuple[flo
     tail = (1.0 - confidence) / 2.0
     slopes, places = slopes[np.isfinite(slopes)], places[np.isfinite(places)]  # not those of one unit alone
     if np.mean(np.sign(slopes) == np.sign(slope)) < 1.0 - tail:
-        return float(place), None, None
+        return None
     low, high = np.quantile(places, [tail, 1.0 - tail])
     return float(place), float(low), float(high)
 

@@ -22,8 +22,8 @@ from polya_midtrain.tables.map.page import ENTROPY, NUMBERS, RATIO, RHO, ZERO
 from polya_midtrain.tables.modes.cells import Cells
 from polya_midtrain.tables.row import MEAN, PASS, Row, Rows, line, pooled_name, tidy
 from polya_midtrain.tables.shared.render import Page
-from polya_midtrain.tables.shared.scores import DIFFERENCE, Pair, Scores, against, build_rows
-from polya_midtrain.tables.shared.study import draws
+from polya_midtrain.tables.shared.scores import DIFFERENCE, Pair, Scores, against
+from polya_midtrain.tables.shared.study import SHARES, draws
 
 
 def build(params: Params) -> tuple[list[Row], Page]:
@@ -42,22 +42,28 @@ def build(params: Params) -> tuple[list[Row], Page]:
         runs = [run for run in params.runs if paths.base_of(run) == number]
         before = Scores(base.of_runs(runs), params.tables, "before")
         after = Scores(arms.of_runs(runs), params.tables, "after")
-        scores = [row for study in (before, after) for row in build_rows(study, params, None) if row.metric == PASS]
-        pooled = [row for row in scores if (row.benchmark, row.seeds) == (MEAN, pooled_name(runs))]
-        held = [row for row in pooled if row.phase == "before" or row.arm in references]
-        by_base.append([*held, *_numbers(held, params, runs), *against(after, (DIFFERENCE,), pairs)])
+        own = list(_scores(before, REFERENCE))
+        alone = [row for arm in references for row in _scores(after, arm)]
+        by_base.append([*own, *_numbers(own, params, runs), *alone, *against(after, (DIFFERENCE,), pairs)])
     trends = list(_trends([Rows(rows) for rows in by_base], pairs, params))
     return [*(row for rows in by_base for row in rows), *trends], page.page(by_base, trends, amounts, after, params)
 
 
-def _numbers(held: Sequence[Row], params: Params, runs: Sequence[int]) -> Iterator[Row]:
-    """What is known of a base beside its pass@k."""
-    own = {row.k or 0: row for row in held if row.phase == "before"}
-    first, last = own[min(own)], own[max(own)]
-    if first.value > 0.0:
-        method = "none: a ratio of two means"
-        found = replace(first, k=None, value=tidy(last.value / first.value), low=None, high=None, paper=None)
-        yield replace(found, metric=RATIO, unit=NUMBERS[RATIO], method=method)
+def _scores(study: Scores, arm: str) -> Iterator[Row]:
+    """Mean pass@k of an arm on one base."""
+    found = study.columns(study.mean(arm, study.passes(arm, study.averaged)), SHARES)
+    where = {"arm": arm, "phase": study.phase, "benchmark": MEAN, "metric": PASS}
+    asked = sum(study.sizes[name] for name in study.averaged)
+    yield from (
+        study.row(k=k, n_questions=asked, **where, **columns) for k, columns in zip(study.ks, found, strict=True)
+    )
+
+
+def _numbers(own: Sequence[Row], params: Params, runs: Sequence[int]) -> Iterator[Row]:
+    """What is known of a base beside its pass@k, which are ``own``, by k."""
+    if own[0].value > 0.0:
+        found = replace(own[0], k=None, value=tidy(own[-1].value / own[0].value), low=None, high=None)
+        yield replace(found, metric=RATIO, unit=NUMBERS[RATIO], method="none: a ratio of two means")
     cells = Cells(modes.read(paths.MODES, [REFERENCE], runs), params.tables)
     block = np.log(cells.column(REFERENCE, "before", "effective"))[..., None]
     (columns,) = cells.columns(cells.estimate(REFERENCE, block), (0.0, np.inf))
@@ -79,12 +85,10 @@ def _trends(by_base: Sequence[Rows], pairs: Sequence[Pair], params: Params) -> I
             where |= {"n_questions": gains[0].n_questions, "n_samples": gains[0].n_samples}
             where |= {"seeds": pooled_name(params.runs)}
             rho, p = trend.spearman(x, y)
-            place, *ends = trend.crossing(x, y, draws(settings, len(x), "bases"), settings.confidence)
-            if math.isnan(rho):
-                continue
-            method = f"none: Spearman over {len(x)} bases"
-            yield line(**where, metric=f"{RHO} {number}", value=tidy(rho), p=tidy(p), unit="correlation", method=method)
-            low, high = (None if end is None else tidy(end) for end in ends)
-            method = "none: the slope may be of either sign" if low is None else f"bootstrap over {len(x)} bases"
-            ends_of = {"low": low, "high": high, "unit": unit, "method": method}
-            yield line(**where, metric=f"{ZERO} {number}", value=tidy(place), **ends_of)
+            if not math.isnan(rho):
+                more = {"value": tidy(rho), "p": tidy(p), "unit": "correlation"}
+                yield line(**where, metric=f"{RHO} {number}", method=f"none: Spearman over {len(x)} bases", **more)
+            if found := trend.crossing(x, y, draws(settings, len(x), "bases"), settings.confidence):
+                more = dict(zip(("value", "low", "high"), map(tidy, found), strict=True))
+                method = f"bootstrap over {len(x)} bases"
+                yield line(**where, metric=f"{ZERO} {number}", unit=unit, method=method, **more)
