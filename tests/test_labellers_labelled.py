@@ -259,7 +259,9 @@ def test_the_command_measures_judge_cues_and_writes_nothing(capsys: pytest.Captu
 def test_a_profiles_judge_is_measured_without_making_it_params(capsys: pytest.CaptureFixture[str]) -> None:
     shutil.copy("profiles/tiny.yaml", "params.yaml")
     assert lines(capsys, "--profile", "smollm2")[0].startswith("Judge cues on 60 chains")
-    assert "no profile 'huge' in profiles/; the profiles are discovers, paper" in refused(capsys, "--profile", "huge")
+    assert "no profile 'huge' in profiles/; the profiles are discovers, map, paper" in refused(
+        capsys, "--profile", "huge"
+    )
 
 
 def test_a_judge_that_says_the_labels_is_perfect_and_keeps_its_replies(

@@ -259,6 +259,20 @@ def test_a_missing_setting_is_named_at_its_block(tmp_path: Path) -> None:
             "every arm is compared with it; add it",
         ),
         (
+            "arms",
+            "  vanilla: ",
+            "  vanilla: {traces: none, rl_epochs: 2}",
+            "arms:",
+            "an arm `vanilla: {traces: none}` is needed",
+        ),
+        (
+            "arms",
+            "  n4: ",
+            "  n4: {traces: heuristics, n: 4, rl_epochs: 0.5}",
+            "arms:",
+            "{traces: none, rl_epochs: 0.5}",
+        ),
+        (
             "base",
             "  hidden: ",
             "  hidden: 66",
@@ -333,7 +347,7 @@ def test_a_profile_loads_and_bears_its_own_name(path: Path) -> None:
         kinds = {"heuristics": "nbts", "right": "r", "wrong": "w", "mixed": "m"}
         if arm.traces in kinds:
             assert name[0] in kinds[arm.traces]
-            assert name[1:] == str(arm.n)
+            assert name.partition("-")[0][1:] == str(arm.n)  # the rest may say how much RL
 
 
 def test_every_value_of_profile_paper_says_whose_it_is() -> None:

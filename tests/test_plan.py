@@ -103,6 +103,8 @@ def test_counts_by_hand() -> None:
     assert found["evaluate", "w4"].samples == 2 * 70 * 72, "an ablation: benchmarks after RL alone"
     assert found["rl", "n4"].samples == found["rl", "n4"].rows == 2 * 256 * 16
     assert found["rl", "n4"].checkpoints == 2
+    half = {"traces": "none", "rl_epochs": 0.5}
+    assert planned(tiny(arms=TINY["arms"] | {"half": half}))["rl", "half"].samples == 2 * 128 * 16
     assert found["midtrain", "n4"].rows == 2 * TINY["midtrain"]["epochs"] * 180 * 4, "at most"
     assert found["midtrain", "b16"].rows == found["midtrain", "n1"].rows, "matched to it"
     assert (found["midtrain", "vanilla"].rows, found["midtrain", "vanilla"].checkpoints) == (0, 0)

@@ -15,7 +15,7 @@ from polya_midtrain import params as settings
 from polya_midtrain import paths
 from polya_midtrain.ledger import report
 from polya_midtrain.ledger.lines import Ledger, Line
-from polya_midtrain.params import Params, Tables, studies
+from polya_midtrain.params import Arm, Params, Tables, studies
 from polya_midtrain.results import composition as results
 from polya_midtrain.results import modes
 from polya_midtrain.results.small import PHASES
@@ -28,6 +28,10 @@ from polya_midtrain.tables.shared.study import OVER_QUESTIONS
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLES, QUESTIONS, STEPS = 72, 5, 12
+HALVES = {
+    "vanilla-half": Arm(traces="none", rl_epochs=0.5),
+    "n16-half": Arm(traces="heuristics", n=16, rl_epochs=0.5),
+}
 COMBINATIONS = ["double+halve", "split+tens", "count+split"]
 
 
@@ -38,7 +42,7 @@ def study(seeds: list[int], arms: list[str] | None = None) -> Params:
         update={
             "seeds": seeds,
             "bases": [{}],
-            "arms": {arm: full.arms[arm] for arm in arms or full.arms},
+            "arms": {arm: full.arms[arm] for arm in arms} if arms else full.arms | HALVES,
             "tables": Tables(ks=[1, 4, 16, 64], resamples=100, seed=1, confidence=0.95, means={}),
             "compose": full.compose.model_copy(update={"benchmarks": list(full.questions.benchmarks)[:2]}),
         }

@@ -224,11 +224,11 @@ def test_a_study_of_few_arms_and_one_seed_has_the_figures_that_it_can_have(
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(json.dumps(content))
     figures.run(few)
-    assert set(words()) == set(NAMES) - {"budget", "correctness"}
+    assert set(words()) == set(NAMES) - {"budget", "correctness", "map"}
     assert "1 training seed" in words()["passk"]["caption"]
     assert words()["training"]["caption"].startswith("1 training seed, 12 steps, not smoothed.")
     assert "bootstrap over questions." in words()["passk"]["caption"]
-    assert json.loads((paths.METRICS / "figures.json").read_text())["figures"] == len(NAMES) - 2
+    assert json.loads((paths.METRICS / "figures.json").read_text())["figures"] == len(NAMES) - 3
 
 
 def read(path: Path) -> list[dict[str, str]]:

@@ -236,7 +236,7 @@ def test_the_settings_and_times_of_the_run_are_there(here: Params, tree: Element
     assert settings_["arms.b4.match.rows"] == "n1"
     assert settings_["rl.learning_rate"] == str(here.rl.learning_rate)
     assert times["rl"] == "2 min"  # of two arms together
-    assert "Profile tiny: 16 arms; training seeds 1, 2, 3;" in one(tree, "header").text()
+    assert "Profile tiny: 18 arms; training seeds 1, 2, 3;" in one(tree, "header").text()
 
 
 def test_what_the_tables_say_is_text_and_never_markup(copy: Params) -> None:

@@ -59,6 +59,8 @@ ARMS: dict[str, dict[str, Any]] = {
     "t2": {"traces": "heuristics", "n": 2, "match": {"tokens": "n1"}},
     "r2": {"traces": "right", "n": 2},
     "w2": {"traces": "wrong", "n": 2},
+    "vanilla-half": {"traces": "none", "rl_epochs": 0.5},
+    "n2-half": {"traces": "heuristics", "n": 2, "rl_epochs": 0.5},
 }
 SEEDS, BASES = [1], [{}, {}]  # so that runs 1 and 101 differ in their base and in all that comes of it
 MADE = ("data", "models", "results", "reports")

@@ -120,6 +120,7 @@ DRY = [
     "make docker-check",
     "make setup CONSTRAINTS=constraints/cuda.txt EXTRAS=dev,cuda",
     "make repro PROFILE=study",
+    "make repro PROFILE=map",
     "make repro PROFILE=smollm2",
     "make repro PROFILE=paper",
     "make dry-run PROFILE=paper",

@@ -24,7 +24,7 @@ def draw(params: Params) -> Drawing | None:
     arms = studies.by_n(params.arms)
     if not arms:
         return None
-    levels = {name: VANILLA for name, arm in params.arms.items() if arm.traces == "none"}
+    levels = {name: VANILLA for name in studies.main(params.arms) if params.arms[name].traces == "none"}
     levels |= dict.fromkeys(studies.stars(params.arms), STAR)
     figure, axes = panels(1, 2, 3.2, sharey=True)
     words = []

@@ -46,7 +46,7 @@ def members(group: Group, arms: Mapping[str, Arm]) -> list[str]:
         return [name for name in studies.correctness(arms) if arms[name].traces == group]
     if group == "star":
         return sorted(studies.stars(arms), key=lambda name: arms[name].n)
-    return [name for name in arms if arms[name].traces == "none"]
+    return [name for name, arm in studies.usual(arms).items() if arm.traces == "none"]
 
 
 def chosen(role: Arms, arms: Mapping[str, Arm]) -> str:

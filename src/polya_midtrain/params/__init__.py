@@ -164,8 +164,15 @@ class Params(Block):
     @field_validator("arms")
     @classmethod
     def _vanilla(cls, arms: dict[str, Arm]) -> dict[str, Arm]:
-        if "vanilla" not in arms or arms["vanilla"].traces != "none":
+        lengths = {arm.rl_epochs for arm in arms.values() if arm.traces == "none"}
+        if "vanilla" not in arms or arms["vanilla"].traces != "none" or arms["vanilla"].rl_epochs is not None:
             raise ValueError("an arm `vanilla: {traces: none}` is needed: every arm is compared with it; add it")
+        for name, arm in arms.items():
+            if arm.rl_epochs not in lengths:
+                raise ValueError(
+                    f"arm {name} has rl_epochs {arm.rl_epochs}, and no arm without traces has them, to which it would "
+                    f"be compared; add one with {{traces: none, rl_epochs: {arm.rl_epochs}}}"
+                )
         return arms
 
     @field_validator("arms")
@@ -331,7 +338,7 @@ def named(path: Path) -> Iterator[None]:
         raise UserError(said) from error
 
 
-def flat(block: BaseModel) -> dict[str, Any]:
+def flat(block: BaseModel | Mapping[str, Any]) -> dict[str, Any]:
     """A block's values under dotted names, for trackers and cards."""
 
     def walk(prefix: str, value: Any) -> dict[str, Any]:
@@ -339,4 +346,4 @@ def flat(block: BaseModel) -> dict[str, Any]:
             return {k: v for key, item in value.items() for k, v in walk(f"{prefix}{key}.", item).items()}
         return {prefix.rstrip("."): value}
 
-    return walk("", block.model_dump(mode="json"))
+    return walk("", block.model_dump(mode="json") if isinstance(block, BaseModel) else block)

@@ -39,11 +39,13 @@ class Arm(Block):
     heuristics (the first ``n`` of them, one response per question and heuristic); teacher (up to ``n`` correct
     answers a question of a stronger model); right, wrong and mixed (of the first ``n`` heuristics, pairs of a right and
     a wrong response to the same question under the same heuristic: the right ones, the wrong ones, or half of each).
+    ``rl_epochs``: how long its RL lasts in place of ``rl.epochs``; such an arm stands in table map.
     """
 
     traces: Traces
     n: int = Field(ge=1)
     match: Match | None = None
+    rl_epochs: float | None = Field(None, gt=0)
 
     @model_validator(mode="before")
     @classmethod
@@ -56,3 +58,7 @@ class Arm(Block):
         if self.match is not None and self.traces not in ("unprompted", "heuristics", "teacher"):
             raise ValueError(f"traces {self.traces} cannot be matched to another arm; remove match")
         return self
+
+    def epochs(self, usual: float) -> float:
+        """How many epochs its RL lasts, where arms without ``rl_epochs`` have ``usual``."""
+        return self.rl_epochs or usual

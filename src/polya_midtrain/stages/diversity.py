@@ -26,7 +26,7 @@ DIGITS = 5
 def run(params: Params) -> None:
     """Write results/counts/diversity.json (`results.diversity`)."""
     settings = params.diversity
-    arms = [name for name, arm in params.arms.items() if arm.traces != "none"]
+    arms = studies.taught(params.arms)
     pairs = opponents(params.arms)
     with stage(
         params,

@@ -66,7 +66,7 @@ def left_out(source: Path, count: int, prompts: int) -> int:
 
 def training(params: Params, arm: str) -> Training:
     """What a training seed of the arm learns from, and from which checkpoint."""
-    settings = params.rl
+    settings = params.rl.model_copy(update={"epochs": params.arm(arm).epochs(params.rl.epochs)})
     asked = read_records(paths.RL_QUESTIONS, Question)
 
     def seeded(seed: int) -> Fit:

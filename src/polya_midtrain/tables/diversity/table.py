@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from polya_midtrain.params import Arm, Params
+from polya_midtrain.params import Arm, Params, studies
 from polya_midtrain.params.studies import REFERENCE
 from polya_midtrain.results import diversity as diversity_file
 from polya_midtrain.results import training_sets
@@ -31,7 +31,7 @@ PAPER = {("heuristics", 16): PaperValue(13.81, "A"), ("teacher", 16): PaperValue
 
 def build(params: Params) -> tuple[list[Row], Page]:
     """The rows of the CSV and the readable page, from results/counts/diversity.json, training_sets.json and counts."""
-    arms = [name for name, arm in params.arms.items() if arm.traces != "none"]
+    arms = studies.taught(params.arms)
     file = diversity_file.read(arms)
     cards = training_sets.read(arms)
     pairs = list(dict.fromkeys((pair.arm, pair.other) for pair in file.pairs))

@@ -92,7 +92,7 @@ def _arm(params: Params, facts: Facts, arm: str) -> list[Work]:
     """Arms of the ablations answer the benchmarks after RL alone, others also the transfer sets, and before RL."""
     seeds, rl, asked = len(params.runs), params.rl, facts.counts["rl"]
     rows, length = facts.rows[arm] * params.midtrain.epochs * seeds, facts.lengths.get(arm, facts.answers["generate"])
-    rolled = float(round(asked * rl.epochs / rl.prompts) * rl.prompts * rl.generations * seeds)
+    rolled = float(round(asked * params.arms[arm].epochs(rl.epochs) / rl.prompts) * rl.prompts * rl.generations * seeds)
     kinds = ("benchmarks/", "transfer/") if studies.in_main(params.arms[arm]) else ("benchmarks/",)
     sets = sum(count for name, count in facts.counts.items() if name.startswith(kinds))
     drawn, tokens = float(sets * params.evaluate.samples * seeds * len(kinds)), rolled * facts.answers["rl"]
