@@ -87,8 +87,10 @@ def test_the_settings_table_has_the_values_of_profile_tiny() -> None:
         assert yaml.safe_load(value) == found, name
 
 
-def test_the_examples_of_the_readme_are_valid_settings() -> None:
-    blocks = re.findall(r"```yaml\n(.*?)```", text("README.md"), re.DOTALL)
+def test_the_examples_of_own_settings_are_valid() -> None:
+    [short] = re.findall(r"```yaml\n(.*?)```", text("README.md"), re.DOTALL)
+    HubBase(**yaml.safe_load(short)["base"])
+    blocks = re.findall(r"```yaml\n(.*?)```", text("docs/own.md"), re.DOTALL)
     settings = yaml.safe_load(blocks[0])
     HubBase(**settings["base"])
     FolderModel(**settings["teacher"])
