@@ -23,7 +23,7 @@ from polya_midtrain.world import families, problems, traces
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = "src/polya_midtrain/"
-PAGES = ("preregistration", "world", "gpu", "grading", "mlflow")
+PAGES = tuple(sorted(path.stem for path in (ROOT / "docs").glob("*.md")))
 DOCUMENTS = ("README.md", "REPRODUCE.md", "CONTRIBUTING.md", *(f"docs/{page}.md" for page in PAGES))
 
 
@@ -78,7 +78,7 @@ def test_links_and_commands_exist(name: str) -> None:
 
 def test_the_settings_table_has_the_values_of_profile_tiny() -> None:
     tiny = yaml.safe_load(text("profiles/tiny.yaml"))
-    shown = settings_table("REPRODUCE.md")
+    shown = settings_table("docs/settings.md")
     assert len(shown) > 30
     for name, value in shown.items():
         found: Any = tiny
@@ -87,8 +87,10 @@ def test_the_settings_table_has_the_values_of_profile_tiny() -> None:
         assert yaml.safe_load(value) == found, name
 
 
-def test_the_examples_of_the_readme_are_valid_settings() -> None:
-    blocks = re.findall(r"```yaml\n(.*?)```", text("README.md"), re.DOTALL)
+def test_the_examples_of_own_settings_are_valid() -> None:
+    [short] = re.findall(r"```yaml\n(.*?)```", text("README.md"), re.DOTALL)
+    HubBase(**yaml.safe_load(short)["base"])
+    blocks = re.findall(r"```yaml\n(.*?)```", text("docs/own.md"), re.DOTALL)
     settings = yaml.safe_load(blocks[0])
     HubBase(**settings["base"])
     FolderModel(**settings["teacher"])
@@ -99,8 +101,8 @@ def test_the_examples_of_the_readme_are_valid_settings() -> None:
     assert len(blocks) == 2
 
 
-def test_every_machine_of_reproduce_fits_profile_paper() -> None:
-    found = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", text("REPRODUCE.md"), re.DOTALL)]
+def test_every_machine_of_the_pages_fits_profile_paper() -> None:
+    found = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", text("docs/machines.md"), re.DOTALL)]
     machines = [block["machine"] for block in found if "machine" in block]
     paper = yaml.safe_load(text("profiles/paper.yaml"))
     gpus = []

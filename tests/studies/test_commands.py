@@ -28,7 +28,11 @@ import yaml
 from polya_midtrain.stages.tables import TABLES
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCUMENTS = ("README.md", "REPRODUCE.md")
+DOCUMENTS = (
+    "README.md",
+    "REPRODUCE.md",
+    *(f"docs/{page}.md" for page in ("data", "machines", "own", "troubleshooting")),
+)
 PROGRAMS = ("make", "polya", "dvc", "docker", "buildah", "python", "pip", "git", "vllm", "mkdir")
 PATIENCE = 600  # seconds; the pages take ten on an idle machine
 ARMS = {"vanilla": {"traces": "none"}, "n4": {"traces": "heuristics", "n": 2}}

@@ -43,7 +43,7 @@ def dry_run(path: Path) -> None:
     if not named or not Path(named).is_dir():
         raise UserError(
             f"{path}: a dry run reads its questions from a folder, not from the hub; set POLYA_DATA to one with the "
-            "public sets (REPRODUCE.md, Real data, lists its files)"
+            "public sets (docs/data.md lists its files)"
         )
     less, absent = small.shrink(params, path, Path(named))  # what is refused is refused before anything is written
     folder = _copy(path.stem, less)
