@@ -116,8 +116,9 @@ def test_over_the_bases_the_gain_falls_with_coverage_and_is_none_at_half(here: P
     bases, short, long, trends = page.grids
     assert [row[:2] for row in bases.rows] == [["1", "habits.latent 0.1"], ["2", "-"], ["3", "-"], ["4", "-"]]
     assert (short.caption[:27], long.caption[:25]) == ("After RL of 0.5 epochs: van", "After RL of 3 epochs: van")
-    assert short.header[-1] == "n2: pass@2, gain"
-    assert short.rows[0][-1].startswith("+0.250 [")
+    assert short.header == ["base", "arm", "pass@1", "pass@2", "pass@1: gain", "pass@2: gain"]
+    assert [row[1] for row in short.rows] == ["vanilla", "star", "n2"] * 4
+    assert short.rows[2][-1].startswith("+0.250 [")
     assert [row[:4] for row in trends.rows] == [
         ["star", "0.5", "-", "-"],
         ["n2", "0.5", "-1.00 (p 0.000)", "0.500 [0.500, 0.500]"],

@@ -73,9 +73,11 @@ def _gains(bases: Sequence[Rows], ends: Sequence[int], epochs: float, names: Seq
     rows = []
     for number, base in enumerate(bases, start=1):
         alone = [cells.score(base.get(PASS, phase="after", arm=first, k=k)) for k in ends]
-        gains = [cells.change(base.get(DIFFERENCE, arm=arm, k=k)) for arm in others for k in ends]
-        rows.append([str(number), *alone, *gains])
-    header = ["base", *(f"{name}: pass@{k}{', gain' * (name != first)}" for name in names for k in ends)]
+        rows.append([str(number), first, *alone, *(cells.UNKNOWN for _ in ends)])
+        for arm in others:
+            gains = [cells.change(base.get(DIFFERENCE, arm=arm, k=k)) for k in ends]
+            rows.append([str(number), arm, *(cells.UNKNOWN for _ in ends), *gains])
+    header = ["base", "arm", *(f"pass@{k}" for k in ends), *(f"pass@{k}: gain" for k in ends)]
     return Grid(caption=f"After RL of {epochs:g} epochs: {first}, and gains over it", header=header, rows=rows)
 
 
