@@ -32,7 +32,7 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_policy: Path) ->
     paths.MID_PROMPTS.write_text("[]")
     params = settings.load(ROOT / "profiles/smoke.yaml")
     small = Distil(samples=3, temperature=1.0, top_p=1.0, max_tokens=11, rows=64, seed=1)
-    return params.model_copy(update={"distil": small, "machine": Machine(device="cpu", workers=1)})
+    return params.model_copy(update={"bases": [{}], "distil": small, "machine": Machine(device="cpu", workers=1)})
 
 
 def test_every_answer_is_kept_with_its_verdict(asked: Params) -> None:
