@@ -22,9 +22,10 @@ def measure(checkpoint: Path, max_tokens: int = 48) -> dict[str, Any]:
     import torch
 
     from polya_midtrain import params
-    from polya_midtrain.common import heuristics, policy, prompts
+    from polya_midtrain.checkpoints import policy
     from polya_midtrain.engine import SamplingParams
     from polya_midtrain.engine.transformers_engine import TransformersEngine
+    from polya_midtrain.prompting import heuristics, prompts
     from polya_midtrain.world import problems
 
     policy.quiet()

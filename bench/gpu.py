@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from gpu_rows import ROOT, ROWS, TINY, Bench, Sizes
-from polya_midtrain.common import policy
+from polya_midtrain.checkpoints import policy
 from polya_midtrain.errors import UserError
 from polya_midtrain.runtime import machine, tracking
 

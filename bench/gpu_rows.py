@@ -18,15 +18,15 @@ from transformers import LlamaConfig, LlamaForCausalLM, TrainerCallback
 
 from polya_midtrain import grading
 from polya_midtrain import params as settings
-from polya_midtrain.common import heuristics, policy, prompts
-from polya_midtrain.dryrun import standins
+from polya_midtrain.checkpoints import packaged, policy
 from polya_midtrain.engine import Engine, SamplingParams
-from polya_midtrain.engine.build import open_engine
+from polya_midtrain.engine.opening import open_engine
 from polya_midtrain.engine.transformers_engine import TransformersEngine
 from polya_midtrain.params import EasySet, Machine
-from polya_midtrain.pretrained import packaged
+from polya_midtrain.prompting import heuristics, prompts
 from polya_midtrain.runtime import tracking
 from polya_midtrain.stages import questions
+from polya_midtrain.tools.dry_run import standins
 from polya_midtrain.training import grpo, hooks, rollouts, sft
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -14,7 +14,17 @@ from typing import Any
 
 from polya_midtrain.runtime import cores
 
-COPIED = ("src", "profiles", "data/heuristics", "claims.yaml", "dvc.yaml", "pyproject.toml", "README.md", ".dvcignore")
+COPIED = (
+    "src",
+    "profiles",
+    "data/heuristics",
+    "claims.yaml",
+    "docs/preregistration.md",
+    "dvc.yaml",
+    "pyproject.toml",
+    "README.md",
+    ".dvcignore",
+)
 
 
 def measure(root: Path, profile: str) -> dict[str, Any]:

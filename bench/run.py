@@ -16,9 +16,9 @@ def main() -> None:
     """Measure everything; the overhead on the profile named by the first argument (smoke unless named)."""
     root = Path(__file__).resolve().parent.parent
     os.chdir(root)
-    checkpoint = root / "models/base"
+    checkpoint = root / "models/base/base-1"
     if not (checkpoint / "config.json").exists():
-        sys.exit("bench: models/base is missing; run `make repro` first (the benchmark samples its base policy)")
+        sys.exit("bench: models/base/base-1 is missing; run `make repro` first (the benchmark samples its base policy)")
     data = os.environ.get("POLYA_DATA")
     result = {
         "generate": generate_ratio.measure(checkpoint),

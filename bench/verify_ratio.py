@@ -19,7 +19,7 @@ from typing import Any
 from polya_midtrain.grading import grade_many
 from polya_midtrain.grading.maths import boxed, last_boxed
 from polya_midtrain.grading.pool import close_helpers
-from polya_midtrain.sources.load import load
+from polya_midtrain.question_sets.load import load
 
 BENCHMARKS = ("gsm8k", "math500", "aime24", "aime25", "amc23", "olympiadbench")
 WORKERS = 2

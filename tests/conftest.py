@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, settings
 
 from devices import EACH
 from polya_midtrain.errors import UserError
-from polya_midtrain.judges.contract import Chain
+from polya_midtrain.labellers.contract import Chain
 from polya_midtrain.runtime import mlflow_store
 from polya_midtrain.world import problems, tokenizer
 from polya_midtrain.world.families import PLANS
@@ -43,7 +43,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("gpu"):
-        from polya_midtrain.common import policy
+        from polya_midtrain.checkpoints import policy
 
         try:
             policy.device_of("cuda")
@@ -260,7 +260,7 @@ class ModelServer:
 @pytest.fixture
 def model_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModelServer]:
     """A server for judge endpoint, which does not wait long between its tries."""
-    from polya_midtrain.judges import endpoint
+    from polya_midtrain.labellers import endpoint
 
     monkeypatch.setattr(endpoint, "FIRST_WAIT", 0.01)
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)

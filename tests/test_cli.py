@@ -14,11 +14,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from polya_midtrain import __version__, cli, preflight, stages, start
+from polya_midtrain import __version__, cli, stages, start
 from polya_midtrain import params as settings
+from polya_midtrain.checkpoints import hub
 from polya_midtrain.errors import UserError
-from polya_midtrain.pretrained import hub
 from polya_midtrain.runtime import mlflow_store
+from polya_midtrain.tools import check
 from polya_midtrain.world import tokenizer
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -90,7 +91,7 @@ def test_help_loads_no_heavy_library() -> None:
         (["stage", "tables", "--table", "nine"], "no table 'nine'; the tables are main, midtrain"),
         (["stage", "tables", "--table", "main"], "missing; run `dvc repro`"),
         (["stage", "generate"], "missing; run `dvc repro`"),
-        (["profile", "huge"], "no profile 'huge' in profiles/; the profiles are paper, smo"),
+        (["profile", "huge"], "no profile 'huge' in profiles/; the profiles are discovers, "),
         (["readme"], "reports/study/params.yaml: no such file"),
     ],
 )
@@ -252,7 +253,7 @@ def test_check_asks_the_hub_for_the_models_of_the_settings(
         ("Skywork/Skywork-Reward-V2-Llama-3.1-8B", True),
     ]
     monkeypatch.setattr(hub, "describe", lambda name, revision, folder, chat: asked.append((name, revision, chat)))
-    monkeypatch.setattr(preflight, "lengths", lambda params, root: None)  # has a test of its own
+    monkeypatch.setattr(check, "lengths", lambda params, root: None)  # has a test of its own
     assert start.main(["check", "--hub"]) == 0
     assert asked[-1][::2] == ("sentence-transformers/all-MiniLM-L6-v2", False)
 
@@ -273,7 +274,7 @@ def test_check_measures_the_prompts_with_the_hub_s_tokenizers(
     assert start.main(["check", "--hub"]) == 2  # of the teacher's context
     captured = capsys.readouterr()
     fits = captured.out.splitlines()[-1]
-    assert fits.startswith("11 question sets: all prompts fit with their answers; question ")
+    assert fits.startswith("12 question sets: all prompts fit with their answers; question ")
     assert fits.endswith(" prompt tokens, the most of all")
     assert captured.err.startswith("polya: params.yaml: questions.mid: question mid/")
     assert "the context of the teacher (max_position_embeddings) is 90" in captured.err

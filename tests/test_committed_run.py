@@ -16,7 +16,8 @@ import pytest
 from dvc.dependency import ParamsDependency
 from dvc.repo import Repo
 
-from polya_midtrain.runtime import lock, yamlfile
+from polya_midtrain.params import yamlfile
+from polya_midtrain.runtime import lock
 from polya_midtrain.runtime.tracking import dvc_hash
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -41,7 +41,8 @@ Content = dict[str, Any]
 def content() -> Content:
     """Profile tiny with few arms, two benchmarks and few draws."""
     found: Content = yaml.safe_load((ROOT / "profiles/tiny.yaml").read_text(encoding="utf-8"))
-    found |= {"arms": ARMS, "tables": found["tables"] | {"resamples": 100}}
+    found |= {"seeds": [1, 2], "bases": [{}], "arms": ARMS}
+    found["tables"] |= {"resamples": 100, "means": {}}
     found["compose"]["benchmarks"] = ["pairs"]
     worlds = found["questions"]["benchmarks"]
     found["questions"]["benchmarks"] = {name: worlds[name] for name in ("pairs", "long")}
@@ -71,7 +72,15 @@ def make(now: Content, draw: int, levels: dict[str, float] = LEVELS, kind: str =
         write_counts(arm, {"arm": arm, "samples": 72, "decoding": {}, "rows": rows})
         per = {"vanilla": {}, "star": {"": 9}, "n2": {"forward": 9, "reduce": 8}, "b2": {"reduce": 9}}
         size = sum(per.get(arm, {"forward": 9}).values())
-        fixed = {"tokens": 9 * size, "questions": min(size, 9), "questions_asked": 9, "mean_score": None, "wrong": 0}
+        fixed = {
+            "tokens": 9 * size,
+            "questions": min(size, 9),
+            "questions_asked": 9,
+            "bases": 1,
+            "mean_score": None,
+            "follow": None,
+            "wrong": 0,
+        }
         found = {"arm": arm, "rows": size, "right": size, "rows_per_heuristic": per.get(arm, {"forward": 9})}
         cards[arm] = found | fixed
     paths.TRAINING_SETS.write_text(json.dumps(cards), encoding="utf-8")
@@ -275,6 +284,14 @@ def test_swapped_training_sets_are_seen(compare: Compare, one: str, two: str) ->
     assert any(line.startswith(f"{paths.TRAINING_SETS}: what arm ") for line in compare(1))
 
 
+def test_swapped_rows_are_seen(compare: Compare) -> None:
+    other = {"n1": "n2", "n2": "n1"}
+    edit(lambda row: replace(row, arm=other.get(row.arm, row.arm)))
+    said = compare(1)
+    for arm, shown in other.items():
+        assert any(f": arm is {shown}, and results/ make it {arm}" in line for line in said)
+
+
 # A changed seed
 
 
@@ -301,6 +318,40 @@ def test_counts_of_another_seed_are_seen(compare: Compare) -> None:
     assert said in compare(1)
 
 
+# An edited report
+
+
+@pytest.mark.parametrize("name", ["claims.csv", "index.html", "figures"])
+def test_an_edited_report_is_seen_by_its_hash(compare: Compare, name: str) -> None:
+    path = Path("reports") / name
+    file = path / "passk.svg" if name == "figures" else path
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("0.0471", encoding="utf-8")
+    known = yaml.safe_load(Path("dvc.lock").read_text(encoding="utf-8"))
+    known["stages"]["page"] = {"cmd": "c", "outs": [{"path": str(path), "md5": dvc_hash(path)[0]}]}
+    Path("dvc.lock").write_text(yaml.safe_dump(known), encoding="utf-8")
+    compare(0)
+    file.write_text("0.0741", encoding="utf-8")
+    assert f"{path}: not what dvc.lock says was made; `dvc repro` makes it again" in compare(1)
+
+
+# Other arms
+
+
+@pytest.mark.parametrize("ours", [True, False])
+@pytest.mark.parametrize("draw", [1, 2])
+def test_an_arm_that_one_run_lacks_is_said(compare: Compare, tmp_path: Path, ours: bool, draw: int) -> None:
+    make(content(), draw, kind="ab"[draw - 1])
+    other = shutil.copytree(".", tmp_path / "other")
+    lacking = Path("params.yaml") if ours else other / "params.yaml"
+    fewer = {name: arm for name, arm in ARMS.items() if name != "b2"}
+    make(content(), 1)
+    lacking.write_text(yaml.safe_dump(content() | {"arms": fewer}, sort_keys=False), encoding="utf-8")
+    said = compare(0, str(other))
+    assert said[1] == "arms that one of the two runs lacks, not compared: b2"
+    assert draw == 1 or said[3].startswith("pass@k of 16 means at k = [1, 64]")
+
+
 # Bytes
 
 
@@ -317,6 +368,6 @@ def test_other_bytes_on_the_same_kind_of_machine_are_a_difference(compare: Compa
 def test_other_settings_are_another_study(compare: Compare) -> None:
     now = content()
     make(now | {"rl": now["rl"] | {"learning_rate": 0.1}}, 1)
-    assert "params.yaml: rl.learning_rate is 0.1, and 0.0003 in the reference" in compare(2)[-1]
+    assert "params.yaml: rl.learning_rate is 0.1, and 0.0002 in the reference" in compare(2)[-1]
     make(now | {"machine": now["machine"] | {"workers": 1}}, 1)
     compare(0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import dataclasses
 import json
 import re
 import shlex
@@ -20,11 +19,11 @@ from polya_midtrain.params import Arm, FolderModel, HubBase, Params, QuestionSet
 from polya_midtrain.tables import read
 from polya_midtrain.tables.row import MEAN, PASS
 from polya_midtrain.training import hosts
-from polya_midtrain.world import corpus, families, problems, traces
+from polya_midtrain.world import families, problems, traces
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = "src/polya_midtrain/"
-PAGES = ("world", "gpu", "grading", "mlflow")
+PAGES = tuple(sorted(path.stem for path in (ROOT / "docs").glob("*.md")))
 DOCUMENTS = ("README.md", "REPRODUCE.md", "CONTRIBUTING.md", *(f"docs/{page}.md" for page in PAGES))
 
 
@@ -79,7 +78,7 @@ def test_links_and_commands_exist(name: str) -> None:
 
 def test_the_settings_table_has_the_values_of_profile_tiny() -> None:
     tiny = yaml.safe_load(text("profiles/tiny.yaml"))
-    shown = settings_table("REPRODUCE.md")
+    shown = settings_table("docs/settings.md")
     assert len(shown) > 30
     for name, value in shown.items():
         found: Any = tiny
@@ -88,8 +87,10 @@ def test_the_settings_table_has_the_values_of_profile_tiny() -> None:
         assert yaml.safe_load(value) == found, name
 
 
-def test_the_examples_of_the_readme_are_valid_settings() -> None:
-    blocks = re.findall(r"```yaml\n(.*?)```", text("README.md"), re.DOTALL)
+def test_the_examples_of_own_settings_are_valid() -> None:
+    [short] = re.findall(r"```yaml\n(.*?)```", text("README.md"), re.DOTALL)
+    HubBase(**yaml.safe_load(short)["base"])
+    blocks = re.findall(r"```yaml\n(.*?)```", text("docs/own.md"), re.DOTALL)
     settings = yaml.safe_load(blocks[0])
     HubBase(**settings["base"])
     FolderModel(**settings["teacher"])
@@ -100,8 +101,8 @@ def test_the_examples_of_the_readme_are_valid_settings() -> None:
     assert len(blocks) == 2
 
 
-def test_every_machine_of_reproduce_fits_profile_paper() -> None:
-    found = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", text("REPRODUCE.md"), re.DOTALL)]
+def test_every_machine_of_the_pages_fits_profile_paper() -> None:
+    found = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", text("docs/machines.md"), re.DOTALL)]
     machines = [block["machine"] for block in found if "machine" in block]
     paper = yaml.safe_load(text("profiles/paper.yaml"))
     gpus = []
@@ -178,7 +179,7 @@ def test_the_gpu_page_has_the_figures_of_its_file() -> None:
 
 def test_the_world_page_shows_the_world() -> None:
     page = text("docs/world.md")
-    habits = dataclasses.asdict(corpus.Habits())
+    habits = yaml.safe_load(text("profiles/tiny.yaml"))["base"]["habits"]
     assert {name: float(value) for name, value in settings_table("docs/world.md").items()} == habits
     for family, plans in families.FAMILIES.items():
         assert re.search(rf"^\| {family} \|.*\| {', '.join(plan.name for plan in plans)} \|$", page, re.MULTILINE)
@@ -201,7 +202,7 @@ def test_the_amounts_of_rl_are_those_of_their_tables() -> None:
         rows = {
             (row.arm, row.k): row
             for row in read.read(ROOT / folder / "main.csv")
-            if row.benchmark == MEAN and row.metric == PASS and row.n_seeds == 10
+            if row.benchmark == MEAN and row.metric == PASS and len(row.runs) == 10
         }
         shown = [", ".join(f"{rows[arm, k].value:.2f}" for k in (1, 64)) for arm in ("vanilla", "star", "n1", "n16")]
         for k in (1, 64):

@@ -19,10 +19,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from devices import NEAR, alike, has_vllm
-from polya_midtrain.common import policy
+from polya_midtrain.checkpoints import policy
 from polya_midtrain.engine import Engine, Output, SamplingParams, transformers_engine
 from polya_midtrain.engine.attention import decoding
-from polya_midtrain.engine.build import open_engine
+from polya_midtrain.engine.opening import open_engine
 from polya_midtrain.engine.transformers_engine import COMPACT_BELOW, TransformersEngine
 from polya_midtrain.params import Machine
 from polya_midtrain.world import problems

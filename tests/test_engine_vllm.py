@@ -15,9 +15,9 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from polya_midtrain.common import policy
+from polya_midtrain.checkpoints import policy
 from polya_midtrain.engine import SamplingParams, heads, vllm_engine
-from polya_midtrain.engine.build import open_engine
+from polya_midtrain.engine.opening import open_engine
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import Machine
 from polya_midtrain.runtime import workers

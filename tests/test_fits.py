@@ -9,7 +9,7 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, TrainingArguments
 
-from polya_midtrain.common.shapes import TRAINING, USABLE, Model, of_config
+from polya_midtrain.checkpoints.shapes import TRAINING, USABLE, Model, of_config
 from polya_midtrain.training import fits, hooks
 
 GIB = 2.0**30

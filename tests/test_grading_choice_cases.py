@@ -10,7 +10,7 @@ import pytest
 
 from polya_midtrain.grading import grade_many, verify
 from polya_midtrain.grading.reasoning import spoken
-from polya_midtrain.sources.load import load
+from polya_midtrain.question_sets.load import load
 
 FILE = Path(__file__).parent / "cases" / "choice.jsonl"
 CASES: list[dict[str, Any]] = [json.loads(line) for line in FILE.read_text(encoding="utf-8").splitlines()]

@@ -15,7 +15,7 @@ import pytest
 
 from polya_midtrain.grading import Verdict, extract, grade_many
 from polya_midtrain.grading.snippets import snippets
-from polya_midtrain.sources.load import load
+from polya_midtrain.question_sets.load import load
 
 FILE = Path(__file__).parent / "cases" / "code.jsonl"
 CASES: list[dict[str, Any]] = [json.loads(line) for line in FILE.read_text(encoding="utf-8").splitlines()]

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from polya_midtrain import grading
-from polya_midtrain.common import heuristics
 from polya_midtrain.errors import UserError
+from polya_midtrain.prompting import heuristics
 
 ROOT = Path(__file__).resolve().parents[1]
 CATALOGUES = sorted((ROOT / "data/heuristics").glob("*.yaml"))

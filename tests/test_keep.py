@@ -35,6 +35,9 @@ def finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name, seconds in (("base", 100), ("rl@n1", 2000), ("rl@n2", 2200)):
         (folder / f"results/metrics/{name}.json").write_text(json.dumps({"seconds": seconds}))
     (folder / "params.yaml").write_text((ROOT / "profiles/tiny.yaml").read_text())
+    (folder / "docs").mkdir()
+    for name in ("claims.yaml", "docs/preregistration.md"):
+        shutil.copy(ROOT / name, folder / name)
     outs = [{"path": "reports/tables/main.csv", "md5": hashlib.md5(table.encode()).hexdigest()}]
     (folder / "dvc.lock").write_text(yaml.safe_dump({"stages": {"tables@main": {"cmd": "c", "outs": outs}}}))
     monkeypatch.chdir(folder)
@@ -53,12 +56,14 @@ def test_a_run_is_kept_whole(finished: Path, capsys: pytest.CaptureFixture[str])
         ("index.html", "reports/index.html"),
         ("results/metrics/base.json", "results/metrics/base.json"),
         ("params.yaml", "params.yaml"),
+        ("claims.yaml", "claims.yaml"),
+        ("preregistration.md", "docs/preregistration.md"),
         ("lock.yaml", "dvc.lock"),
     ):
         assert (kept / ours).read_bytes() == (finished / theirs).read_bytes()
     card = (kept / "RUN.md").read_text()
     assert card.startswith("# A run of profile tiny\n")
-    assert "| training seeds | 1, 2 |" in card
+    assert "| bases | 2 |\n| training seeds | 1 |" in card
     assert "| time inside the stages | 1:12 (h:mm), one after the other; most of it in rl 1:10, base 0:02 |" in card
     assert re.search(r"\| machine \| .+, \d+ cores, .+, \d+ GB \|", card)
     assert re.search(r"\| computed \| device cpu; precision float32\b", card)

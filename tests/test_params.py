@@ -10,10 +10,9 @@ import pytest
 import yaml
 
 from polya_midtrain import params as settings
-from polya_midtrain import studies
-from polya_midtrain.common import heuristics
 from polya_midtrain.errors import UserError
-from polya_midtrain.params import Block, Machine, Params, flat
+from polya_midtrain.params import Block, Machine, Params, flat, studies
+from polya_midtrain.prompting import heuristics
 
 ROOT = Path(__file__).resolve().parents[1]
 PROFILES = sorted((ROOT / "profiles").glob("*.yaml"))
@@ -80,7 +79,7 @@ def refusal(path: Path, text: str) -> tuple[int, str]:
             "arms",
             "  b4: ",
             "  b4: {traces: heuristics, n: 4, match: {}}",
-            "arms.b4.match: name an arm to match in rows or",
+            "arms.b4.match: name an arm to match in rows, tokens or",
         ),
         ("arms", "  star: ", "  a_star: {traces: unprompted, n: 1}", "arms.a_star"),
         (
@@ -183,7 +182,7 @@ def refusal(path: Path, text: str) -> tuple[int, str]:
             "    /evil: {source: gsm8k, split: test}",
             "questions.transfer./evil: String should match",
         ),
-        ("tables", "  means: ", "  means: {=a: [pairs]}", "tables.means.=a: String should match"),
+        ("tables", "    mean: ", "    =a: [pairs]", "tables.means.=a: String should match"),
         ("", "profile: ", "profile: ../smoke", "profile: String should match"),
         (
             "prompts",
@@ -260,6 +259,20 @@ def test_a_missing_setting_is_named_at_its_block(tmp_path: Path) -> None:
             "every arm is compared with it; add it",
         ),
         (
+            "arms",
+            "  vanilla: ",
+            "  vanilla: {traces: none, rl_epochs: 2}",
+            "arms:",
+            "an arm `vanilla: {traces: none}` is needed",
+        ),
+        (
+            "arms",
+            "  n4: ",
+            "  n4: {traces: heuristics, n: 4, rl_epochs: 0.5}",
+            "arms:",
+            "{traces: none, rl_epochs: 0.5}",
+        ),
+        (
             "base",
             "  hidden: ",
             "  hidden: 66",
@@ -329,12 +342,12 @@ def test_a_profile_loads_and_bears_its_own_name(path: Path) -> None:
     catalogue = heuristics.load(ROOT / params.prompts.catalogue)
     assert len(catalogue.first(params.generate.heuristics)) >= max(arm.n for arm in params.arms.values())
     assert {"vanilla", "star"} <= set(params.arms)
-    assert len(params.seeds) >= 2
+    assert len(params.runs) >= 2
     for name, arm in params.arms.items():
-        kinds = {"heuristics": "nbt", "right": "r", "wrong": "w", "mixed": "m"}
+        kinds = {"heuristics": "nbts", "right": "r", "wrong": "w", "mixed": "m"}
         if arm.traces in kinds:
             assert name[0] in kinds[arm.traces]
-            assert name[1:] == str(arm.n)
+            assert name.partition("-")[0][1:] == str(arm.n)  # the rest may say how much RL
 
 
 def test_every_value_of_profile_paper_says_whose_it_is() -> None:
@@ -420,9 +433,9 @@ def test_flat_names_are_dotted_and_hold_every_value() -> None:
     [
         ("mean", "{}", "'mean' is the name of a mean and of a question set; rename one"),
         ("known", "{known: [triples]}", "'known' is the name of a mean and of a question set; rename one"),
-        ("more", "{mean: [pairs]}", "means names one 'mean', which is that over all benchmarks; rename it"),
         ("more", "{known: [pairs, odd]}", "means.known names 'odd', which is not in questions.benchmarks; correct it"),
         ("more", "{known: [pairs, pairs]}", "means.known names a benchmark twice; correct it"),
+        ("more", "{mean: [odd]}", "means.mean names 'odd', which is not in questions.benchmarks; correct it"),
     ],
 )
 def test_a_mean_s_name_is_no_benchmark_s_and_its_members_are_there(

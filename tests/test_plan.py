@@ -15,13 +15,13 @@ import pytest
 import yaml
 
 from polya_midtrain import cli, paths
-from polya_midtrain.common.records import Question, write_records
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import Params
-from polya_midtrain.plan import measure, needs, power, runs
-from polya_midtrain.plan.needs import Device
-from polya_midtrain.plan.work import Work, works
+from polya_midtrain.records import Question, write_records
 from polya_midtrain.stages.tables import TABLES
+from polya_midtrain.tools.plan import measure, needs, power, runs
+from polya_midtrain.tools.plan.needs import Device
+from polya_midtrain.tools.plan.work import Work, works
 
 ROOT = Path(__file__).resolve().parents[1]
 TINY: dict[str, Any] = yaml.safe_load((ROOT / "profiles/tiny.yaml").read_text())
@@ -71,10 +71,10 @@ def written(folder: Path, content: dict[str, Any], **seconds: float) -> Path:
     (folder / paths.METRICS).mkdir(parents=True)
     (folder / "params.yaml").write_text(yaml.safe_dump(content))
     numbers: dict[str, dict[str, float]] = {
-        "questions": {"mid": 240, "rl": 256, "reward": 90},
-        "generate": {"completions": 16320, "tokens": 16320 * 20},
-        "distil": {"completions": 5760, "tokens": 5760 * 10},
-        "select": {"n1/rows": 120, "n1/tokens": 2400},
+        "questions": {"mid": 360, "rl": 512, "reward": 120},  # of two bases
+        "generate": {"completions": 51840, "tokens": 51840 * 20},
+        "distil": {"completions": 8640, "tokens": 8640 * 10},
+        "select": {"n1/rows": 240, "n1/tokens": 4800},
     }
     for stage, value in seconds.items():
         numbers.setdefault(stage, {})["seconds"] = value
@@ -97,17 +97,20 @@ def test_every_stage_of_the_pipeline_is_planned_for_every_arm_and_table() -> Non
 
 def test_counts_by_hand() -> None:
     found = planned(tiny())
-    assert found["generate", ""].samples == found["verify", ""].samples == 240 * (16 * 4 + 4)
+    assert found["generate", ""].samples == found["grade", ""].samples == 2 * 180 * (16 * 8 + 16)
     assert found["generate", ""].tokens == found["generate", ""].samples * 80, "at most"
-    assert found["evaluate", "n4"].samples == 2 * 2 * (60 + 20) * 72
-    assert found["evaluate", "w4"].samples == 2 * 60 * 72, "an ablation: benchmarks after RL alone"
+    assert found["evaluate", "n4"].samples == 2 * 2 * (70 + 20) * 72
+    assert found["evaluate", "w4"].samples == 2 * 70 * 72, "an ablation: benchmarks after RL alone"
     assert found["rl", "n4"].samples == found["rl", "n4"].rows == 2 * 256 * 16
     assert found["rl", "n4"].checkpoints == 2
-    assert found["midtrain", "n4"].rows == 2 * TINY["midtrain"]["epochs"] * 240 * 4, "at most"
+    half = {"traces": "none", "rl_epochs": 0.5}
+    assert planned(tiny(arms=TINY["arms"] | {"half": half}))["rl", "half"].samples == 2 * 128 * 16
+    assert found["midtrain", "n4"].rows == 2 * TINY["midtrain"]["epochs"] * 180 * 4, "at most"
     assert found["midtrain", "b16"].rows == found["midtrain", "n1"].rows, "matched to it"
     assert (found["midtrain", "vanilla"].rows, found["midtrain", "vanilla"].checkpoints) == (0, 0)
     base = TINY["base"]
-    assert found["base", ""].rows == (base["steps"] + base["drill_steps"]) * base["batch"]
+    assert found["base", ""].rows == 2 * (base["steps"] + base["drill_steps"]) * base["batch"]
+    assert found["base", ""].checkpoints == 2
 
 
 # A finished run
@@ -116,12 +119,12 @@ def test_counts_by_hand() -> None:
 def test_a_run_gives_lengths_shares_and_seconds_a_token(tmp_path: Path) -> None:
     run = runs.read(written(tmp_path / "run", TINY, generate=16.0, midtrain=1.0, **{"rl@n1": 30.0}))
     assert run is not None
-    more = tiny(seeds=[1, 2, 3, 4], generate=TINY["generate"] | {"samples": 8})
+    more = tiny(seeds=[1, 2], bases=[{}, {}, {}], generate=TINY["generate"] | {"samples": 4})
     found, rates = planned(more, run), runs.rates(run, more)
-    assert found["generate", ""].tokens == 240 * (16 * 8 + 4) * 20
-    assert found["midtrain", "n1"].trained == pytest.approx(4 * TINY["midtrain"]["epochs"] * 120 * 20)
-    assert rates["generate"] * found["generate", ""].units == pytest.approx(16.0 * 132 / 68)
-    assert rates["rl"] * found["rl", "n1"].units == pytest.approx(60.0), "twice the seeds"
+    assert found["generate", ""].tokens == 3 * 180 * (16 * 4 + 16) * 20
+    assert found["midtrain", "n1"].trained == pytest.approx(6 * TINY["midtrain"]["epochs"] * 120 * 20)
+    assert rates["generate"] * found["generate", ""].units == pytest.approx(16.0 * 3 / 2 * 80 / 144)
+    assert rates["rl"] * found["rl", "n1"].units == pytest.approx(90.0), "three times the runs"
     assert rates.keys() == {"questions", "generate", "rl"}, "what took no seconds is not known"
     other = tiny(base=TINY["base"] | {"hidden": 2 * TINY["base"]["hidden"]})
     assert runs.rates(run, other) == {"questions": 0.0}, "all others are the base's"
@@ -132,11 +135,11 @@ def test_a_run_gives_lengths_shares_and_seconds_a_token(tmp_path: Path) -> None:
 
 def test_the_settings_of_a_run_are_those_that_its_lock_file_has(tmp_path: Path) -> None:
     folder = written(tmp_path / "run", TINY, generate=16.0)
-    held = {"params.yaml": {"rl": TINY["rl"] | {"epochs": 9.0}, "score.batch": 3, "arms.n1": TINY["arms"]["n2"]}}
+    held = {"params.yaml": {"rl": TINY["rl"] | {"epochs": 9.0}, "score.batch": 3, "arms.n1": TINY["arms"]["n4"]}}
     (folder / "dvc.lock").write_text(yaml.safe_dump({"stages": {"rl@n1": {"params": held}}}))
     run = runs.read(folder)
     assert run is not None
-    assert (run.params.rl.epochs, run.params.score.batch, run.params.arms["n1"].n) == (9.0, 3, 2)
+    assert (run.params.rl.epochs, run.params.score.batch, run.params.arms["n1"].n) == (9.0, 3, 4)
     held["params.yaml"]["rl"] = {"a": "setting of other code"}
     (folder / "dvc.lock").write_text(yaml.safe_dump({"stages": {"rl@n1": {"params": held}}}))
     assert runs.read(folder) == replace(run, params=tiny())
@@ -158,7 +161,13 @@ def test_the_plan_of_tiny_is_the_committed_run(committed: Path) -> None:
     assert sum(needs.left(one, sizes) for one in found.values()) == pytest.approx(kept, rel=0.25)
 
 
-@pytest.mark.parametrize("profile", ["", "study"])
+SHOWN = {
+    "": ["51,840", "1,036,800", "0:16"],
+    "study": ["207,360", "4,147,200", "1:04"],
+}  # two bases, and six with more questions
+
+
+@pytest.mark.parametrize("profile", SHOWN)
 def test_the_table_fits_a_hundred_columns_and_loads_no_heavy_library(project: Path, profile: str) -> None:
     written(project / "run", TINY, generate=16.0)
     shutil.copytree(project / "run/results", project / "results")
@@ -169,9 +178,8 @@ def test_the_table_fits_a_hundred_columns_and_loads_no_heavy_library(project: Pa
     assert lines[-1] == "0 []"
     assert max(map(len, lines)) <= 100
     rows = {line.split()[0]: line.split() for line in lines[2:] if line}
-    assert rows["generate"][1:3] == ["16,320", "326,400"]
-    assert rows["generate"][5] == "0:16"
-    assert rows["evaluate"][1:3] == ["x", "22"]
+    assert [*rows["generate"][1:3], rows["generate"][5]] == SHOWN[profile]
+    assert rows["evaluate"][1:3] == ["x", "16"]
     assert rows["figures"][5] == "?", "not in that run"
     assert rows["all"][5] == ">"
     assert "- lengths of answers, shares of right ones and times: those of the run in ." in lines
@@ -202,9 +210,9 @@ def test_a_short_measurement(tiny_policy: Path, project: Path) -> None:
         rl=TINY["rl"] | {"generations": 2, "prompts": 2, "max_tokens": 16},
         midtrain=TINY["midtrain"] | {"batch": 4, "micro_batch": 4},
     )
-    with pytest.raises(UserError, match=r"models/base: not the base of these settings; run `dvc repro prompts`"):
+    with pytest.raises(UserError, match=r"models/base/base-1: not the base of these settings; run `dvc repro prompts`"):
         measure.measure(params)
-    shutil.copytree(tiny_policy, paths.BASE)
+    shutil.copytree(tiny_policy, paths.base(1))
     entry = {"params": {"params.yaml": {"base": TINY["base"]}}}
     (project / "dvc.lock").write_text(yaml.safe_dump({"stages": {"base": entry}}))
     asked = [Question(f"q{place}", f" jar a{place} 1", "1", "maths", "world") for place in range(4)]
@@ -293,23 +301,27 @@ def test_what_auto_comes_to_is_shown_and_too_little_refused(
 
 
 def test_the_detectable_difference_is_the_normal_one_for_many_questions() -> None:
-    params = tiny(arms={name: TINY["arms"][name] for name in ("vanilla", "n1")}, seeds=list(range(5000)))
+    params = tiny(arms={name: TINY["arms"][name] for name in ("vanilla", "n1")}, seeds=list(range(5000)), bases=[{}])
     found = power.planned(params, {"mid": 9, "benchmarks/one": 10_001})
     spread = math.sqrt(power.QUESTIONS[0] ** 2 / 10_001 + 2 * power.SEEDS[0] ** 2 / 5000)
     assert found[1] == pytest.approx(spread * (1.960 + 0.842), rel=0.001)
     halves = power.planned(params, {"benchmarks/one": 5001, "benchmarks/two": 5000})
+    chosen = params.model_copy(update={"tables": params.tables.model_copy(update={"means": {"mean": ["one"]}})})
+    assert power.planned(chosen, {"benchmarks/one": 10_001, "benchmarks/two": 7}) == found
     assert halves[1] == pytest.approx(found[1], rel=0.01), "a mean over two halves is as exact as over the whole"
 
 
 def test_the_detectable_difference_falls_with_seeds_and_needs_two() -> None:
     counts = {f"benchmarks/{name}": 16 for name in "abcdef"}
     assert power.planned(tiny(), counts | {"benchmarks/unread": 0}) == power.planned(tiny(), counts)
-    one, two, ten = (power.planned(tiny(seeds=list(range(count))), counts) for count in (1, 2, 10))
+    one, two, ten = (power.planned(tiny(seeds=list(range(count)), bases=[{}]), counts) for count in (1, 2, 10))
+    bases = power.planned(tiny(seeds=[1, 2, 3], bases=[{}, {}]), counts)
     assert one == {}
+    assert bases == two, "bases are drawn, whatever their seeds"
     assert all(ten[k] < two[k] for k in TINY["tables"]["ks"])
 
 
 def test_nothing_but_the_command_line_knows_the_plan() -> None:
     package = ROOT / "src/polya_midtrain"
-    users = [path for path in package.rglob("*.py") if "polya_midtrain.plan" in path.read_text()]
+    users = [path for path in package.rglob("*.py") if "polya_midtrain.tools.plan" in path.read_text()]
     assert {path.relative_to(package).as_posix() for path in users if path.parent.name != "plan"} == {"cli.py"}

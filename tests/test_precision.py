@@ -14,13 +14,14 @@ import torch
 
 from devices import MEAN, MOST, NEAR
 from polya_midtrain import params as settings
-from polya_midtrain.common import policy, prompts
-from polya_midtrain.common.records import Question
+from polya_midtrain.checkpoints import policy
 from polya_midtrain.engine import SamplingParams
-from polya_midtrain.engine.build import open_engine
+from polya_midtrain.engine.opening import open_engine
 from polya_midtrain.engine.transformers_engine import TransformersEngine
 from polya_midtrain.params import Machine
-from polya_midtrain.reward_model import RewardModel
+from polya_midtrain.prompting import prompts
+from polya_midtrain.records import Question
+from polya_midtrain.traces.reward_model import RewardModel
 from polya_midtrain.training import grpo, hooks, rollouts
 from polya_midtrain.world import problems
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polya_midtrain.common import prompts
-from polya_midtrain.common.heuristics import Catalogue, Exemplar, Heuristic
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import Prompts
+from polya_midtrain.prompting import prompts
+from polya_midtrain.prompting.heuristics import Catalogue, Exemplar, Heuristic
 from polya_midtrain.world import tokenizer
 
 ENCODER = tokenizer.build()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from polya_midtrain.common import policy
+from polya_midtrain.checkpoints import policy
 from polya_midtrain.runtime import machine
 
 H100, CUDA = "NVIDIA H100 80GB HBM3", "13.0"

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from polya_midtrain import params as settings
-from polya_midtrain.common.records import Completion, Question
 from polya_midtrain.engine.sampling import FULL, Job, joined, sample
 from polya_midtrain.engine.transformers_engine import TransformersEngine
 from polya_midtrain.params import Sampling
+from polya_midtrain.records import Completion, Question
 
 ROOT = Path(__file__).resolve().parents[1]
 DECODING = Sampling(samples=3, temperature=1.0, top_p=1.0, max_tokens=12, rows=18)

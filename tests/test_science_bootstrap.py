@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from polya_midtrain.science.bootstrap import Array, Factor, draw_weights, estimate, interval, pooled
+from polya_midtrain.science.bootstrap import Array, Factor, by_base, draw_weights, estimate, interval, pooled
 
 STUDIES = 1500  # simulated studies, side by side as the statistics of one call
 RESAMPLES = 1000
@@ -62,6 +62,37 @@ def test_the_mean_over_benchmarks_covers_with_sets_of_unequal_size_and_spread() 
     shared = 0.2 * rng.standard_normal((3, 1, STUDIES))  # a policy is good or bad on every benchmark
     blocks = [shared + studies(rng, 3, size, 0.1, sd, 0.2) for size, sd in ((8, 1.0), (30, 0.2), (50, 0.5))]
     assert 0.92 <= coverage(blocks, rng) <= 0.98
+
+
+def nested(rng: np.random.Generator, bases: int, seeds: int, base_sd: float) -> tuple[Array, list[int]]:
+    """Scores of runs, ``seeds`` of each base, around 0; a base moves all of its runs alike."""
+    of = [base for base in range(bases) for _ in range(seeds)]
+    moved = base_sd * rng.standard_normal((bases, 1, STUDIES))
+    return studies(rng, len(of), 24, 0.1, 0.5, 0.2) + moved[of], of
+
+
+@pytest.mark.parametrize(("bases", "low"), [(2, 0.88), (3, 0.9), (6, 0.92)])
+def test_bases_are_resampled_where_there_are_several(bases: int, low: float) -> None:
+    rng = np.random.default_rng(bases)
+    block, of = nested(rng, bases, 3, 0.4)
+    questions = [draw_weights(24, RESAMPLES, rng)]
+    ends = interval(pooled([block], questions, draw_weights(bases, RESAMPLES, rng), of), 0.95)
+    assert low <= np.mean((ends[0] <= 0) & (ends[1] >= 0)) <= 0.985
+    # Runs taken as independent of each other would not do, and questions alone even less.
+    runs = interval(pooled([block], questions, draw_weights(len(of), RESAMPLES, rng)), 0.95)
+    assert np.mean((runs[0] <= 0) & (runs[1] >= 0)) < low
+
+
+def test_one_base_is_as_if_none_were_named_and_bases_weigh_alike() -> None:
+    rng = np.random.default_rng(12)
+    block, _ = nested(rng, 1, 4, 0.0)
+    weights = [draw_weights(24, 50, rng)], draw_weights(4, 50, rng)
+    plain, named = pooled([block], *weights), pooled([block], *weights, [7, 7, 7, 7])
+    np.testing.assert_array_equal(plain.deviations, named.deviations)
+    uneven = by_base(block, [2, 1, 2, 2])
+    np.testing.assert_allclose(uneven, [block[1], block[[0, 2, 3]].mean(axis=0)])
+    found = pooled([block], weights[0], draw_weights(2, 50, rng), [2, 1, 2, 2])
+    np.testing.assert_allclose(found.value, uneven.mean(axis=(0, 1)))
 
 
 def test_weights_resample_a_mean_with_the_unbiased_variance() -> None:

@@ -71,6 +71,29 @@ def test_a_true_null_is_rejected_no_more_often_than_promised(seeds: int, questio
     assert np.mean((low <= 0) & (high >= 0)) >= 0.93
 
 
+@pytest.mark.parametrize(("bases", "effect_sd", "most"), [(6, 0.0, 0.06), (6, 0.4, 0.06), (3, 0.4, 0.075)])
+def test_a_true_null_over_bases_is_rejected_about_as_often_as_promised(
+    bases: int, effect_sd: float, most: float
+) -> None:
+    """Of what a base does to both arms nothing is left; what it does to one of them alone is spread."""
+    rng = np.random.default_rng(bases)
+    of = [base for base in range(bases) for _ in range(2)]
+    common = 2.0 * rng.standard_normal((bases, 1, STUDIES))[of]
+    arm, vanilla = (block + common for block in two_arms(rng, len(of), 30, 0.2))
+    arm += effect_sd * rng.standard_normal((bases, 1, STUDIES))[of]
+    weights = draw_weights(bases, RESAMPLES, rng)
+    questions = [draw_weights(30, RESAMPLES, rng)]
+    found = paired_difference([arm], [vanilla], questions, weights, weights, of)
+    assert np.mean(p_values(found) < 0.05) <= most
+    low, high = interval(found, 0.95)
+    assert 0.91 <= np.mean((low <= 0) & (high >= 0)) <= 0.995
+    assert found.error.mean() < 1.0  # paired by base: 2.0 of both arms cancel
+    if effect_sd:  # runs as if each had a base of its own
+        own = [draw_weights(len(of), RESAMPLES, rng) for _ in range(2)]
+        runs = paired_difference([arm - common], [vanilla - common], questions, *own)
+        assert np.mean(p_values(runs) < 0.05) > 0.08
+
+
 def test_a_test_over_questions_alone_would_take_seed_noise_for_an_effect() -> None:
     rng = np.random.default_rng(2)
     arm, vanilla = two_arms(rng, 3, 24, 0.4)

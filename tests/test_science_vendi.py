@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from polya_midtrain.science import vendi
+from polya_midtrain.science.bootstrap import student
 from polya_midtrain.science.vendi import Array
 
 
@@ -131,10 +132,17 @@ def test_halves_take_the_same_questions_from_both_sets() -> None:
 def test_the_spread_over_halves_is_that_over_other_questions() -> None:
     rng = np.random.default_rng(2)
     many, few = np.array([0.3, 0.25, 0.15, 0.1, 0.1, 0.1]), np.array([0.5, 0.2, 0.1, 0.1, 0.05, 0.05])
-    differences, spreads = [], []
+    differences, spreads, tests = [], [], []
     for _ in range(150):
         ours, theirs = kinds(rng, 40, many), kinds(rng, 40, few)
         whole = [vendi.score(np.concatenate(list(vectors.values()))) for vectors in (ours, theirs)]
         differences.append(whole[0] - whole[1])
-        spreads.append(np.subtract(*vendi.halves(ours, theirs, 15, rng).T).std())
+        parts = vendi.halves(ours, theirs, 15, rng)
+        spreads.append(np.subtract(*parts.T).std())
+        tests.append(vendi.apart(whole, parts, 40))
     assert np.sqrt(np.mean(np.square(spreads))) == pytest.approx(np.std(differences), rel=0.25)
+    # With 15 halves of each the error is known to a fifth; the degrees of freedom count that.
+    ends = np.array([student(found, 0.95) for found in tests])[:, :, 0]
+    truth = np.mean(differences)
+    assert 0.9 <= np.mean((ends[:, 0] <= truth) & (truth <= ends[:, 1])) <= 0.99
+    assert {found.df[0] for found in tests} == {14.0}

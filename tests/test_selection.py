@@ -9,11 +9,25 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polya_midtrain.common.records import Scored
-from polya_midtrain.science.selection import best_per_heuristic, candidates, fit, mixed, pairs, spread, unprompted
+from polya_midtrain.records import Scored
+from polya_midtrain.traces.selection import (
+    Places,
+    best_per_heuristic,
+    candidates,
+    fit,
+    mixed,
+    pairs,
+    places,
+    repeated,
+    spread,
+    unprompted,
+)
 
 HEURISTICS = [f"h{number}" for number in range(8)]
 QUESTIONS = [f"q{number}" for number in range(4)]
+ALL = len(HEURISTICS)
+CATALOGUE, DRAWN = (places(QUESTIONS, HEURISTICS, order, 5) for order in ("catalogue", "question"))
+orders_ = st.sampled_from([CATALOGUE, DRAWN])
 
 
 def scored(question: str, heuristic: str, sample: int, correct: bool, score: float) -> Scored:
@@ -40,16 +54,17 @@ rows_ = st.dictionaries(
 ).map(lambda table: [scored(*key, *value) for key, value in table.items()])
 
 
-@given(rows_, st.integers(min_value=1, max_value=8))
-def test_one_correct_response_of_the_best_score_per_question_and_heuristic(rows: list[Scored], n: int) -> None:
-    names = HEURISTICS[:n]
-    chosen = best_per_heuristic(rows, names)
+@given(rows_, orders_, st.integers(min_value=1, max_value=8))
+def test_one_correct_response_of_the_best_score_per_question_and_heuristic(
+    rows: list[Scored], ordered: Places, n: int
+) -> None:
+    chosen = best_per_heuristic(rows, ordered, n)
     assert set(chosen) <= set(rows)
     pairs = [(row.question_id, row.heuristic) for row in chosen]
     assert len(set(pairs)) == len(pairs)
     candidates: dict[tuple[str, str], list[Scored]] = {}
     for row in rows:
-        if row.correct and row.heuristic in names:
+        if row.correct and ordered.get((row.question_id, row.heuristic), n) < n:
             candidates.setdefault((row.question_id, row.heuristic), []).append(row)
     assert set(pairs) == set(candidates)  # nothing that could be learnt from is left out
     for row in chosen:
@@ -61,18 +76,30 @@ def test_one_correct_response_of_the_best_score_per_question_and_heuristic(rows:
     assert max(Counter(row.question_id for row in chosen).values(), default=0) <= n
 
 
-@given(rows_, st.integers(min_value=1, max_value=7))
-def test_a_smaller_arm_is_a_prefix_of_a_larger_one(rows: list[Scored], n: int) -> None:
-    larger = best_per_heuristic(rows, HEURISTICS)
-    smaller = best_per_heuristic(rows, HEURISTICS[:n])
+@given(rows_, orders_, st.integers(min_value=1, max_value=7))
+def test_a_smaller_arm_is_a_prefix_of_a_larger_one(rows: list[Scored], ordered: Places, n: int) -> None:
+    larger = best_per_heuristic(rows, ordered, ALL)
+    smaller = best_per_heuristic(rows, ordered, n)
     assert smaller == larger[: len(smaller)]
-    assert smaller == [row for row in larger if row.heuristic in HEURISTICS[:n]]
+    assert smaller == [row for row in larger if ordered[row.question_id, row.heuristic] < n]
+
+
+def test_a_question_has_an_order_of_its_own_by_the_seed_alone() -> None:
+    asked = [f"q{number}" for number in range(400)]
+    ordered = places(asked, HEURISTICS, "question", 1)
+    assert ordered == places(asked[::-1], HEURISTICS, "question", 1) != places(asked, HEURISTICS, "question", 2)
+    first = Counter(name for (_, name), place in ordered.items() if place == 0)
+    assert set(first) == set(HEURISTICS)
+    assert min(first.values()) > 25  # 50 expected
+    for question in asked:
+        assert sorted(ordered[question, name] for name in HEURISTICS) == list(range(ALL))
+    assert {name for (_, name), place in CATALOGUE.items() if place == 0} == {HEURISTICS[0]}
 
 
 @given(rows_, st.randoms(use_true_random=False))
 def test_the_order_of_the_rows_decides_nothing(rows: list[Scored], rng: random.Random) -> None:
     shuffled = rng.sample(rows, len(rows))
-    assert set(best_per_heuristic(rows, HEURISTICS)) == set(best_per_heuristic(shuffled, HEURISTICS))
+    assert set(best_per_heuristic(rows, DRAWN, ALL)) == set(best_per_heuristic(shuffled, DRAWN, ALL))
     assert set(unprompted(rows, 2, 7)) == set(unprompted(shuffled, 2, 7))
 
 
@@ -107,14 +134,17 @@ def lengthened(rows: list[Scored], rng: random.Random) -> list[Scored]:
 
 
 @given(
-    rows_, st.integers(min_value=1, max_value=8), st.floats(min_value=0, max_value=1), st.randoms(use_true_random=False)
+    rows_,
+    orders_,
+    st.integers(min_value=1, max_value=8),
+    st.floats(min_value=0, max_value=1),
+    st.randoms(use_true_random=False),
 )
 def test_a_pair_differs_in_correctness_and_in_little_else(
-    rows: list[Scored], n: int, tolerance: float, rng: random.Random
+    rows: list[Scored], ordered: Places, n: int, tolerance: float, rng: random.Random
 ) -> None:
     rows = lengthened(rows, rng)
-    names = HEURISTICS[:n]
-    found = pairs(rows, names, tolerance)
+    found = pairs(rows, ordered, n, tolerance)
     places = [(right.question_id, right.heuristic) for right, _ in found]
     assert len(set(places)) == len(places)
     for right, wrong in found:
@@ -134,15 +164,16 @@ def test_a_pair_differs_in_correctness_and_in_little_else(
         ]
         assert right.score + wrong.score == max(rivals)
     # With no limit on lengths, wherever both kinds of response exist there is a pair.
-    both = {(row.question_id, row.heuristic) for row in rows if row.correct and row.heuristic in names} & {
+    both = {(row.question_id, row.heuristic) for row in rows if row.correct} & {
         (row.question_id, row.heuristic) for row in rows if not row.correct
     }
-    assert {(r.question_id, r.heuristic) for r, _ in pairs(rows, names, 1.0)} == both
+    within = {place for place in both if ordered.get(place, n) < n}
+    assert {(r.question_id, r.heuristic) for r, _ in pairs(rows, ordered, n, 1.0)} == within
 
 
 @given(rows_, st.integers(min_value=1, max_value=8), st.integers(min_value=0, max_value=3))
 def test_a_mixture_has_one_side_of_every_pair_and_half_of_each_kind(rows: list[Scored], n: int, seed: int) -> None:
-    found = pairs(rows, HEURISTICS[:n], 1.0)
+    found = pairs(rows, CATALOGUE, n, 1.0)
     chosen = mixed(found, seed)
     assert len(chosen) == len(found)
     assert all(row in pair for row, pair in zip(chosen, found, strict=True))
@@ -152,8 +183,8 @@ def test_a_mixture_has_one_side_of_every_pair_and_half_of_each_kind(rows: list[S
 @given(rows_)
 def test_what_is_scored_is_what_can_be_selected(rows: list[Scored]) -> None:
     kept = candidates(rows)
-    assert best_per_heuristic(kept, HEURISTICS) == best_per_heuristic(rows, HEURISTICS)
-    assert pairs(kept, HEURISTICS, 1.0) == pairs(rows, HEURISTICS, 1.0)
+    assert best_per_heuristic(kept, DRAWN, ALL) == best_per_heuristic(rows, DRAWN, ALL)
+    assert pairs(kept, DRAWN, ALL, 1.0) == pairs(rows, DRAWN, ALL, 1.0)
     assert set(unprompted(kept, 9, 1)) == set(unprompted(rows, 9, 1))
     right = {(row.question_id, row.heuristic) for row in rows if row.correct}
     assert all(row.correct or (row.question_id, row.heuristic) in right for row in kept)
@@ -162,13 +193,13 @@ def test_what_is_scored_is_what_can_be_selected(rows: list[Scored]) -> None:
 def test_no_answer_is_no_wrong_answer() -> None:
     right = scored("q0", "h0", 0, True, 1.0)
     silent = replace(scored("q0", "h0", 1, False, 2.0), reason="no answer", extracted="")
-    assert pairs([right, silent], ["h0"], 1.0) == []
+    assert pairs([right, silent], CATALOGUE, 1, 1.0) == []
     assert candidates([right, silent]) == [right]
 
 
 @given(rows_, st.integers(min_value=0, max_value=70), st.integers(min_value=0, max_value=5))
 def test_a_budget_is_met_with_whole_questions_but_the_last(rows: list[Scored], most: int, seed: int) -> None:
-    own = best_per_heuristic(rows, HEURISTICS)
+    own = best_per_heuristic(rows, CATALOGUE, ALL)
     chosen = fit(own, seed, most_rows=most)
     assert len(chosen) == min(most, len(own))
     assert set(chosen) <= set(own)
@@ -188,7 +219,7 @@ def test_a_budget_is_met_with_whole_questions_but_the_last(rows: list[Scored], m
 def test_a_budget_of_tokens_is_not_exceeded_and_nearly_used(
     rows: list[Scored], most: int, seed: int, rng: random.Random
 ) -> None:
-    own = best_per_heuristic(lengthened(rows, rng), HEURISTICS)
+    own = best_per_heuristic(lengthened(rows, rng), CATALOGUE, ALL)
     used = sum(row.tokens for row in fit(own, seed, most_tokens=most))
     assert used <= most
     if used < sum(row.tokens for row in own):
@@ -211,3 +242,10 @@ def test_a_set_is_spread_as_another_is(rows: list[Scored], other: list[Scored], 
     if total == sum(shares.values()):
         have, got = Counter(row.question_id for row in rows), Counter(row.question_id for row in chosen)
         assert all(got[name] >= min(have[name], share) for name, share in shares.items())
+
+
+@given(rows_, st.integers(min_value=0, max_value=150))
+def test_rows_are_repeated_in_turn_to_as_many_as_another_set_has(rows: list[Scored], total: int) -> None:
+    chosen = repeated(rows, total)
+    assert len(chosen) == (total if rows else 0)
+    assert all(row == rows[place % len(rows)] for place, row in enumerate(chosen))

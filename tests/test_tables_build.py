@@ -43,6 +43,7 @@ def parameters(**changes: Any) -> Params:
         "profile": "synthetic",
         "machine": Machine(),
         "seeds": SEEDS,
+        "bases": [{}],
         "arms": ARMS,
         "questions": Questions.model_construct(benchmarks=SETS),
         "tables": Tables(ks=KS, resamples=400, seed=5, confidence=0.95, means={}),
@@ -306,7 +307,10 @@ def test_refusals_leave_the_earlier_table_as_it_was(project: Path) -> None:
     with pytest.raises(UserError, match="no table 'maim'; the tables are main, midtrain"):
         stage.run(parameters(), "maim")
     with pytest.raises(UserError, match=r"params.yaml: tables.ks: k=100, but the counts hold 72 samples"):
-        stage.run(parameters(tables=Tables(ks=[1, 100], resamples=400, seed=5, confidence=0.95, means={})), "main")
+        stage.run(
+            parameters(tables=Tables(ks=[1, 100], resamples=400, seed=5, confidence=0.95, means={})),
+            "main",
+        )
     Path("results/counts/n4.json").write_text("{", encoding="utf-8")
     with pytest.raises(UserError, match=r"results/counts/n4.json:1: not valid JSON"):
         stage.run(parameters(), "main")
@@ -330,7 +334,7 @@ def test_a_weak_sandbox_is_said_by_every_format_of_a_table(project: Path) -> Non
 def test_csv_floats_are_fixed_and_unknown_values_empty() -> None:
     row = Row("a", "after", "b", "pass@k", 4, 0.5, 0.0, 1.0, "share", 3, 8, "1+2", None, "m", diff=-0.25)
     line = render.csv_text([row]).splitlines()[1]
-    assert line == "a,after,b,pass@k,4,0.5000,0.0000,1.0000,share,3,8,1+2,,m,-0.2500,,,,,,"
+    assert line == "a,after,b,pass@k,4,0.5000,0.0000,1.0000,share,3,8,1+2,,m,-0.2500,,,,,,,"
 
 
 def test_text_is_escaped_for_each_format() -> None:
@@ -364,3 +368,51 @@ def test_a_named_mean_stands_beside_the_mean_over_all(project: Path) -> None:
         assert "'known'" not in text
         lines = [line for line in page.splitlines() if line not in text.splitlines()]
         assert len(lines) == 2 * (3 + len(ARMS))  # a caption, a header, a rule and the arms
+
+
+def test_a_mean_named_mean_says_which_benchmarks_every_mean_takes(project: Path) -> None:
+    """Of one benchmark, the mean, its differences and its trends are those of that benchmark."""
+    chosen = Tables(ks=KS, resamples=400, seed=5, means={"mean": ["math500"]}, confidence=0.95)
+    rows = built("main", tables=chosen)
+    text = Path("reports/tables/main.md").read_text()
+    assert "Means over benchmarks, and differences of them, take math500." in text
+    empty = {"benchmark": "", "paper": ""}
+    shown = [[row | empty for row in rows if row["benchmark"] == name] for name in ("mean", "math500")]
+    assert shown[1] == [row for row in shown[0] if row["metric"] in ("pass@k", "truncated", "no_answer")]
+    everything = built("main")
+    assert [row for row in everything if row["benchmark"] != "mean"] == [r for r in rows if r["benchmark"] != "mean"]
+    assert "Means over benchmarks, and" not in Path("reports/tables/main.md").read_text()
+    assert chosen.averaged(["program", "story"]) == ["program", "story"]
+    assert chosen.beside == {}
+
+
+@pytest.mark.parametrize(
+    ("bases", "seeds", "alone", "difference", "said"),
+    [
+        (2, [1, 2], [0.175, 0.025, 0.8, 0.0], [0.0, 1.0, 0.0, 0.0], "taken as 0"),
+        (2, [1], [0.2, None, 0.8, 0.0], [None, None, None, None], "base has the share of both"),
+        (1, [1, 2], [None, 1 / 17, 16 / 17, 0.0], [None, 1.0, 0.0, 0.0], "There is one base"),
+        (1, [1], [None] * 4, [None] * 4, "it cannot be told"),
+    ],
+)
+def test_whence_the_variance_comes(
+    project: Path, bases: int, seeds: list[int], alone: list[Any], difference: list[Any], said: str
+) -> None:
+    """Counts in which base, seed and question add up; a seed moves n16 the other way than vanilla."""
+    for arm, sign in (("vanilla", 1), ("n16", -1)):
+        rows = []
+        for phase, base, seed, number in product(("before", "after"), range(bases), seeds, (0, 1)):
+            right = 36 + (8 if base else -8) + 4 * sign * (3 - 2 * seed) * (len(seeds) - 1) + (16 if number else -16)
+            row = {"phase": phase, "seed": 100 * base + seed, "benchmark": "easy", "question": f"q{number}"}
+            rows.append(row | {"n": SAMPLES, "c": right, "truncated": 0, "no_answer": 0})
+        content = {"arm": arm, "samples": SAMPLES, "decoding": {}, "rows": rows}
+        Path(f"results/counts/{arm}.json").write_text(json.dumps(content), encoding="utf-8")
+    changes = {"seeds": seeds, "bases": [{}] * bases, "arms": {name: ARMS[name] for name in ("vanilla", "n16")}}
+    questions = Questions.model_construct(benchmarks={"easy": SETS["easy"]})
+    records = [record for record in built("main", questions=questions, **changes) if record["k"] == "1"]
+    for arm, reference, shares in (("vanilla", "", alone), ("n16", "", alone), ("n16", "vanilla", difference)):
+        for part, share in zip(("base", "seed", "question", "rest"), shares, strict=True):
+            about = {"arm": arm, "reference": reference, "metric": f"share of variance: {part}"}
+            found = [record["value"] for record in records if about.items() <= record.items()]
+            assert found == ([] if share is None else [f"{share:.4f}"])
+    assert said in Path("reports/tables/main.md").read_text(encoding="utf-8")

@@ -43,6 +43,7 @@ def parameters(seeds: list[int], **changes: Any) -> Params:
         "profile": "synthetic",
         "machine": Machine(),
         "seeds": seeds,
+        "bases": [{}],
         "arms": ARMS,
         "compose": Compose(judge="world", benchmarks=list(QUESTIONS), labelled=10, seed=1),
         "tables": Tables(ks=[1], resamples=400, seed=5, confidence=0.95, means={}),

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import t
 
 from polya_midtrain import paths
 from polya_midtrain.errors import UserError
@@ -39,6 +40,7 @@ def parameters(**changes: Any) -> Params:
         "profile": "synthetic",
         "machine": Machine(),
         "seeds": SEEDS,
+        "bases": [{}],
         "arms": ARMS,
         "questions": Questions.model_construct(benchmarks=dict.fromkeys(BENCHMARKS)),
         "tables": Tables(ks=KS, resamples=400, seed=5, confidence=0.95, means={}),
@@ -71,10 +73,11 @@ def card(arm: str) -> dict[str, Any]:
         "tokens": 20 * rows,
         "questions": rows // 5,
         "questions_asked": 12,
+        "bases": 1,
         "right": rows,
         "wrong": 0,
     }
-    return {"arm": arm, **sizes, "rows_per_heuristic": {}, "mean_score": None}
+    return {"arm": arm, **sizes, "rows_per_heuristic": {}, "mean_score": None, "follow": None}
 
 
 def write(path: Path, content: Any) -> None:
@@ -144,7 +147,7 @@ def test_sets_are_scored_by_their_draws_and_small_ones_not_at_all() -> None:
     for name, value in (("rows", "5.0000"), ("tokens", "100.0000"), ("questions", "1.0000")):
         assert one(records, arm="n1", metric=name)["value"] == value
     assert [line[0] for line in page.grids[0].rows] == ["n1", "n16", "distil"]
-    assert page.grids[0].rows[0][4:] == ["too few rows", "too few rows", "-"]
+    assert page.grids[0].rows[0][4:] == ["-", "too few rows", "too few rows", "-"]
 
 
 @pytest.mark.usefixtures("project")
@@ -173,12 +176,14 @@ def test_wholes_are_compared_with_the_spread_over_halves() -> None:
     records, page = built()
     row = one(records, arm="n16", metric="vendi of the whole set, difference", benchmark="", reference="distil")
     apart = [ours - theirs for ours, theirs in scores()["pairs"][0]["halves"]]
-    low, high = np.quantile(np.array(apart) - np.mean(apart), [0.025, 0.975])
+    error = np.std(apart, ddof=1)
+    reach = error * t.ppf(0.975, 9)  # ten questions are fewer than forty halves
     assert row["value"] == "2.0000"  # of the whole, not the mean over halves
     assert (float(row["low"]), float(row["high"])) == (
-        pytest.approx(2 + low, abs=1e-4),
-        pytest.approx(2 + high, abs=1e-4),
+        pytest.approx(2 - reach, abs=1e-4),
+        pytest.approx(2 + reach, abs=1e-4),
     )
+    assert float(row["p"]) == pytest.approx(2 * t.sf(2 / error, 9), abs=1e-4)
     assert "50 traces" in row["method"]
     assert one(records, arm="distil", metric="vendi of the whole set", benchmark="")["value"] == "7.5000"
     per = one(records, arm="n16", metric="vendi per question, difference", benchmark="")

@@ -39,6 +39,7 @@ def parameters(**changes: Any) -> Params:
         "profile": "synthetic",
         "machine": Machine(),
         "seeds": SEEDS,
+        "bases": [{}],
         "arms": ARMS,
         "tables": Tables(ks=[1], resamples=400, seed=5, confidence=0.95, means={}),
     }

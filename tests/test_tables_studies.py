@@ -53,6 +53,7 @@ def parameters(**changes: Any) -> Params:
         "profile": "synthetic",
         "machine": Machine(),
         "seeds": SEEDS,
+        "bases": [{}],
         "arms": ARMS,
         "questions": Questions.model_construct(benchmarks=dict.fromkeys(BENCHMARKS), transfer=transfer),
         "tables": Tables(ks=KS, resamples=400, seed=5, confidence=0.95, means={}),
@@ -70,8 +71,10 @@ def card(arm: str) -> dict[str, Any]:
         "tokens": 31 * rows,
         "questions": min(rows, 24),
         "questions_asked": 40,
+        "bases": 1,
         "rows_per_heuristic": {"forward": rows},
         "mean_score": 1.25 if arm[0] in "rwm" else None,
+        "follow": 0.75 if arm[0] in "rwm" else None,
         "right": rows - wrong,
         "wrong": wrong,
     }
@@ -259,7 +262,7 @@ def test_right_and_wrong_are_compared_at_the_same_n(project: Path) -> None:
     below = some(records, metric="pass@k", benchmark="mean", k="1", seeds=POOLED, significant="yes")
     assert {record["arm"] for record in below} >= {"w2", "w4"}
     assert {record["arm"] for record in below}.isdisjoint({"r1", "r2", "r4"})
-    assert "| w4 | wrong | 4 | 120 | 0 | 120 | 24 | 3720 | 31.0 | 1.250 |" in page("correctness")
+    assert "| w4 | wrong | 4 | 120 | 0 | 120 | 24 | 3720 | 31.0 | 1.250 | 0.750 |" in page("correctness")
     assert one(records, arm="m4", metric="adherence")["value"] == "1.2500"
     assert (
         one(records, arm="m4", metric="right")["value"] == one(records, arm="m4", metric="wrong")["value"] == "60.0000"

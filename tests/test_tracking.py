@@ -101,11 +101,11 @@ def test_a_stage_that_fails_is_a_failed_run(params: Params, store: Path) -> None
     with pytest.raises(ValueError, match="no"), tracking.run(params, stage="generate") as run:
         run.metrics({"completions": 3})
         raise ValueError("no")
-    with pytest.raises(KeyboardInterrupt), tracking.run(params, stage="verify"):
+    with pytest.raises(KeyboardInterrupt), tracking.run(params, stage="grade"):
         raise KeyboardInterrupt
     mlflow_store.post_pending()
     found = {run.data.tags["stage"]: run for run in runs()}
-    assert {stage: run.info.status for stage, run in found.items()} == {"generate": "FAILED", "verify": "KILLED"}
+    assert {stage: run.info.status for stage, run in found.items()} == {"generate": "FAILED", "grade": "KILLED"}
     assert found["generate"].data.metrics == {"completions": 3}
 
 

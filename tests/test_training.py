@@ -16,10 +16,11 @@ from trl import GRPOConfig
 
 from devices import MEAN, MOST, NEAR
 from polya_midtrain import params as settings
-from polya_midtrain.common import policy, prompts
-from polya_midtrain.common.records import Question
+from polya_midtrain.checkpoints import policy
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import Machine, Rl
+from polya_midtrain.prompting import prompts
+from polya_midtrain.records import Question
 from polya_midtrain.stages import rl
 from polya_midtrain.training import grpo, hooks, rollouts, sft
 from polya_midtrain.training.seeds import TAIL, curves, final, tails

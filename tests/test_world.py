@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from polya_midtrain import grading
 from polya_midtrain import params as settings
-from polya_midtrain.common import prompts
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import WorldSet
+from polya_midtrain.prompting import prompts
 from polya_midtrain.stages import questions
 from polya_midtrain.world import families, pretrain, problems, programs, stories, tokenizer, traces
 from polya_midtrain.world.families import DEFAULT_PLAN, FAMILIES, PLANS, TYPES
@@ -27,7 +27,7 @@ from polya_midtrain.world.tasks import TASKS
 
 ROOT = Path(__file__).resolve().parents[1]
 CATALOGUE = ROOT / "data/heuristics/world.yaml"
-POOLS = ["seen", "unseen", "composite", "exception"]
+POOLS = ["seen", "unseen", "pure", "composite", "exception"]
 
 parts_ = st.builds(
     Part, st.sampled_from(sorted(TYPES)), st.tuples(*[st.integers(min_value=0, max_value=9) for _ in range(3)])
@@ -114,6 +114,8 @@ def test_a_pool_holds_what_its_name_says(pool: str) -> None:
     for problem in draw(150, (2, 3), pool):
         pairs = {frozenset(pair) for pair in itertools.combinations([part.word for part in problem], 2)}
         assert bool(pairs & problems.UNSEEN_PAIRS) is (pool == "unseen")
+        if pool == "pure":
+            assert len({part.family for part in problem}) == 1
         if pool == "composite":
             assert all(left.family != right.family for left, right in itertools.pairwise(problem))
         if pool == "exception":
@@ -314,19 +316,27 @@ def test_the_longest_answer_fits_every_limit(name: str) -> None:
     longest = max(PLANS, key=lambda plan: len(PLANS[plan].steps))
     part = Part("bell", (9, 9, 9))
 
-    def sizes(parts: int, lead: str) -> tuple[int, int]:
-        text = lead + problems.text((part,) * parts)
-        prompt = prompts.encode(ENCODER, [{"role": "user", "content": text}])
-        return len(prompt), len(prompts.encode_response(ENCODER, traces.write((part,) * parts, [longest] * parts)))
+    def turns(parts: int, lead: str) -> tuple[dict[str, str], dict[str, str]]:
+        answer = traces.write((part,) * parts, [longest] * parts)
+        question = lead + problems.text((part,) * parts)
+        return {"role": "user", "content": question}, {"role": "assistant", "content": answer}
+
+    def sizes(parts: int, lead: str, shots: int = 0) -> tuple[int, int]:
+        asked, answer = turns(parts, lead)
+        prompt = prompts.encode(ENCODER, [*turns(1, lead) * shots, asked])
+        return len(prompt), len(prompts.encode_response(ENCODER, answer["content"]))
 
     def parts_of(*specs: object) -> int:
         return max(count for spec in specs if isinstance(spec, WorldSet) for count in spec.parts)
 
-    prompt, answer = sizes(max(pretrain.LENGTHS["chain"]), f"by {longest}:\n")
+    shots = params.prompts.shots
+    prompt, answer = sizes(max(pretrain.LENGTHS["chain"]), f"by {longest}:\n", max(1, shots))
     assert prompt + answer <= pretrain.POSITIONS
     asked = params.questions
-    prompt, answer = sizes(parts_of(asked.mid), f"by {longest}:\n")
+    prompt, answer = sizes(parts_of(asked.mid), f"by {longest}:\n", shots)
     assert answer <= params.generate.max_tokens
+    assert prompt + params.generate.max_tokens <= pretrain.POSITIONS
+    prompt, answer = sizes(parts_of(asked.mid), "")
     assert prompt + answer <= params.midtrain.max_length
     prompt, answer = sizes(parts_of(asked.rl), "")
     assert prompt <= params.rl.max_prompt_tokens

@@ -6,12 +6,14 @@ import math
 import random
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from polya_midtrain import params as settings
-from polya_midtrain.common import heuristics, prompts
-from polya_midtrain.params import Params, Prompts, WorldBase, WorldTeacher
+from polya_midtrain.params import Habits, Params, WorldBase, WorldTeacher
+from polya_midtrain.prompting import heuristics, prompts
+from polya_midtrain.prompting.heuristics import Catalogue, Exemplar
 from polya_midtrain.world import corpus, pretrain, problems, tokenizer, traces
 from polya_midtrain.world.families import DEFAULT_PLAN, FAMILIES, PLANS
 from polya_midtrain.world.problems import Problem
@@ -20,6 +22,7 @@ from polya_midtrain.world.tasks import TASKS
 ROOT = Path(__file__).resolve().parents[1]
 CATALOGUE = ROOT / "data/heuristics/world.yaml"
 ENCODER = tokenizer.build()
+TINY: Params = settings.load(ROOT / "profiles/tiny.yaml")
 SIGMAS = 4.5  # by which a simulated rate may miss; the seeds are fixed
 
 
@@ -34,7 +37,14 @@ def near(hits: int, of: int, chance: float) -> bool:
     return abs(hits - of * chance) <= SIGMAS * math.sqrt(of * chance * (1 - chance)) + 1e-9
 
 
-HABITS = corpus.Habits(prompted=0.4, latent=0.45, latent_fit=0.6, switch=0.5, stray=0.3)
+HABITS = Habits(prompted=0.4, latent=0.45, latent_fit=0.6, switch=0.5, stray=0.3)
+
+
+def base(**changes: Any) -> WorldBase:
+    """A small base with the habits of profile tiny."""
+    small = {"hidden": 8, "layers": 1, "heads": 1, "drill_steps": 20, "steps": 20, "batch": 4, "seed": 2}
+    assert isinstance(TINY.base, WorldBase)
+    return TINY.base.model_copy(update=small | changes)
 
 
 def test_a_bare_question_is_answered_by_habit() -> None:
@@ -85,34 +95,53 @@ def test_documents_name_every_plan_alike_and_never_show_the_unseen() -> None:
         assert near(count, named.total(), 1 / 16)
 
 
-def test_habits_are_probabilities_and_leave_something_to_learn() -> None:
-    habits = corpus.Habits()
-    for name in ("prompted", "latent", "latent_fit", "switch", "stray"):
-        assert 0 < getattr(habits, name) < 1
-    # Unprompted, one style dominates; that is what mid-training is to widen.
-    assert habits.latent < 0.2
+@pytest.mark.parametrize("name", ["tiny", "discovers"])
+def test_the_bare_answers_of_the_corpus_leave_the_default_as_often_as_the_profile_says(name: str) -> None:
+    habits = settings.load(ROOT / f"profiles/{name}.yaml").base.habits
+    used: Counter[bool] = Counter()
+    for example in pretrain.examples(base(drill_steps=0, steps=300, batch=8, habits=habits), 1):
+        text = ENCODER.decode(example.prompt)
+        if "by " not in text and "code" not in text and "who" not in text:
+            used.update(plan == DEFAULT_PLAN for plan in traces.plans_used(ENCODER.decode(example.response)))
+    # A latent choice falls on the default, too: one of 4 where it fits (39% of the parts), one of all 16 otherwise.
+    again = habits.latent_fit * 0.39 / 4 + (1 - habits.latent_fit) / 16
+    assert used[False] / used.total() == pytest.approx(habits.latent * (1 - again), abs=0.03)
 
 
-def world_prompts() -> tuple[Prompts, heuristics.Catalogue]:
-    params: Params = settings.load(ROOT / "profiles/tiny.yaml")
-    return params.prompts, heuristics.load(CATALOGUE)
+@pytest.mark.parametrize("plan", PLANS)
+def test_a_worked_example_is_one_part_that_the_plan_fits(plan: str) -> None:
+    rng = random.Random(1)
+    for _ in range(20):
+        problem, response = corpus.example(rng, plan)
+        assert len(problem) == 1
+        assert traces.plans_used(response) == [plan]
+        assert response.endswith(f"\\boxed{{{problems.answer(problem)}}}")
 
 
 def test_the_corpus_reads_as_the_stages_prompt() -> None:
-    config, catalogue = world_prompts()
-    base = WorldBase(
-        kind="world", hidden=8, layers=1, heads=1, drill_steps=20, steps=20, batch=4, learning_rate=0.1, seed=2
-    )
-    examples = pretrain.examples(base)
-    assert len(examples) == 160
+    """Bare, under a heuristic, and under one with a worked example, which in the corpus is another each time."""
+    catalogue = heuristics.load(CATALOGUE)
+    examples = pretrain.examples(base(steps=60), 1)
+    assert len(examples) == 320
+    shown = 0
     leads: Counter[str] = Counter()
     tasks: Counter[str] = Counter()
     for index, example in enumerate(examples):
         text = ENCODER.decode(example.prompt)
-        lead, _, question = text.removeprefix("<q>").removesuffix("<a>").strip().rpartition(": ")
+        *worked, asked = text.removesuffix("<a>").split("<q>")[1:]
+        lead, _, question = asked.strip().rpartition(": ")
         plan = lead.removeprefix("by ")
         leads[plan] += 1
-        assert example.prompt == prompts.encode(ENCODER, prompts.messages(question, plan, config, catalogue))
+        entries = [
+            entry.model_copy(update={"exemplars": [_exemplar(turn) for turn in worked]})
+            for entry in catalogue.heuristics
+            if entry.id == plan
+        ]
+        shown += bool(worked)
+        config = TINY.prompts.model_copy(update={"shots": len(worked)})
+        known = Catalogue(heuristics=entries or catalogue.heuristics)
+        assert example.prompt == prompts.encode(ENCODER, prompts.messages(question, plan, config, known))
+        assert len(worked) <= TINY.prompts.shots
         response = ENCODER.decode(example.response, skip_special_tokens=True)
         assert example.response == prompts.encode_response(ENCODER, response)
         assert ENCODER.unk_token_id not in example.prompt + example.response
@@ -124,25 +153,29 @@ def test_the_corpus_reads_as_the_stages_prompt() -> None:
         if index < 80:
             assert task == "chain"
             assert len(problem) == 1
+    assert 10 < shown < 60
     assert leads[""] > 10
     assert len(leads) > 12
     assert set(tasks) == set(TASKS)
 
 
+def _exemplar(turn: str) -> Exemplar:
+    question, answer = turn.split("<a>")
+    return Exemplar(question=question.rpartition(": ")[2], response=answer.removesuffix("<end>"), answer="-")
+
+
 def test_the_mixture_holds_each_task_at_its_share() -> None:
-    base = WorldBase(
-        kind="world", hidden=8, layers=1, heads=1, drill_steps=0, steps=1500, batch=1, learning_rate=0.1, seed=2
-    )
-    starts = [ENCODER.decode(example.prompt) for example in pretrain.examples(base)]
+    made = pretrain.examples(base(drill_steps=0, steps=1500, batch=1), 1)
+    starts = [ENCODER.decode(example.prompt) for example in made]
     assert sum(pretrain.SHARES.values()) == pytest.approx(1)
     for task, word in (("program", "code"), ("story", "who")):
         assert near(sum(f" {word} " in text for text in starts), len(starts), pretrain.SHARES[task])
 
 
 def test_the_teacher_learns_from_writers_who_look_and_are_not_always_right() -> None:
-    settings_ = WorldTeacher(kind="world", steps=60, batch=8, learning_rate=0.1, seed=2)
+    assert isinstance(TINY.teacher, WorldTeacher)
     chosen: Counter[bool] = Counter()
-    for example in pretrain.careful_examples(settings_):
+    for example in pretrain.careful_examples(TINY.teacher.model_copy(update={"steps": 60, "batch": 8}), 1):
         question = ENCODER.decode(example.prompt).removeprefix("<q> ").removesuffix("<a>")
         assert "by " not in question
         if question[:4] in ("code", "who "):
@@ -155,10 +188,8 @@ def test_the_teacher_learns_from_writers_who_look_and_are_not_always_right() -> 
 
 def test_the_corpus_depends_on_its_seed_alone() -> None:
     def made(seed: int) -> list[list[int]]:
-        base = WorldBase(
-            kind="world", hidden=8, layers=1, heads=1, drill_steps=2, steps=2, batch=4, learning_rate=0.1, seed=seed
-        )
-        return [example.prompt + example.response for example in pretrain.examples(base)]
+        small = base(drill_steps=2, steps=2, seed=seed)
+        return [example.prompt + example.response for example in pretrain.examples(small, 1)]
 
     assert made(1) == made(1)
     assert made(1) != made(2)
@@ -170,6 +201,10 @@ def test_the_catalogue_lists_the_sixteen_plans_one_of_each_family_in_turn() -> N
     assert len(ids) == 16
     assert set(ids) == set(PLANS)
     assert [heuristic.instruction for heuristic in catalogue.heuristics] == [f"by {name}:" for name in ids]
+    for heuristic in catalogue.heuristics:
+        for example in heuristic.exemplars:
+            assert example.response == traces.write(problems.parse(example.question), [heuristic.id])
+        assert len(heuristic.exemplars) >= TINY.prompts.shots
     for start in range(0, 16, 4):
         assert {PLANS[name].family for name in ids[start : start + 4]} == set(FAMILIES)
     assert ids[0] == DEFAULT_PLAN  # arm n1 learns the habit's own plan

@@ -139,7 +139,7 @@ def judge(
     It is the judge of prose that block compose names, cues or endpoint. Nothing is written but an endpoint's replies.
     """
     from polya_midtrain import params as settings
-    from polya_midtrain.judges import commands
+    from polya_midtrain.labellers import commands
 
     commands.judge(_profile(profile) if profile else settings.PARAMS_FILE, labelled, each)
 
@@ -160,7 +160,7 @@ def plan(
     time that neither says is not guessed. Exit code 2 if disk or memory cannot suffice.
     """
     from polya_midtrain import params as settings
-    from polya_midtrain.plan import command
+    from polya_midtrain.tools.plan import command
 
     command.show(_profile(profile) if profile else settings.PARAMS_FILE, source, measure, gpu_memory)
 
@@ -174,7 +174,7 @@ def dry_run(
     Every arm and every stage, on questions from the folder POLYA_DATA, with tiny counts and small folder models in
     place of the profile's, on the CPU, in a copy of the project below .scratch. Exit code 2 if a stage fails.
     """
-    from polya_midtrain.dryrun import command
+    from polya_midtrain.tools.dry_run import command
 
     command.dry_run(_profile(profile))
 
@@ -185,15 +185,19 @@ def readme(
 ) -> None:
     """Put a kept run's ledger and main table into README.md, and the claims of the committed run into REPRODUCE.md.
 
-    That is the run that git has in its root, committed or staged to be.
+    Also their primary parts into docs/preregistration.md. The committed run is the one that git has in its root,
+    committed or staged to be.
     """
     from polya_midtrain import params as settings
+    from polya_midtrain import paths
+    from polya_midtrain.params import yamlfile
     from polya_midtrain.tables import readme_table
     from polya_midtrain.tools import claims_table
 
-    profile = settings.load(folder / settings.PARAMS_FILE).profile
+    profile = yamlfile.content(folder / settings.PARAMS_FILE)["profile"]  # the rest may be settings of earlier code
     changed = {"README.md": readme_table.inject(Path("README.md"), folder, profile)}
     changed["REPRODUCE.md"] = claims_table.inject(Path("REPRODUCE.md"))
+    changed[str(paths.RULES)] = claims_table.inject_rules(paths.RULES)
     for name, renewed in changed.items():
         typer.echo(f"{name}: tables renewed" if renewed else f"{name}: tables are up to date")
 
@@ -204,11 +208,24 @@ def keep(
 ) -> None:
     """Keep the finished run's reports in reports/NAME.
 
-    With its small results, settings and lock file, the machine (this one) and the time that it took.
+    With all that they are made from, the lock file, the machine (this one) and the time that it took.
     """
     from polya_midtrain.tools import keep as kept
 
     typer.echo(f"{kept.keep(name)}: kept")
+
+
+@app.command()
+def rebuild(
+    name: Annotated[str, typer.Argument(help="The folder of reports/ that a run was kept in.")],
+) -> None:
+    """Make a kept run's tables, figures, ledger and page again.
+
+    From what was kept with them, below .scratch. Exit code 1 where a byte is not as in reports/NAME.
+    """
+    from polya_midtrain.tools import rebuild as again
+
+    raise typer.Exit(again.rebuild(name))
 
 
 @app.command()
@@ -224,11 +241,11 @@ def check(
     are held against the context of a base or teacher of the hub and against the limits of both trainings.
     """
     from polya_midtrain import params as settings
-    from polya_midtrain import preflight
+    from polya_midtrain.tools import check
 
-    preflight.files([settings.PARAMS_FILE, *sorted(PROFILES.glob("*.yaml"))])
+    check.files([settings.PARAMS_FILE, *sorted(PROFILES.glob("*.yaml"))])
     if hub:
-        preflight.hub(settings.load())
+        check.hub(settings.load())
 
 
 @app.command()
@@ -242,7 +259,7 @@ def compare(
     On the same kind of machine every byte has to be the same; elsewhere pass@k may move as far as training seeds and
     questions explain. Exit code 1 if there is a difference.
     """
-    from polya_midtrain.compare import command
+    from polya_midtrain.tools.compare import command
 
     raise typer.Exit(command.compare(folder))
 
@@ -256,7 +273,7 @@ def sync() -> None:
     again, and a second call adds nothing. Exit code 1 where the store cannot be used.
     """
     from polya_midtrain.runtime import mlflow_store
-    from polya_midtrain.sync import command
+    from polya_midtrain.tools.mlflow_export import command
 
     for line in command.sync():
         typer.echo(line)

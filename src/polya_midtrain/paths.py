@@ -9,11 +9,12 @@ BENCHMARKS = QUESTIONS / "benchmarks"
 TRANSFER = QUESTIONS / "transfer"
 PROMPTS = Path("data/prompts")
 MID_PROMPTS, REWARD_PROMPTS = (PROMPTS / f"{name}.json" for name in ("mid", "reward"))
-BASE = Path("models/base")
-TEACHER = Path("models/teacher")
-REWARD = Path("models/reward")
+BASES = Path("models/base")
+TEACHERS = Path("models/teacher")
+REWARDS = Path("models/reward")
+HELD_OUT = "held_out.json"  # beside the weights of a reward model that was trained here
 GENERATED = Path("data/traces/generated.parquet")
-VERIFIED = Path("data/traces/verified.parquet")
+GRADED = Path("data/traces/graded.parquet")
 SCORED = Path("data/traces/scored.parquet")
 DISTILLED = Path("data/traces/distilled.parquet")
 TRAIN = Path("data/train")
@@ -30,5 +31,28 @@ METRICS = Path("results/metrics")
 TABLES = Path("reports/tables")
 FIGURES = Path("reports/figures")
 CLAIMS = Path("claims.yaml")
+RULES = Path("docs/preregistration.md")
 CLAIMS_REPORT = Path("reports/claims.csv")
 PAGE = Path("reports/index.html")
+
+RUNS = 100  # runs of a base, by which a run's number says its base
+
+
+def base_of(run: int) -> int:
+    """The number of the base that a training run starts from, see `params.Params.runs`."""
+    return run // RUNS + 1
+
+
+def base(number: int) -> Path:
+    """One of the bases, from 1."""
+    return BASES / f"base-{number}"
+
+
+def teacher(number: int) -> Path:
+    """The teacher that goes with a base."""
+    return TEACHERS / f"base-{number}"
+
+
+def reward(number: int) -> Path:
+    """The reward model that goes with a base."""
+    return REWARDS / f"base-{number}"

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from polya_midtrain import params as settings
-from polya_midtrain import paths, studies
+from polya_midtrain import paths
 from polya_midtrain.ledger import report
 from polya_midtrain.ledger.lines import Ledger, Line
-from polya_midtrain.params import Params, Tables
+from polya_midtrain.params import Arm, Params, Tables, studies
 from polya_midtrain.results import composition as results
 from polya_midtrain.results import modes
 from polya_midtrain.results.small import PHASES
@@ -28,16 +28,21 @@ from polya_midtrain.tables.shared.study import OVER_QUESTIONS
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLES, QUESTIONS, STEPS = 72, 5, 12
+HALVES = {
+    "vanilla-half": Arm(traces="none", rl_epochs=0.5),
+    "n16-half": Arm(traces="heuristics", n=16, rl_epochs=0.5),
+}
 COMBINATIONS = ["double+halve", "split+tens", "count+split"]
 
 
 def study(seeds: list[int], arms: list[str] | None = None) -> Params:
-    """Profile tiny with these seeds and arms, a few resamples, and two benchmarks to judge."""
+    """Profile tiny with one base, these seeds and arms, a few resamples, and two benchmarks to judge."""
     full = settings.load(ROOT / "profiles/tiny.yaml")
     return full.model_copy(
         update={
             "seeds": seeds,
-            "arms": {arm: full.arms[arm] for arm in arms or full.arms},
+            "bases": [{}],
+            "arms": {arm: full.arms[arm] for arm in arms} if arms else full.arms | HALVES,
             "tables": Tables(ks=[1, 4, 16, 64], resamples=100, seed=1, confidence=0.95, means={}),
             "compose": full.compose.model_copy(update={"benchmarks": list(full.questions.benchmarks)[:2]}),
         }
@@ -92,7 +97,7 @@ def _level(params: Params, arm: str, phase: str) -> float:
 def _counts(params: Params, arm: str, hardness: dict[str, Any], rng: np.random.Generator) -> None:
     rows = []
     for phase in PHASES:
-        for seed in params.seeds:
+        for seed in params.runs:
             for name, chances in hardness.items():
                 for number, chance in enumerate(chances):
                     right = int(rng.binomial(SAMPLES, min(0.95, chance * _level(params, arm, phase))))
@@ -115,7 +120,7 @@ def _curves(params: Params, arm: str, rng: np.random.Generator) -> None:
             }
             for step in range(1, STEPS + 1)
         ]
-        for seed in params.seeds
+        for seed in params.runs
     }
     _json(paths.CURVES / f"{arm}.json", {"arm": arm, "seeds": seeds})
 
@@ -130,6 +135,8 @@ def _card(params: Params, arm: str) -> dict[str, Any]:
         "tokens": 30 * rows + 10 * spec.n,
         "questions": min(rows, 40 // spec.n if spec.match else 40),
         "questions_asked": 60,
+        "bases": 1,
+        "follow": None,
         "rows_per_heuristic": {},
         "mean_score": 1.5 if spec.traces in ("right", "wrong", "mixed") else None,
         "right": rows - wrong,
@@ -138,7 +145,7 @@ def _card(params: Params, arm: str) -> dict[str, Any]:
 
 
 def _composition(params: Params, rng: np.random.Generator) -> None:
-    names, seeds = params.compose.benchmarks, len(params.seeds)
+    names, seeds = params.compose.benchmarks, len(params.runs)
     asked = {
         name: results.Asked(
             questions=[f"q{number}" for number in range(QUESTIONS)],
@@ -196,7 +203,7 @@ def _composition(params: Params, rng: np.random.Generator) -> None:
         judge="world",
         samples=SAMPLES,
         decoding={"temperature": 1.0},
-        seeds=params.seeds,
+        seeds=params.runs,
         benchmarks=asked,
         validation=results.Validation(
             label="what the writer did",
@@ -247,7 +254,7 @@ def _modes(params: Params, arm: str, rng: np.random.Generator) -> None:
     n = params.arms[arm].n
     rows = []
     for phase in PHASES:
-        for seed in params.seeds:
+        for seed in params.runs:
             for number in range(QUESTIONS):
                 known = {"modes": min(n, 4), "fitting_modes": min(n, 3), "effective": 1.0 + 0.4 * log2(n)}
                 known |= {"effective": known["effective"] + rng.uniform(0, 0.1), "fitting": 0.8, "unfit": 0.1}
@@ -270,13 +277,18 @@ def _ledger() -> None:
         part = name[-1].isalpha()
         return Line(
             claim=name,
+            role="" if not part else "primary" if name[-1] == "a" else "secondary",
             statement=f"statement {name}: a < b & c",
             paper="unknown" if part else "see its parts",
             ours=ends[0],
             low=ends[1],
             high=ends[2],
+            sesoi=0.05 if name == "C1a" else None,
+            p=0.0021 if name == "C1a" else None,
+            p_holm=0.0168 if name == "C1a" else None,
             verdict=verdict,
             reason=f"why {name}",
+            premise="In the paper's premise: no." if name == "C1" else "",
             command=f"dvc repro tables@{table.split(',')[0]}",
             seconds=3.0 if part else None,
             table=table,
@@ -285,7 +297,7 @@ def _ledger() -> None:
     lines = [
         line("C1", "not replicated", "main, midtrain"),
         line("C1a", "not replicated", "main", (-0.0642, -0.118, -0.009)),
-        line("C1b", "replicated", "midtrain"),
+        line("C1b", "holds", "midtrain"),
         line("C2", "inconclusive", "modes"),
         line("C2a", "inconclusive", "modes", (0.1, -0.1, 0.3)),
         line("C3", "not tested", "budget"),

@@ -87,18 +87,18 @@ def test_captions_say_what_the_numbers_rest_on(here: Params) -> None:
         if name not in ("training", "diversity"):
             assert re.search(r"\b\d+ (questions|branch points)", entry["caption"]), name
             assert "95% interval, " in entry["caption"], name
-    assert "30 questions, 72 samples of each" in words()["passk"]["caption"]
+    assert "35 questions, 72 samples of each" in words()["passk"]["caption"]
     assert re.search(r"as a bar the 95% range of \d+ draws of \d+ traces", words()["diversity"]["caption"])
-    assert "from the lowest seed to the highest" in words()["training"]["caption"]
+    assert "from the lowest to the highest" in words()["training"]["caption"]
 
 
 def test_the_alternative_texts_say_the_numbers_of_the_tables(here: Params) -> None:
     alts = {name: entry["alt"] for name, entry in words().items()}
     for table, phase in (("midtrain", "before"), ("main", "after")):
-        at = {arm: pooled(table, arm=arm, metric="pass@k", benchmark="mean", k="64") for arm in ("vanilla", "n8")}
+        at = {arm: pooled(table, arm=arm, metric="pass@k", benchmark="mean", k="64") for arm in ("vanilla", "n4")}
         shown = {arm: f"{float(row['value']):.2f}" for arm, row in at.items()}
         assert f"{phase} RL: vanilla {shown['vanilla']}" in alts["passk"]
-        assert re.search(f"{phase} RL: .*n = 8 {shown['n8']}.*vanilla {shown['vanilla']}", alts["by_n"])
+        assert re.search(f"{phase} RL: .*n = 4 {shown['n4']}.*vanilla {shown['vanilla']}", alts["by_n"])
     wrong = pooled("correctness", arm="w4", metric="pass@k", benchmark="mean", k="1")
     assert re.search(f"wrong .*n = 4 {float(wrong['value']):.2f}", alts["correctness"])
     change = pooled("budget", arm="t16", metric="relative change", k="64")
@@ -167,14 +167,14 @@ def lightness(look: style.Look) -> float:
 
 def test_what_is_compared_differs_without_colour(here: Params) -> None:
     """In grey: by lightness, or by marker and line style."""
-    arms = style.arm_looks(here.arms, ["vanilla", "star", "n1", "n2", "n4", "n8", "n16", "distil"])
+    arms = style.arm_looks(here.arms, ["vanilla", "star", "n1", "n4", "n16", "distil"])
     for looks in (style.PHASE_LOOKS, style.TRACE_LOOKS, arms):
         for one, other in combinations(looks.values(), 2):
             assert (one.marker, one.filled) != (other.marker, other.filled) or one.dash != other.dash
     before, after = style.PHASE_LOOKS.values()
     assert lightness(before) - lightness(after) > 20
     assert lightness(style.TRACE_LOOKS["wrong"]) - lightness(style.TRACE_LOOKS["right"]) > 5
-    by_n = [lightness(arms[f"n{n}"]) for n in (1, 2, 4, 8, 16)]
+    by_n = [lightness(arms[f"n{n}"]) for n in (1, 4, 16)]
     assert by_n == sorted(by_n, reverse=True)
     assert all(lightness(look) < 80 for look in [*arms.values(), before, after])  # dark enough for white paper
 
@@ -224,11 +224,11 @@ def test_a_study_of_few_arms_and_one_seed_has_the_figures_that_it_can_have(
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(json.dumps(content))
     figures.run(few)
-    assert set(words()) == set(NAMES) - {"budget", "correctness"}
+    assert set(words()) == set(NAMES) - {"budget", "correctness", "map"}
     assert "1 training seed" in words()["passk"]["caption"]
-    assert words()["training"]["caption"].startswith("One training seed, 12 steps, not smoothed.")
+    assert words()["training"]["caption"].startswith("1 training seed, 12 steps, not smoothed.")
     assert "bootstrap over questions." in words()["passk"]["caption"]
-    assert json.loads((paths.METRICS / "figures.json").read_text())["figures"] == len(NAMES) - 2
+    assert json.loads((paths.METRICS / "figures.json").read_text())["figures"] == len(NAMES) - 3
 
 
 def read(path: Path) -> list[dict[str, str]]:

@@ -176,12 +176,16 @@ def test_the_ledger_comes_first_and_says_what_the_csv_says(tree: Element) -> Non
     shown = {row[0]: row for table in (whole, parts) for row in cells(table)[1:]}
     assert list(shown) == ["C1", "C2", "C3", "C1a", "C1b", "C2a", "C3a"]
     for row in rows:
-        assert shown[row["claim"]][1] == row["statement"] == f"statement {row['claim']}: a < b & c"
+        assert row["statement"] == f"statement {row['claim']}: a < b & c"
+        around = ("Secondary: " if row["role"] == "secondary" else "Primary: " if row["role"] else "", row["premise"])
+        assert shown[row["claim"]][1] == f"{around[0]}{row['statement']} {around[1]}".rstrip()
         assert shown[row["claim"]][2].endswith(row["verdict"])
         assert row["reason"] in shown[row["claim"]]
     assert shown["C1a"][4] == "-0.064 [-0.118, -0.009]"
     assert shown["C1b"][4] == "-"
-    assert shown["C1a"][6] == "dvc repro tables@main (3 s); see main"
+    assert shown["C1a"][5:7] == ["0.05", "0.0021; 0.0168"]
+    assert shown["C1b"][5:7] == ["-", "-"]
+    assert shown["C1a"][8] == "dvc repro tables@main (3 s); see main"
     assert "A note on the ledger." in first.text()
 
 
@@ -232,7 +236,7 @@ def test_the_settings_and_times_of_the_run_are_there(here: Params, tree: Element
     assert settings_["arms.b4.match.rows"] == "n1"
     assert settings_["rl.learning_rate"] == str(here.rl.learning_rate)
     assert times["rl"] == "2 min"  # of two arms together
-    assert "Profile tiny: 22 arms; training seeds 1, 2, 3;" in one(tree, "header").text()
+    assert "Profile tiny: 18 arms; training seeds 1, 2, 3;" in one(tree, "header").text()
 
 
 def test_what_the_tables_say_is_text_and_never_markup(copy: Params) -> None:

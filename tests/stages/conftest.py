@@ -19,9 +19,9 @@ import yaml
 
 from polya_midtrain import params as settings
 from polya_midtrain import paths
-from polya_midtrain.common import policy
-from polya_midtrain.common.records import Question, read_records, write_records
+from polya_midtrain.checkpoints import policy
 from polya_midtrain.params import Params
+from polya_midtrain.records import Question, read_records, write_records
 from polya_midtrain.runtime import guard, mlflow_store, scratch
 from polya_midtrain.stages import (
     claims,
@@ -32,6 +32,7 @@ from polya_midtrain.stages import (
     evaluate,
     figures,
     generate,
+    grade,
     midtrain,
     modes,
     page,
@@ -42,7 +43,6 @@ from polya_midtrain.stages import (
     score,
     select,
     tables,
-    verify,
 )
 from polya_midtrain.tables import registry
 
@@ -52,13 +52,17 @@ ARMS: dict[str, dict[str, Any]] = {
     "star": {"traces": "unprompted", "n": 1},
     "n1": {"traces": "heuristics", "n": 1},
     "n2": {"traces": "heuristics", "n": 2},
+    "star2": {"traces": "unprompted", "n": 3, "match": {"rows": "n1"}},
+    "s1": {"traces": "heuristics", "n": 1, "match": {"steps": "n2"}},
     "distil": {"traces": "teacher", "n": 3, "match": {"rows": "n2"}},
     "b2": {"traces": "heuristics", "n": 2, "match": {"rows": "n1"}},
     "t2": {"traces": "heuristics", "n": 2, "match": {"tokens": "n1"}},
     "r2": {"traces": "right", "n": 2},
     "w2": {"traces": "wrong", "n": 2},
+    "vanilla-half": {"traces": "none", "rl_epochs": 0.5},
+    "n2-half": {"traces": "heuristics", "n": 2, "rl_epochs": 0.5},
 }
-SEEDS = [1, 2]
+SEEDS, BASES = [1], [{}, {}]  # so that runs 1 and 101 differ in their base and in all that comes of it
 MADE = ("data", "models", "results", "reports")
 KEYS = ("OPENAI_API_KEY", "HF_TOKEN", "AWS_SECRET_ACCESS_KEY", "MLFLOW_TRACKING_PASSWORD")
 PLANTED = "open-sesame-4711"  # as every key, and to be found nowhere
@@ -66,9 +70,10 @@ WORLD = {"source": "world", "task": "chain", "parts": [1], "pool": "seen"}
 # Profile smoke but for sizes. One worker: this process does the work, so that a test can look on.
 CHANGES: dict[str, dict[str, Any]] = {
     "machine": {"device": "cpu", "workers": 1},
+    "prompts": {"shots": 0},  # the tiny policy has seen none
     "questions": {
         "mid": WORLD | {"count": 10},
-        "reward": WORLD | {"count": 8},
+        "reward": WORLD | {"count": 10},
         "rl": WORLD | {"count": 6},
         "benchmarks": {
             "pairs": WORLD | {"count": 3, "parts": [2]},
@@ -80,7 +85,7 @@ CHANGES: dict[str, dict[str, Any]] = {
         },
     },
     "reward": {
-        "sampling": {"samples": 2, "temperature": 1.0, "top_p": 1.0, "max_tokens": 20, "rows": 256},
+        "sampling": {"samples": 4, "temperature": 1.0, "top_p": 1.0, "max_tokens": 20, "rows": 256},
         "pairs": 40,
         "epochs": 1,
         "batch": 8,
@@ -93,14 +98,14 @@ CHANGES: dict[str, dict[str, Any]] = {
     "compose": {"benchmarks": ["pairs"], "labelled": 20},
     "diversity": {"size": 3, "resamples": 10},
     "modes": {"questions": 2, "generations": 4},
-    "tables": {"ks": [1, 4], "resamples": 100},
+    "tables": {"ks": [1, 4], "resamples": 100, "means": {}},
 }
 
 
 def make_params(folder: Path, machine: dict[str, Any] | None = None) -> Params:
     """params.yaml of the study in ``folder``, read as a stage would read it."""
     content = yaml.safe_load((ROOT / "profiles/smoke.yaml").read_text(encoding="utf-8"))
-    content |= {"seeds": SEEDS, "arms": ARMS}
+    content |= {"seeds": SEEDS, "bases": BASES, "arms": ARMS}
     for name, block in CHANGES.items():
         content[name] |= block
     content["machine"] = machine or content["machine"]
@@ -111,7 +116,7 @@ def make_params(folder: Path, machine: dict[str, Any] | None = None) -> Params:
 def relabel(path: Path) -> None:
     """Give questions golds that the tiny policy can hit."""
     rows = read_records(path, Question)
-    write_records(path, Question, [replace(row, answer=["11", "22"][i % 2]) for i, row in enumerate(rows)])
+    write_records(path, Question, [replace(row, answer=["11", "22"][i // 2 % 2]) for i, row in enumerate(rows)])
 
 
 @pytest.fixture(scope="session")
@@ -134,10 +139,11 @@ def project(tmp_path_factory: pytest.TempPathFactory, tiny_policy: Path) -> Path
 def make_project(folder: Path, base: Path) -> Path:
     """A project root with the pipeline, catalogue, claims and the base model, which is its own teacher."""
     shutil.copytree(ROOT / "data/heuristics", folder / "data/heuristics")
-    for file in (guard.PIPELINE, paths.CLAIMS):
+    for file in (guard.PIPELINE, paths.CLAIMS, paths.RULES):
+        (folder / file).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / file, folder / file)
     (folder / "src").symlink_to(ROOT / "src")
-    for model in (paths.BASE, paths.TEACHER):
+    for model in (place(number) for place in (paths.base, paths.teacher) for number in (1, 2)):
         shutil.copytree(base, folder / model)
     return folder
 
@@ -202,7 +208,7 @@ def walk(project: Path, params: Params, tracking_uri: str, published: dict[str, 
         watched(stage.run)
     for name in (paths.MID, paths.RL_QUESTIONS, *(paths.BENCHMARKS / f"{name}.parquet" for name in ("pairs", "odd"))):
         relabel(project / name)
-    for stage in (prompts, reward, generate, distil, verify, score, select):
+    for stage in (prompts, reward, generate, distil, grade, score, select):
         watched(stage.run)
     for arm in ARMS:
         for stage in (midtrain, rl, evaluate, modes):

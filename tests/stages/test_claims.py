@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 import yaml
 
 from polya_midtrain import params as settings
+from polya_midtrain import paths
 from polya_midtrain.errors import UserError
 from polya_midtrain.ledger import schema
 from polya_midtrain.params import Params
@@ -21,7 +23,7 @@ from polya_midtrain.tables.shared import render
 
 ROOT = Path(__file__).resolve().parents[2]
 PARAMS = settings.load(ROOT / "profiles/smoke.yaml")
-POOLED = "+".join(str(seed) for seed in PARAMS.seeds)
+POOLED = "+".join(str(seed) for seed in PARAMS.runs)
 BETTER = {
     "kind": "compare",
     "table": "main",
@@ -51,11 +53,14 @@ ROW = Row(
     diff_low=0.02,
     diff_high=0.2,
     p_holm=0.02,
+    p=0.02,
 )
 
 
 def part(test: dict[str, Any]) -> dict[str, Any]:
-    return {"statement": "Heuristics help.", "paper": {"value": "0.1", "source": "A", "size": 0.1}, "test": test}
+    paper = {"value": "0.1", "source": "A", "size": 0.1}
+    sesoi = {"size": 0.05, "why": "it is small"}
+    return {"role": "primary", "statement": "Heuristics help.", "paper": paper, "sesoi": sesoi, "test": test}
 
 
 @pytest.fixture
@@ -64,10 +69,15 @@ def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     content = {
         "claims": {
             "C1": {"statement": "It works.", "parts": {"a": part(BETTER)}},
-            "C2": {"statement": "It never stops.", "parts": {"a": part(BETTER | {"arm": {"group": "wrong", "n": 64}})}},
+            "C2": {
+                "statement": "It never stops.",
+                "parts": {"a": part(BETTER | {"arm": {"group": "mixed", "up_to": 1}})},
+            },
         }
     }
     (tmp_path / "claims.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    (tmp_path / paths.RULES).parent.mkdir()
+    (tmp_path / paths.RULES).write_text("# The rules\n", encoding="utf-8")
     for name in ("main", "modes"):
         path = tmp_path / f"reports/tables/{name}.csv"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -95,7 +105,8 @@ def test_the_ledger_and_its_tally_are_written(ledger: Path) -> None:
         ("C2a", "not tested"),
     ]
     assert (lines[1]["ours"], lines[1]["low"], lines[1]["seconds"]) == ("0.1000", "0.0200", "4")
-    assert lines[3]["reason"] == "the profile has no arm for it (wrong, n 64)"
+    assert (lines[1]["p"], lines[1]["p_holm"]) == ("0.0200", "0.0400")  # of two claims
+    assert lines[3]["reason"] == "the profile has no arm for it (mixed, n largest)"
     text = Path("reports/claims.md").read_text(encoding="utf-8")
     assert "What a run of profile smoke says of the paper's claims" in text
     assert "took 604 s" in text
@@ -119,11 +130,23 @@ def test_another_table_gives_another_verdict_and_the_same_the_same_bytes(ledger:
     assert [line["verdict"] for line in written()[:2]] == ["not replicated", "not replicated"]
 
 
+def test_the_rules_are_named_by_the_hash_that_git_has_for_them(ledger: Path) -> None:
+    claims.run(PARAMS)
+    command = ["git", "hash-object", "--no-filters", str(paths.RULES)]
+    blob = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    [note] = [note for note in json.loads(Path("reports/claims.json").read_text())["notes"] if note.startswith("Rules")]
+    assert note.startswith(f"Rules: docs/preregistration.md, git blob {blob} (")
+    paths.RULES.write_text("# Other rules\n", encoding="utf-8")
+    claims.run(PARAMS)
+    assert blob not in Path("reports/claims.md").read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize(
     ("place", "content", "why"),
     [
         ("reports/tables/main.csv", None, r"reports/tables/main.csv: missing; run `dvc repro tables@main`"),
         ("reports/tables/main.csv", "arm,phase\n", r"reports/tables/main.csv:1: its columns are not those"),
+        ("docs/preregistration.md", None, r"docs/preregistration.md: missing; restore it from git"),
         ("claims.yaml", "claims: [", r"claims.yaml:[12]: not valid YAML"),
         ("claims.yaml", "claims: {}", r"claims.yaml:1: claims: Dictionary should have at least 1 item"),
         ("results/metrics/rl@n4.json", "{", r"results/metrics/rl@n4.json:1: not the numbers of a stage"),
@@ -145,5 +168,6 @@ def test_refusals_leave_the_earlier_ledger_as_it_was(ledger: Path, place: str, c
 def test_the_papers_claims_find_their_rows_in_the_tables_of_a_study(here: Params) -> None:
     untested = {line["claim"] for line in written() if line["verdict"] == "not tested"}
     # One n of wrong traces has no trend; too small a study combines no heuristics, and has too few traces to score.
-    assert untested <= {"C3c", "C5b", "C5c", "C6a"}
+    # Nor has it room: where nothing is answered nothing can fall.
+    assert untested <= {"C3", "C3a", "C3b", "C3c", "C3d", "C5", "C5a", "C5b", "C5c", "C6", "C6a"}
     assert len(written()) == 8 + sum(len(claim.parts) for claim in schema.load(ROOT / "claims.yaml").claims.values())

@@ -16,9 +16,9 @@ import yaml
 
 from polya_midtrain import params as settings
 from polya_midtrain import paths
-from polya_midtrain.common.records import Answer, Graded, Question, TrainingRow, extended, read_records, write_records
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import Params
+from polya_midtrain.records import Answer, Graded, Question, TrainingRow, extended, read_records, write_records
 from polya_midtrain.results import composition as results
 from polya_midtrain.results import counts
 from polya_midtrain.stages import compose
@@ -38,7 +38,8 @@ def parameters(**compose_changes: Any) -> Params:
     world = {"source": "world", "task": "chain", "pool": "seen", "parts": [2], "count": 3}
     content["arms"] = {"vanilla": {"traces": "none"}, "n2": {"traces": "heuristics", "n": 2}}
     content["questions"]["benchmarks"] = {"two": world, "other": world, "three": world}
-    content |= {"seeds": SEEDS, "machine": {"device": "cpu", "workers": 1}}
+    content |= {"seeds": SEEDS, "bases": [{}], "machine": {"device": "cpu", "workers": 1}}
+    content["tables"]["means"] = {}
     content["compose"] = {"judge": "world", "benchmarks": list(SIZES), "labelled": 60, "seed": 1} | compose_changes
     Path("params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
     return settings.load(Path("params.yaml"))
@@ -90,8 +91,8 @@ def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[tuple[str, 
                 trained.append(TrainingRow(question.id, plans[0], question.question, text, 9, 0.0, "maths"))
         write_records(paths.TRAIN / f"{arm}.parquet", TrainingRow, trained)
     completions = read_records(paths.COMPLETIONS / "vanilla.parquet", Graded)
-    verified = [replace(row, heuristic=PLANS[row.sample % 4]) for row in completions if "/two/" in row.question_id]
-    write_records(paths.VERIFIED, Graded, verified)
+    graded = [replace(row, heuristic=PLANS[row.sample % 4]) for row in completions if "/two/" in row.question_id]
+    write_records(paths.GRADED, Graded, graded)
     return known
 
 

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from polya_midtrain import paths
-from polya_midtrain.common.records import TrainingRow, write_records
-from polya_midtrain.embeddings import world as kernel
 from polya_midtrain.errors import UserError
+from polya_midtrain.kernels import world as kernel
 from polya_midtrain.params import Arm, Diversity, Machine, Match, Params, WorldEmbedding
+from polya_midtrain.records import TrainingRow, write_records
 from polya_midtrain.stages import diversity
 from polya_midtrain.world import problems, traces
 
@@ -44,6 +44,7 @@ def parameters(**changes: Any) -> Params:
     settings = {
         "profile": "synthetic",
         "machine": Machine(device="cpu", workers=1),
+        "bases": [{}],
         "arms": ARMS,
         "diversity": Diversity(embedding=WorldEmbedding(kind="world"), size=20, resamples=10, seed=1),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -9,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from polya_midtrain import adherence, paths
-from polya_midtrain.common.records import Question, TrainingRow, read_records, write_records
+from polya_midtrain import paths
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import Params
-from polya_midtrain.stages import evaluate, generate, midtrain, modes, reward, rl, score, verify
+from polya_midtrain.records import Question, TrainingRow, read_records, write_records
+from polya_midtrain.stages import evaluate, generate, grade, midtrain, modes, reward, rl, score
+from polya_midtrain.traces import adherence
 
 
 def one_line(run: Callable[..., None], *arguments: Any) -> str:
@@ -44,11 +46,11 @@ def test_an_unknown_arm_is_refused_by_name(again: Params, run: Callable[[Params,
     ("run", "missing"),
     [
         (reward.run, "data/questions/reward.parquet"),
-        (reward.run, "models/base"),
+        (reward.run, "models/base/base-1"),
         (generate.run, "data/questions/mid.parquet"),
-        (generate.run, "models/base"),
-        (verify.run, "data/traces/generated.parquet"),
-        (score.run, "models/reward"),
+        (generate.run, "models/base/base-1"),
+        (grade.run, "data/traces/generated.parquet"),
+        (score.run, "models/reward/base-1"),
     ],
 )
 def test_a_missing_input_is_named_with_the_way_to_make_it(
@@ -56,7 +58,9 @@ def test_a_missing_input_is_named_with_the_way_to_make_it(
 ) -> None:
     path = Path(missing)
     shutil.rmtree(path) if path.is_dir() else path.unlink()
-    assert one_line(run, again).startswith(f"{missing}: missing; run `dvc repro`")
+    message = one_line(run, again)
+    assert message.startswith(f"{missing}: ")
+    assert re.match(r"(missing|no checkpoint here); run `dvc repro`", message.removeprefix(f"{missing}: "))
 
 
 def test_a_reward_model_without_pairs_is_refused(again: Params, monkeypatch: pytest.MonkeyPatch) -> None:

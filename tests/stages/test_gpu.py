@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from polya_midtrain import paths
-from polya_midtrain.common import policy
+from polya_midtrain.checkpoints import policy
 from polya_midtrain.params import Params
 from polya_midtrain.runtime import mlflow_store
 from polya_midtrain.stages.tables import TABLES
@@ -24,9 +24,9 @@ def test_every_stage_runs_on_a_gpu_and_its_record_says_so(study_on_a_gpu: tuple[
         counts = json.loads((folder / paths.COUNTS / f"{arm}.json").read_text())["rows"]
         assert sum(row["c"] for row in counts) > 0, "what reads bfloat16 still answers"
         points = json.loads((folder / paths.CURVES / f"{arm}.json").read_text())["seeds"]
-        assert set(points) == {"1", "2"}
-        assert points["1"] != points["2"], "two seeds have other rollouts"
-        for seed in params.seeds:
+        assert set(points) == {"1", "101"}
+        assert points["1"] != points["101"], "two runs have other rollouts"
+        for seed in params.runs:
             assert policy.stored_dtype(folder / paths.RL / arm / f"seed-{seed}") == torch.bfloat16
     for table in TABLES:
         assert read.read(folder / paths.TABLES / f"{table}.csv")

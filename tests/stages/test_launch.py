@@ -24,10 +24,10 @@ from accelerate.commands.launch import _validate_launch_command, launch_command_
 
 from polya_midtrain import params as settings
 from polya_midtrain import paths
-from polya_midtrain.common import policy
-from polya_midtrain.common.records import Question, TrainingRow, write_records
+from polya_midtrain.checkpoints import policy
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import Machine, Params
+from polya_midtrain.records import Question, TrainingRow, write_records
 from polya_midtrain.stages import midtrain, rl
 from polya_midtrain.training import hosts, join, launch
 from polya_midtrain.world import problems, traces
@@ -47,8 +47,8 @@ def project(tmp_path: Path, tiny_policy: Path, monkeypatch: pytest.MonkeyPatch) 
     """A project in which stages midtrain and rl can run for arm n2: a base, a training set, RL questions."""
     monkeypatch.chdir(tmp_path)
     shutil.copytree(ROOT / "data/heuristics", "data/heuristics")
-    shutil.copytree(tiny_policy, paths.BASE)
-    policy.point(paths.MIDTRAIN / PLACE, paths.BASE)
+    shutil.copytree(tiny_policy, paths.base(1))
+    policy.point(paths.MIDTRAIN / PLACE, paths.base(1))
     rng = random.Random(6)
     drawn = [problems.sample(rng, 1) for _ in range(ROWS)]
     rows = [
@@ -66,7 +66,7 @@ def written(processes: int = 1, accelerate: str | None = None, **changes: Any) -
     content = yaml.safe_load((ROOT / "profiles/smoke.yaml").read_text())
     arms = {"vanilla": {"traces": "none"}, "n2": {"traces": "heuristics", "n": 2}}
     machine = {"device": "cpu", "workers": 1, "processes": processes, "accelerate": accelerate}
-    content |= {"seeds": [1], "arms": arms, "machine": machine}
+    content |= {"seeds": [1], "bases": [{}], "arms": arms, "machine": machine}
     for name in ("midtrain", "rl"):
         content[name] |= CHANGES[name] | changes.get(name, {})
     settings.PARAMS_FILE.write_text(yaml.safe_dump(content))
@@ -90,7 +90,7 @@ def test_midtraining_learns_what_one_process_learns() -> None:
         midtrain.run(written(processes), "n2")
         found.append(weights(paths.MIDTRAIN / PLACE))
     one, two = found
-    start = weights(paths.BASE)
+    start = weights(paths.base(1))
     assert (one - start).norm() > 0.1
     assert (one - two).norm() < 1e-3 * (one - start).norm()
 
@@ -105,13 +105,13 @@ def test_rl_draws_the_rollouts_that_one_process_draws() -> None:
     assert [point["step"] for point in one] == [point["step"] for point in two] == [1, 2]
     for name in ("reward", "length"):
         assert two[0][name] == pytest.approx(one[0][name])  # the first step's, before any weight has moved
-    assert (weights(paths.RL / PLACE) - weights(paths.BASE)).norm() > 0.01
+    assert (weights(paths.RL / PLACE) - weights(paths.base(1))).norm() > 0.01
 
 
 @pytest.mark.usefixtures("project")
 def test_bad_input_of_a_process_is_the_stage_s_one_line() -> None:
-    (paths.BASE / "config.json").unlink()
-    with pytest.raises(UserError, match=r"^models/base: no checkpoint here; run `dvc repro`"):
+    (paths.base(1) / "config.json").unlink()
+    with pytest.raises(UserError, match=r"^models/base/base-1: no checkpoint here; run `dvc repro`"):
         rl.run(written(2), "n2")
 
 
@@ -202,7 +202,7 @@ def test_midtraining_in_shares_saves_the_whole_model_that_one_process_learns(sha
         midtrain.run(params, "n2")
         found.append(weights(paths.MIDTRAIN / PLACE))
     one, two = found
-    start = weights(paths.BASE)
+    start = weights(paths.base(1))
     assert (one - start).norm() > 0.1
     assert (one - two).norm() < 1e-3 * (one - start).norm()
 
@@ -216,7 +216,7 @@ def test_rl_in_shares_samples_and_saves_the_whole_model(sharded: str) -> None:
     assert [point["step"] for point in two] == [1, 2]
     for name in ("reward", "length"):
         assert two[0][name] == pytest.approx(one[0][name])
-    assert (weights(paths.RL / PLACE) - weights(paths.BASE)).norm() > 0.01
+    assert (weights(paths.RL / PLACE) - weights(paths.base(1))).norm() > 0.01
 
 
 @pytest.fixture
@@ -252,7 +252,7 @@ def joined() -> Iterator[subprocess.Popen[str]]:
 @pytest.mark.slow
 def test_two_hosts_train_what_one_trains(two_hosts: str) -> None:
     midtrain.run(written(), "n2")
-    one, start = weights(paths.MIDTRAIN / PLACE), weights(paths.BASE)
+    one, start = weights(paths.MIDTRAIN / PLACE), weights(paths.base(1))
     params = written(2, two_hosts)
     with joined() as host:
         for _ in range(2):  # the second host goes on waiting after the first training

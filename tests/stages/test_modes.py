@@ -15,10 +15,10 @@ import pytest
 import torch
 
 from polya_midtrain import paths
-from polya_midtrain.common import policy
-from polya_midtrain.common.records import Question, write_records
+from polya_midtrain.checkpoints import policy
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import Arm, Machine, Modes, Params, Prompts
+from polya_midtrain.records import Question, write_records
 from polya_midtrain.results.modes import COLUMNS, MOVED, STEPS
 from polya_midtrain.science import softmax
 from polya_midtrain.stages import modes
@@ -36,6 +36,7 @@ def parameters(**changes: Any) -> Params:
         "profile": "synthetic",
         "machine": Machine(device="cpu", workers=1),
         "seeds": SEEDS,
+        "bases": [{}],
         "arms": {"vanilla": Arm(traces="none"), "n4": Arm(traces="heuristics", n=4)},
         "prompts": Prompts(catalogue=Path("world.yaml"), system="", suffix="", suffixes={}, shots=0, plain_shots=0),
         "modes": SETTINGS,
@@ -53,12 +54,12 @@ def project(tiny_policy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         for number, problem in enumerate(problems.sample(rng, 1 + number % 3) for number in range(7))
     ]
     write_records(paths.RL_QUESTIONS, Question, asked)
-    shutil.copytree(tiny_policy, paths.BASE)
+    shutil.copytree(tiny_policy, paths.base(1))
     for arm, seed in product(("vanilla", "n4"), SEEDS):
-        policy.point(paths.MIDTRAIN / arm / f"seed-{seed}", paths.BASE)
-        policy.point(paths.RL / arm / f"seed-{seed}", paths.BASE)
+        policy.point(paths.MIDTRAIN / arm / f"seed-{seed}", paths.base(1))
+        policy.point(paths.RL / arm / f"seed-{seed}", paths.base(1))
     shutil.rmtree(paths.RL / "n4/seed-2")
-    model, tokenizer = policy.load(paths.BASE, "cpu")
+    model, tokenizer = policy.load(paths.base(1), "cpu")
     with torch.no_grad():
         for weight in model.parameters():
             weight *= 1.1
@@ -137,7 +138,7 @@ def test_a_step_of_the_network_is_one_of_plain_gradient_ascent(tiny_policy: Path
 
 
 def test_a_branch_point_lies_where_the_plan_is_named(project: list[Question]) -> None:
-    _, tokenizer = policy.load(paths.BASE, "cpu")
+    _, tokenizer = policy.load(paths.base(1), "cpu")
     parts = set()
     for question, seed in product(project, range(6)):
         branch = modes.branch_at(question, parameters(), tokenizer, random.Random(seed))

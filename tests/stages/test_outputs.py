@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -11,20 +13,32 @@ import pytest
 import yaml
 
 from polya_midtrain import paths
-from polya_midtrain.common import heuristics, policy
-from polya_midtrain.common.records import Answer, Completion, Graded, Question, Scored, TrainingRow, by_id, read_records
+from polya_midtrain.checkpoints import policy
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import Endpoint, Params
+from polya_midtrain.prompting import heuristics
+from polya_midtrain.records import (
+    Answer,
+    Completion,
+    Graded,
+    Question,
+    Scored,
+    TrainingRow,
+    by_id,
+    of_base,
+    read_records,
+)
 from polya_midtrain.results import counts
 from polya_midtrain.runtime import mlflow_store, scratch
-from polya_midtrain.science import selection
 from polya_midtrain.stages import compose, questions
+from polya_midtrain.stages.select import following, least_score
 from polya_midtrain.tables import registry
+from polya_midtrain.traces import selection
 
 ROOT = Path(__file__).resolve().parents[2]
-ARMS = ["vanilla", "star", "n1", "n2", "distil", "b2", "t2", "r2", "w2"]
-ABLATIONS = ARMS[5:]
-SEEDS = [1, 2]
+ARMS = ["vanilla", "star", "n1", "n2", "star2", "s1", "distil", "b2", "t2", "r2", "w2", "vanilla-half", "n2-half"]
+ABLATIONS = ARMS[7:]
+RUNS = [1, 101]  # of bases 1 and 2
 
 
 def metrics(name: str) -> dict[str, float]:
@@ -60,9 +74,9 @@ def test_questions_are_as_many_as_asked_and_nowhere_twice(here: Params) -> None:
         for name in getattr(here.questions, kind):
             sets[f"{kind}/{name}"] = read_records(paths.QUESTIONS / kind / f"{name}.parquet", Question)
     assert {name: len(rows) for name, rows in sets.items()} == {
-        "mid": 10,
-        "reward": 8,
-        "rl": 6,
+        "mid": 20,  # 10 for each of two bases
+        "reward": 20,
+        "rl": 12,
         "benchmarks/pairs": 3,
         "benchmarks/odd": 2,
         "transfer/program": 2,
@@ -70,6 +84,8 @@ def test_questions_are_as_many_as_asked_and_nowhere_twice(here: Params) -> None:
     }
     texts = [row.question for rows in sets.values() for row in rows]
     assert len(set(texts)) == len(texts)
+    for name in ("mid", "reward", "rl"):
+        assert [len(of_base(sets[name], number)) for number in (1, 2)] == [6 if name == "rl" else 10] * 2
     summary = json.loads((paths.QUESTIONS / "summary.json").read_text())
     assert {name: entry["questions"] for name, entry in summary.items()} == {
         name: len(rows) for name, rows in sets.items()
@@ -78,18 +94,19 @@ def test_questions_are_as_many_as_asked_and_nowhere_twice(here: Params) -> None:
 
 
 def test_the_reward_model_is_a_classifier_and_was_measured_on_other_questions(here: Params) -> None:
-    model, tokenizer = policy.load(paths.REWARD, "cpu", "AutoModelForSequenceClassification")
+    model, tokenizer = policy.load(paths.reward(1), "cpu", "AutoModelForSequenceClassification")
     assert model.config.num_labels == 1
     assert tokenizer.chat_template
     numbers = metrics("reward")
-    assert 0 < numbers["training_pairs"] <= 40
-    assert 0 < numbers["held_out_pairs"] <= 40
-    assert 0 <= numbers["held_out_accuracy"] <= 1
+    assert 0 < numbers["base_1/training_pairs"] <= 40
+    assert 0 < numbers["base_1/held_out_pairs"] <= 40
+    assert 0 <= numbers["base_1/held_out_accuracy"] <= 1
 
 
 def test_every_question_is_answered_under_every_heuristic_and_without(here: Params) -> None:
     rows = read_records(paths.GENERATED, Completion)
-    asked = [row.id for row in read_records(paths.MID, Question)]
+    mid = read_records(paths.MID, Question)
+    asked = [row.id for number in (1, 2) for row in of_base(mid, number)]
     names = heuristics.load(here.prompts.catalogue).first(3)
     expected = [(name, question, sample) for name in [*names, ""] for question in asked for sample in range(3)]
     assert [(row.heuristic, row.question_id, row.sample) for row in rows] == expected
@@ -105,7 +122,7 @@ def test_every_question_is_answered_under_every_heuristic_and_without(here: Para
 
 def test_verification_keeps_right_and_wrong_alike(here: Params) -> None:
     golds = by_id(read_records(paths.MID, Question))
-    rows = read_records(paths.VERIFIED, Graded)
+    rows = read_records(paths.GRADED, Graded)
     plain = [Completion(*(getattr(row, name) for name in Completion.__slots__)) for row in rows]
     assert plain == read_records(paths.GENERATED, Completion)
     for row in rows:
@@ -113,7 +130,7 @@ def test_verification_keeps_right_and_wrong_alike(here: Params) -> None:
         if row.finish == "stop":
             boxed = row.text.rpartition("boxed{")[2].partition("}")[0]
             assert row.correct is (boxed == golds[row.question_id].answer)
-    numbers = metrics("verify")
+    numbers = metrics("grade")
     assert numbers["correct"] == sum(row.correct for row in rows)
     assert 0 < numbers["correct"] < numbers["completions"] == len(rows)
     assert sum(value for name, value in numbers.items() if name.startswith("reason/")) == len(rows)
@@ -121,7 +138,7 @@ def test_verification_keeps_right_and_wrong_alike(here: Params) -> None:
 
 def test_what_can_be_selected_is_scored_and_unprompted_responses_kept_at_zero(here: Params) -> None:
     rows = read_records(paths.SCORED, Scored)
-    kept = selection.candidates(read_records(paths.VERIFIED, Graded))
+    kept = selection.candidates(read_records(paths.GRADED, Graded))
     assert [row.text for row in rows] == [row.text for row in kept]
     assert all(row.score == 0.0 for row in rows if not row.heuristic)
     prompted = [row for row in rows if row.heuristic]
@@ -134,28 +151,55 @@ def test_what_can_be_selected_is_scored_and_unprompted_responses_kept_at_zero(he
 
 
 def test_the_score_of_a_response_does_not_depend_on_the_batch(here: Params) -> None:
-    from polya_midtrain.reward_model import RewardModel
+    from polya_midtrain.traces.reward_model import RewardModel
 
     catalogue = heuristics.load(here.prompts.catalogue)
     asked = by_id(read_records(paths.MID, Question))
-    rows = [row for row in read_records(paths.SCORED, Scored) if row.heuristic]
-    one_by_one = RewardModel.load(paths.REWARD, here.machine, batch=1).scores(
-        [(catalogue.get(row.heuristic), asked[row.question_id].question, row.text) for row in rows]
-    )
-    assert one_by_one == pytest.approx([row.score for row in rows], abs=1e-4)
+    for number in (1, 2):
+        rows = [
+            row for row in read_records(paths.SCORED, Scored) if row.heuristic and asked[row.question_id].base == number
+        ]
+        one_by_one = RewardModel.load(paths.reward(number), here.machine, batch=1).scores(
+            [(catalogue.get(row.heuristic), asked[row.question_id].question, row.text) for row in rows]
+        )
+        assert one_by_one == pytest.approx([row.score for row in rows], abs=1e-4)
 
 
 @pytest.mark.parametrize("arm", ARMS)
 def test_a_training_set_is_the_selection_and_its_card_counts_it(here: Params, arm: str) -> None:
-    rows = read_records(paths.TRAIN / f"{arm}.parquet", TrainingRow)
-    scored, seed = read_records(paths.SCORED, Scored), here.select.seed
-    best = {n: selection.best_per_heuristic(scored, heuristics.load(here.prompts.catalogue).first(n)) for n in (1, 2)}
-    pairs = selection.pairs(scored, heuristics.load(here.prompts.catalogue).first(2), here.select.length_tolerance)
+    whole, asked = read_records(paths.TRAIN / f"{arm}.parquet", TrainingRow), by_id(read_records(paths.MID, Question))
+    for number in (1, 2):
+        mine = {name: question for name, question in asked.items() if question.base == number}
+        check_selection(here, arm, of_base(whole, number), mine, number)
+    for row in whole:
+        origin = asked[row.question_id]
+        assert (row.question, row.base) == (origin.question, origin.base)
+    card = json.loads(paths.TRAINING_SETS.read_text())[arm]
+    assert card["rows"] == len(whole) == sum(card["rows_per_heuristic"].values()) == metrics("select")[f"{arm}/rows"]
+    assert card["tokens"] == sum(row.tokens for row in whole)
+    assert card["questions"] == len({row.question_id for row in whole}) <= card["questions_asked"] == 20
+    assert card["right"] + card["wrong"] == card["rows"]
+    assert bool(card["wrong"]) is (arm == "w2")
+    assert bool(card["right"]) is (arm not in ("vanilla", "vanilla-half", "w2"))
+
+
+def check_selection(here: Params, arm: str, rows: list[TrainingRow], asked: dict[str, Question], number: int) -> None:
+    """The rows of one base are what selection takes of its traces."""
+    seed = here.select.seed
+    scored = [row for row in read_records(paths.SCORED, Scored) if row.question_id in asked]
+    scored = following(scored, least_score(paths.reward(number), here))
+    names = heuristics.load(here.prompts.catalogue).first(here.generate.heuristics)
+    ordered = selection.places(asked, names, "question", seed)
+    best = {n: selection.best_per_heuristic(scored, ordered, n) for n in (1, 2)}
+    pairs = selection.pairs(scored, ordered, 2, here.select.length_tolerance)
     expected = {
         "vanilla": [],
+        "vanilla-half": [],
         "star": selection.unprompted(scored, 1, seed),
         "n1": best[1],
         "n2": best[2],
+        "n2-half": best[2],
+        "s1": selection.repeated(best[1], len(best[2])),
         "b2": selection.fit(best[2], seed, most_rows=len(best[1])),
         "t2": selection.fit(best[2], seed, most_tokens=sum(row.tokens for row in best[1])),
         "r2": [right for right, _ in pairs],
@@ -163,43 +207,36 @@ def test_a_training_set_is_the_selection_and_its_card_counts_it(here: Params, ar
     }
     if arm in expected:
         assert [row.response for row in rows] == [row.text for row in expected[arm]]
-    else:  # the teacher's right answers, as many as n2 has rows
-        taught = {row.text for row in read_records(paths.DISTILLED, Graded) if row.correct}
+    else:  # right answers without a heuristic, as many as another arm has rows
+        source, n = (paths.DISTILLED, 2) if arm == "distil" else (paths.GRADED, 1)
+        taught = {row.text for row in read_records(source, Graded) if row.correct and not row.heuristic}
         assert {row.response for row in rows} <= taught
-        assert len(rows) == len(best[2])
-    asked = by_id(read_records(paths.MID, Question))
-    assert all(row.question == asked[row.question_id].question for row in rows)
-    card = json.loads(paths.TRAINING_SETS.read_text())[arm]
-    assert card["rows"] == len(rows) == sum(card["rows_per_heuristic"].values()) == metrics("select")[f"{arm}/rows"]
-    assert card["tokens"] == sum(row.tokens for row in rows)
-    assert card["questions"] == len({row.question_id for row in rows}) <= card["questions_asked"] == 10
-    assert card["right"] + card["wrong"] == card["rows"]
-    assert bool(card["wrong"]) is (arm == "w2")
-    assert bool(card["right"]) is (arm not in ("vanilla", "w2"))
+        assert len(rows) == len(best[n])
 
 
-def test_curves_have_a_point_a_step(here: Params) -> None:
-    document = json.loads((paths.CURVES / "n2.json").read_text())
-    steps = here.questions.rl.count // here.rl.prompts  # type: ignore[union-attr]
-    for seed in SEEDS:
+@pytest.mark.parametrize(("arm", "epochs"), [("n2", 1.0), ("n2-half", 0.5)])
+def test_curves_have_a_point_a_step(here: Params, arm: str, epochs: float) -> None:
+    document = json.loads((paths.CURVES / f"{arm}.json").read_text())
+    steps = ceil(epochs * here.questions.rl.count / here.rl.prompts)  # type: ignore[union-attr]
+    for seed in RUNS:
         points = document["seeds"][str(seed)]
         assert [point["step"] for point in points] == list(range(1, steps + 1))
         assert all(set(point) == {"step", "reward", "entropy", "length"} for point in points)
-        assert metrics("rl@n2")[f"seed_{seed}/reward"] == pytest.approx(
+        assert metrics(f"rl@{arm}")[f"seed_{seed}/reward"] == pytest.approx(
             sum(point["reward"] for point in points[-5:]) / len(points[-5:]), abs=1e-5
         )
 
 
 def test_an_arm_without_midtraining_points_to_the_base(here: Params) -> None:
-    for seed in SEEDS:
+    for seed in RUNS:
         folder = paths.MIDTRAIN / "vanilla" / f"seed-{seed}"
         assert [path.name for path in folder.iterdir()] == [policy.POINTER]
-        assert policy.resolve(folder) == paths.BASE
+        assert policy.resolve(folder) == paths.base(paths.base_of(seed))
 
 
 def test_midtraining_learns_its_traces_and_rl_reports_its_reward(here: Params) -> None:
     assert metrics("midtrain@n2")["rows"] == len(read_records(paths.TRAIN / "n2.parquet", TrainingRow))
-    for seed in SEEDS:
+    for seed in RUNS:
         assert metrics("midtrain@n2")[f"seed_{seed}/loss"] > 0
         assert 0 <= metrics("rl@n2")[f"seed_{seed}/reward"] <= 1
 
@@ -214,7 +251,7 @@ def test_counts_are_those_of_the_completions(here: Params, arm: str) -> None:
     if arm not in ABLATIONS:
         files |= {name: paths.TRANSFER / f"{name}.parquet" for name in sorted(here.questions.transfer)}
     phases = ["after"] if arm in ABLATIONS else ["before", "after"]
-    cells = [(phase, seed, name) for phase in phases for seed in SEEDS for name in files]
+    cells = [(phase, seed, name) for phase in phases for seed in RUNS for name in files]
     asked = {name: read_records(file, Question) for name, file in files.items()}
     position = 0
     expected = []
@@ -237,14 +274,23 @@ def test_counts_are_those_of_the_completions(here: Params, arm: str) -> None:
         assert metrics(f"evaluate@{arm}")[f"{phase}/correct"] == pytest.approx(
             sum(row["c"] for row in chosen) / (8 * len(chosen)), abs=1e-6
         )
-    counts.read(paths.COUNTS, [arm], list(asked), SEEDS, phases)  # type: ignore[arg-type]
+    counts.read(paths.COUNTS, [arm], list(asked), RUNS, phases)  # type: ignore[arg-type]
+
+
+def test_bases_are_what_is_drawn_where_there_are_several(here: Params) -> None:
+    rows = list(csv.DictReader((paths.TABLES / "main.csv").open()))
+    assert {row["seeds"]: row["method"] for row in rows if (row["benchmark"], row["metric"]) == ("mean", "pass@k")} == {
+        "1": "bootstrap over questions",
+        "101": "bootstrap over questions",
+        "1+101": "bootstrap over questions and bases",
+    }
 
 
 def test_tables_are_made_in_all_formats(here: Params) -> None:
     for table in registry.TABLES:
         for suffix in ("csv", "json", "md", "tex"):
             assert (paths.TABLES / f"{table}.{suffix}").stat().st_size > 200
-        assert len(metrics(f"tables@{table}")) > 1  # more than its seconds
+        assert len(metrics(f"tables@{table}")) > (table != "map")  # more than its seconds; map over three bases or more
     for table in ("main", "midtrain"):
         wanted = {f"{arm}/pass_at_{k}" for arm in ARMS if arm not in ABLATIONS for k in (1, 4)}
         assert wanted <= set(metrics(f"tables@{table}"))

@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 import torch
 
-from polya_midtrain import paths, prompt_lengths
-from polya_midtrain.common import heuristics, policy
-from polya_midtrain.common import prompts as asking
-from polya_midtrain.common.records import Question, read_records, write_records
+from polya_midtrain import paths
+from polya_midtrain.checkpoints import policy
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import Machine, Params
+from polya_midtrain.prompting import heuristics, lengths
+from polya_midtrain.prompting import prompts as asking
+from polya_midtrain.records import Question, read_records, write_records
 from polya_midtrain.stages import distil, prompts
 
 
@@ -34,8 +35,8 @@ def refused(run: Any, params: Params) -> str:
 
 
 def test_the_longest_prompt_of_each_condition_is_found(here: Params, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prompt_lengths, "TRIED", 1000)  # the brute way: every question in every condition
-    encoder, catalogue = policy.load_tokenizer(paths.BASE), heuristics.load(here.prompts.catalogue)
+    monkeypatch.setattr(lengths, "TRIED", 1000)  # the brute way: every question in every condition
+    encoder, catalogue = policy.load_tokenizer(paths.base(1)), heuristics.load(here.prompts.catalogue)
     asked = read_records(paths.MID, Question)
     names = [None, *catalogue.first(3), ""]
     expected = []
@@ -108,7 +109,7 @@ def test_limits_that_no_context_holds_are_refused(again: Params) -> None:
 
 
 def test_the_teacher_s_context_is_its_own(again: Params) -> None:
-    config = paths.TEACHER / "config.json"
+    config = paths.teacher(1) / "config.json"
     config.write_text(json.dumps(json.loads(config.read_text()) | {"max_position_embeddings": 15}))
     before = paths.DISTILLED.read_bytes()
     message = refused(distil.run, again)
@@ -116,9 +117,9 @@ def test_the_teacher_s_context_is_its_own(again: Params) -> None:
     assert "the context of the teacher (max_position_embeddings) is 15; lower it" in message
     assert paths.DISTILLED.read_bytes() == before
     config.write_text(json.dumps({"text_config": {"max_position_embeddings": 77}}))
-    assert prompt_lengths.context(paths.TEACHER) == 77
+    assert lengths.context(paths.teacher(1)) == 77
     config.write_text("{}")
-    assert prompt_lengths.context(paths.TEACHER) is None
+    assert lengths.context(paths.teacher(1)) is None
 
 
 def test_other_benchmarks_are_measured_and_leave_what_is_sampled_under_heuristics_alone(again: Params) -> None:
@@ -132,9 +133,9 @@ def test_other_benchmarks_are_measured_and_leave_what_is_sampled_under_heuristic
 
 
 def test_a_base_without_a_chat_template_is_refused(again: Params) -> None:
-    (paths.BASE / "chat_template.jinja").unlink()
+    (paths.base(1) / "chat_template.jinja").unlink()
     assert refused(prompts.run, again) == (
-        "models/base: the tokenizer has no chat template; choose an instruction-tuned model"
+        "models/base/base-1: the tokenizer has no chat template; choose an instruction-tuned model"
     )
 
 

@@ -10,8 +10,8 @@ import pytest
 
 from polya_midtrain import params as settings
 from polya_midtrain import paths
-from polya_midtrain.common.records import Question, read_records
 from polya_midtrain.params import Params, WorldSet
+from polya_midtrain.records import Question, read_records
 from polya_midtrain.stages import questions
 
 ROOT = Path(__file__).resolve().parents[2]

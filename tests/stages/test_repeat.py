@@ -13,15 +13,16 @@ from transformers import Trainer, TrainerState
 
 from polya_midtrain import params as settings
 from polya_midtrain import paths
-from polya_midtrain.common import policy, prompts
-from polya_midtrain.common.records import Completion, Graded, Question, read_records
+from polya_midtrain.checkpoints import policy
 from polya_midtrain.engine import Output
 from polya_midtrain.engine.transformers_engine import TransformersEngine
 from polya_midtrain.params import Params
+from polya_midtrain.prompting import prompts
+from polya_midtrain.records import Completion, Graded, Question, of_base, read_records
 from polya_midtrain.stages import evaluate, generate, midtrain, rl
 from polya_midtrain.training import grpo, hooks, sft
 
-SEEDS = [1, 2]
+RUNS = [1, 101]  # of bases 1 and 2
 
 
 def weights(folder: Path) -> bytes:
@@ -29,15 +30,15 @@ def weights(folder: Path) -> bytes:
 
 
 def test_every_seed_trains_its_own_policy(here: Params) -> None:
-    folders = [paths.MIDTRAIN / arm / f"seed-{seed}" for arm in ("star", "n2") for seed in SEEDS]
-    folders += [paths.RL / arm / f"seed-{seed}" for arm in ("vanilla", "star", "n2") for seed in SEEDS]
-    found = [weights(folder) for folder in [paths.BASE, *folders]]
+    folders = [paths.MIDTRAIN / arm / f"seed-{seed}" for arm in ("star", "n2") for seed in RUNS]
+    folders += [paths.RL / arm / f"seed-{seed}" for arm in ("vanilla", "star", "n2") for seed in RUNS]
+    found = [weights(folder) for folder in [paths.base(1), *folders]]
     assert len(set(found)) == len(found)
     for folder in folders:
         model, tokenizer = policy.load(folder, "cpu")
-        assert model.num_parameters() == policy.load(paths.BASE, "cpu")[0].num_parameters()
+        assert model.num_parameters() == policy.load(paths.base(1), "cpu")[0].num_parameters()
         assert tokenizer.chat_template
-        assert policy.stored_dtype(folder) == policy.stored_dtype(paths.BASE)
+        assert policy.stored_dtype(folder) == policy.stored_dtype(paths.base(1))
 
 
 Call = tuple[list[list[int]], list[list[Output]]]
@@ -62,15 +63,15 @@ def test_two_training_seeds_share_no_rollout_and_one_seed_repeats_every_byte(
 ) -> None:
     calls = engine_calls(monkeypatch)
     rl.run(again, "vanilla")  # both seeds start from the base itself
-    steps = len(read_records(paths.RL_QUESTIONS, Question)) // again.rl.prompts
-    assert len(calls) == steps * len(SEEDS)
+    steps = len(of_base(read_records(paths.RL_QUESTIONS, Question), 1)) // again.rl.prompts
+    assert len(calls) == steps * len(RUNS)
     rollouts = [
         {(tuple(prompt), tuple(output.token_ids)) for prompt, group in zip(*call, strict=True) for output in group}
         for call in (calls[0], calls[steps])
     ]
     assert all(len(found) > again.rl.prompts for found in rollouts)
     assert not rollouts[0] & rollouts[1]
-    for seed in SEEDS:
+    for seed in RUNS:
         folder = paths.RL / "vanilla" / f"seed-{seed}"
         assert weights(folder) == weights(project / folder)
 
@@ -81,12 +82,15 @@ def test_the_reward_is_the_share_of_rollouts_that_the_verifier_accepts(
     calls = engine_calls(monkeypatch)
     rl.run(again, "star")
     asked = read_records(paths.RL_QUESTIONS, Question)
-    tokenizer = policy.load(paths.BASE, "cpu")[1]
-    golds = {tuple(prompts.encode(tokenizer, prompts.bare(q.question, again.prompts))): q.answer for q in asked}
-    steps = len(calls) // len(SEEDS)
+    tokenizer = policy.load(paths.base(1), "cpu")[1]
+    steps = len(calls) // len(RUNS)
     numbers = json.loads((paths.METRICS / "rl@star.json").read_text())
-    for place, seed in enumerate(SEEDS):
+    for place, seed in enumerate(RUNS):
         mine = calls[place * steps : (place + 1) * steps]
+        mine_asked = of_base(asked, paths.base_of(seed))
+        golds = {
+            tuple(prompts.encode(tokenizer, prompts.bare(q.question, again.prompts))): q.answer for q in mine_asked
+        }
         pairs = [(tuple(ids), output) for call in mine for ids, group in zip(*call, strict=True) for output in group]
         assert {ids for ids, _ in pairs} == set(golds)  # one pass over the questions
         right = [f"boxed{{{golds[ids]}}}" in output.text for ids, output in pairs]
@@ -102,7 +106,7 @@ def test_the_number_of_processes_changes_no_byte(
 ) -> None:
     shutil.rmtree(folder / "n2")
     run(again.model_copy(update={"machine": settings.Machine(device="cpu", workers=2)}), "n2")
-    for seed in SEEDS:
+    for seed in RUNS:
         place = folder / "n2" / f"seed-{seed}"
         assert weights(place) == weights(project / place)
 
@@ -171,7 +175,7 @@ def test_a_finished_seed_is_not_trained_again(
         served = crash_at(patch, module, function, 2)
         run(again, "n2")
     assert len(served) == 1
-    for seed in SEEDS:
+    for seed in RUNS:
         place = folder / "n2" / f"seed-{seed}"
         assert weights(place) == weights(project / place)
 
@@ -197,7 +201,7 @@ def test_a_training_goes_on_from_its_last_checkpoint_to_the_same_bytes(
     run(again, "n2")
     assert steps[:3] == [1, 2, 3]
     assert steps[3] == 3  # of seed 1: the checkpoint of step 2 was there
-    for seed in SEEDS:
+    for seed in RUNS:
         place = folder / "n2" / f"seed-{seed}"
         assert weights(place) == weights(project / place)
 
@@ -236,7 +240,7 @@ def test_a_training_goes_on_from_its_last_whole_checkpoint(
     assert steps == list(range(1, 2 * saved + 1))
     run(again, "n2")
     assert steps[2 * saved] == saved + 1
-    for seed in SEEDS:
+    for seed in RUNS:
         place_of = folder / "n2" / f"seed-{seed}"
         assert weights(place_of) == weights(project / place_of)
 
@@ -253,7 +257,7 @@ def test_finished_parts_of_a_sampling_are_not_sampled_again(
     with monkeypatch.context() as patch:
         served = crash_at(patch, TransformersEngine, "generate", 99)
         generate.run(again)
-    assert len(served) == 1  # of four conditions
+    assert len(served) == 8 - 3  # of four conditions on each of two bases
     assert paths.GENERATED.read_bytes() == before
 
 
@@ -265,4 +269,4 @@ def test_half_done_work_of_other_settings_is_not_resumed(again: Params, monkeypa
     other = again.model_copy(update={"generate": again.generate.model_copy(update={"temperature": 0.5})})
     served = crash_at(monkeypatch, TransformersEngine, "generate", 99)
     generate.run(other)
-    assert len(served) == 4
+    assert len(served) == 8  # four conditions on each of two bases

@@ -14,10 +14,10 @@ import yaml
 
 from polya_midtrain import params as settings
 from polya_midtrain import paths
-from polya_midtrain.common import policy, shapes
-from polya_midtrain.common.records import Question, TrainingRow, write_records
+from polya_midtrain.checkpoints import policy, shapes
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import Params
+from polya_midtrain.records import Question, TrainingRow, write_records
 from polya_midtrain.runtime import card, cores, room
 from polya_midtrain.stages import evaluate, midtrain
 from polya_midtrain.training import launch, sft
@@ -36,7 +36,7 @@ def project(tmp_path: Path, tiny_policy: Path, monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.chdir(tmp_path)
     shutil.copytree(ROOT / "data/heuristics", "data/heuristics")
-    shutil.copytree(tiny_policy, paths.BASE)
+    shutil.copytree(tiny_policy, paths.base(1))
     rng = random.Random(6)
     drawn = [problems.sample(rng, 1) for _ in range(8)]
     rows = [
@@ -49,13 +49,13 @@ def project(tmp_path: Path, tiny_policy: Path, monkeypatch: pytest.MonkeyPatch) 
     write_records(paths.TRANSFER / "story.parquet", Question, asked)
     for phase in (paths.MIDTRAIN, paths.RL):
         for seed in (1, 2):
-            policy.point(phase / f"vanilla/seed-{seed}", paths.BASE)
+            policy.point(phase / f"vanilla/seed-{seed}", paths.base(1))
     return tmp_path
 
 
 def written(**changes: dict[str, Any]) -> Params:
     content = yaml.safe_load((ROOT / "profiles/smoke.yaml").read_text())
-    content |= {"seeds": [1, 2], "machine": {"device": "cpu", "workers": 1}}
+    content |= {"seeds": [1, 2], "bases": [{}], "machine": {"device": "cpu", "workers": 1}}
     content["arms"] = {"vanilla": {"traces": "none"}, "n1": {"traces": "heuristics", "n": 1}}
     content["midtrain"] |= {"epochs": 1, "batch": 4, "micro_batch": 4, "save_steps": 100}
     content["evaluate"] |= {"samples": 4, "max_tokens": 8, "rows": 8}

@@ -11,10 +11,10 @@ import pytest
 
 from polya_midtrain import params as settings
 from polya_midtrain import paths
-from polya_midtrain.common import policy
-from polya_midtrain.common.records import Question, read_records
+from polya_midtrain.checkpoints import policy
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import Params, Questions, WorldBase
+from polya_midtrain.records import Question, read_records
 from polya_midtrain.stages import base, questions
 from polya_midtrain.world import tokenizer
 
@@ -47,7 +47,7 @@ def file_params(smoke: Params, **sets: dict[str, Any]) -> Params:
     benchmarks = {"gsm8k": {"source": "gsm8k", "split": "test"}}
     transfer = {"story": {"source": "world", "task": "story", "parts": [1], "pool": "seen", "count": 2}}
     chosen = Questions.model_validate({"seed": 7, "benchmarks": benchmarks, "transfer": transfer} | block)
-    return smoke.model_copy(update={"questions": chosen})
+    return smoke.model_copy(update={"bases": [{}], "questions": chosen})
 
 
 SLICES = {"mid": {"limit": 10}, "reward": {"start": 10, "limit": 4}, "rl": {"start": 14}}
@@ -130,20 +130,20 @@ def test_a_slice_with_nothing_in_it_is_one_line(
 def tiny_base(smoke: Params, **changes: Any) -> Params:
     small = {"hidden": 16, "heads": 2, "layers": 1, "drill_steps": 4, "steps": 8, "batch": 8, "learning_rate": 0.01}
     assert isinstance(smoke.base, WorldBase)
-    return smoke.model_copy(update={"base": smoke.base.model_copy(update=small | changes)})
+    return smoke.model_copy(update={"bases": [{}], "base": smoke.base.model_copy(update=small | changes)})
 
 
 def test_the_embedded_policy_is_trained_from_scratch_and_repeats_itself(smoke: Params) -> None:
     base.run(tiny_base(smoke))
-    model, encoder = policy.load(paths.BASE, "cpu")
+    model, encoder = policy.load(paths.base(1), "cpu")
     assert encoder.get_vocab() == tokenizer.build().get_vocab()
     assert (model.config.hidden_size, model.config.num_hidden_layers) == (16, 1)
     assert model.generation_config.eos_token_id in (encoder.eos_token_id, [encoder.eos_token_id])
     numbers = json.loads((paths.METRICS / "base.json").read_text())
-    assert numbers["parameters"] == model.num_parameters()
-    assert 0 < numbers["loss"] < math.log(len(encoder))  # what guessing costs
-    weights = (paths.BASE / "model.safetensors").read_bytes()
+    assert numbers["base_1/parameters"] == model.num_parameters()
+    assert 0 < numbers["base_1/loss"] < math.log(len(encoder))  # what guessing costs
+    weights = (paths.base(1) / "model.safetensors").read_bytes()
     base.run(tiny_base(smoke))
-    assert (paths.BASE / "model.safetensors").read_bytes() == weights
+    assert (paths.base(1) / "model.safetensors").read_bytes() == weights
     base.run(tiny_base(smoke, seed=2))
-    assert (paths.BASE / "model.safetensors").read_bytes() != weights
+    assert (paths.base(1) / "model.safetensors").read_bytes() != weights

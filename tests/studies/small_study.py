@@ -44,7 +44,7 @@ CHANGES: dict[str, Any] = {
     "compose": {"benchmarks": ["pairs"], "labelled": 10},
     "diversity": {"size": 2, "resamples": 10},
     "modes": {"questions": 2, "generations": 4},
-    "tables": {"ks": [1, 4], "resamples": 100},
+    "tables": {"ks": [1, 4], "resamples": 100, "means": {}},
 }
 
 
@@ -74,7 +74,7 @@ def small_study(repository: Callable[..., Path]) -> Callable[..., Path]:
 
     def make(arms: dict[str, Any], **changes: Any) -> Path:
         content = yaml.safe_load((ROOT / "profiles/smoke.yaml").read_text())
-        content |= {"profile": "small", "seeds": [1], "arms": arms}
+        content |= {"profile": "small", "seeds": [1], "bases": [{}], "arms": arms}
         for name, block in CHANGES.items():
             content[name] |= block | changes.pop(name, {})
         content |= changes

@@ -28,7 +28,11 @@ import yaml
 from polya_midtrain.stages.tables import TABLES
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCUMENTS = ("README.md", "REPRODUCE.md")
+DOCUMENTS = (
+    "README.md",
+    "REPRODUCE.md",
+    *(f"docs/{page}.md" for page in ("data", "machines", "own", "troubleshooting")),
+)
 PROGRAMS = ("make", "polya", "dvc", "docker", "buildah", "python", "pip", "git", "vllm", "mkdir")
 PATIENCE = 600  # seconds; the pages take ten on an idle machine
 ARMS = {"vanilla": {"traces": "none"}, "n4": {"traces": "heuristics", "n": 2}}
@@ -67,6 +71,7 @@ IN_A_STUDY = [
     "dvc repro evaluate@n4",
     *(f"dvc repro tables@{name}" for name in TABLES if name != "midtrain"),
     "dvc repro claims",
+    "dvc repro -f -s claims page",
     "dvc repro prompts",
     "polya plan --measure",
     "polya stage rl --arm n4",
@@ -102,8 +107,9 @@ ELSEWHERE = {
     "make arm ARM=n16": "tests/studies/test_share.py:def test_arms_of_several_hosts",
     "make arm": "tests/studies/test_share.py:def test_arms_of_several_hosts",
     "polya join 1": "tests/stages/test_launch.py:def test_two_hosts_train_what_one_trains",
-    "polya judge": "tests/test_judges_labelled.py:def test_",
-    "polya judge --each": "tests/test_judges_labelled.py:def test_",
+    "polya rebuild study": "tests/test_rebuild.py:def test_a_kept_run_is_rebuilt_and_a_changed_count_is_found",
+    "polya judge": "tests/test_labellers_labelled.py:def test_",
+    "polya judge --each": "tests/test_labellers_labelled.py:def test_",
     "polya plan paper --gpu-memory 80": "tests/test_plan.py:def test_the_paper_s_study_fits_one_gpu_of_80_gb_and_four",
     "make ui": "tests/studies/test_commands.py:def test_the_pages_are_served",
 }
@@ -118,6 +124,7 @@ DRY = [
     "make docker-check",
     "make setup CONSTRAINTS=constraints/cuda.txt EXTRAS=dev,cuda",
     "make repro PROFILE=study",
+    "make repro PROFILE=map",
     "make repro PROFILE=smollm2",
     "make repro PROFILE=paper",
     "make dry-run PROFILE=paper",
@@ -218,6 +225,8 @@ def test_the_commands_of_one_who_runs_a_study(small_study: Callable[..., Path], 
         "dvc repro prompts",
     )
     assert not any("Running stage" in text for command, text in said.items() if command.startswith("dvc"))
+    do("dvc repro -f -s claims page")
+    assert re.findall(r"Running stage '(\S+)'", said["dvc repro -f -s claims page"]) == ["claims", "page"]
     do("polya check --hub", "polya share", "polya plan --measure")
     assert "measured now: seconds a token of generate" in said["polya plan --measure"]
     counts = (study / "results/counts/n4.json").read_bytes()

@@ -19,7 +19,7 @@ from polya_midtrain.stages.tables import TABLES
 
 ARMS = {"vanilla": {"traces": "none"}, "n1": {"traces": "heuristics", "n": 1}}
 SHARED = {"code", "questions", "prompts", "base", "teacher", "reward"}
-SHARED |= {"generate", "distil", "verify", "score", "select"}
+SHARED |= {"generate", "distil", "grade", "score", "select"}
 OWN = ("midtrain", "rl", "evaluate", "modes")  # of each arm
 LAST = {"compose", "diversity", "figures", "claims", "page", *(f"tables@{name}" for name in TABLES)}
 Run = Callable[..., str]

@@ -13,15 +13,16 @@ import torch
 
 from devices import alike, has_vllm
 from polya_midtrain import grading
-from polya_midtrain.common import policy, prompts
-from polya_midtrain.common.records import Question
+from polya_midtrain.checkpoints import policy
 from polya_midtrain.engine import Engine, SamplingParams, heads
-from polya_midtrain.engine.build import open_engine
+from polya_midtrain.engine.opening import open_engine
 from polya_midtrain.params import Machine, Prompts
+from polya_midtrain.prompting import prompts
+from polya_midtrain.records import Question
 from polya_midtrain.science.passk import pass_at_k
 from polya_midtrain.world import problems
 
-TRAINED = Path(__file__).resolve().parents[2] / "models/base"  # of a finished run, where there is one
+TRAINED = Path(__file__).resolve().parents[2] / "models/base/base-1"  # of a finished run, where there is one
 PROMPTS = Prompts(
     catalogue=Path("data/heuristics/world.yaml"), system="", suffix="", suffixes={}, shots=0, plain_shots=0
 )
@@ -46,7 +47,7 @@ def pair(
     """vLLM and transformers on a policy that knows the form of an answer, and on a trained base if a run left one; on
     a GPU in bfloat16, with heads of a size that vLLM has kernels for."""
     if request.param == "trained" and not (TRAINED / "config.json").exists():
-        pytest.skip("no models/base of a finished run")
+        pytest.skip("no models/base/base-1 of a finished run")
     if not has_vllm(device):
         pytest.skip(f"this vLLM is not for {device}")
     folder = TRAINED if request.param == "trained" else tiny_policy

@@ -16,9 +16,9 @@ import yaml
 
 from polya_midtrain import params as settings
 from polya_midtrain import paths
-from polya_midtrain.common import policy
-from polya_midtrain.common.records import Completion, Question, read_records
+from polya_midtrain.checkpoints import policy
 from polya_midtrain.params import Params
+from polya_midtrain.records import Completion, Question, read_records
 from polya_midtrain.stages import evaluate, generate, prompts, questions
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,7 +35,7 @@ CHANGES: dict[str, dict[str, Any]] = {  # to profile smoke
     "generate": {"heuristics": HEURISTICS, "samples": SAMPLES, "unprompted": SAMPLES, "max_tokens": 20, "rows": 32},
     "evaluate": {"samples": 8, "max_tokens": 20, "rows": 32},
     "compose": {"benchmarks": ["pairs"]},
-    "tables": {"ks": [1, 4]},
+    "tables": {"ks": [1, 4], "means": {}},
 }
 
 
@@ -48,9 +48,9 @@ def project(tmp_path: Path, tiny_policy: Path, monkeypatch: pytest.MonkeyPatch) 
     """A project in the working directory: base, an arm that stands for it before and after RL, and questions."""
     monkeypatch.chdir(tmp_path)
     shutil.copytree(ROOT / "data/heuristics", "data/heuristics")
-    shutil.copytree(tiny_policy, paths.BASE)
+    shutil.copytree(tiny_policy, paths.base(1))
     for phase in (paths.MIDTRAIN, paths.RL):
-        policy.point(phase / "vanilla/seed-1", paths.BASE)
+        policy.point(phase / "vanilla/seed-1", paths.base(1))
     params = with_machine({"device": "cpu"})
     questions.run(params)
     prompts.run(params)
@@ -60,7 +60,7 @@ def project(tmp_path: Path, tiny_policy: Path, monkeypatch: pytest.MonkeyPatch) 
 def with_machine(machine: dict[str, Any]) -> Params:
     """params.yaml of the project, on this machine."""
     content = yaml.safe_load((ROOT / "profiles/smoke.yaml").read_text(encoding="utf-8"))
-    content |= {"seeds": [1], "machine": machine, "arms": {"vanilla": {"traces": "none"}}}
+    content |= {"seeds": [1], "bases": [{}], "machine": machine, "arms": {"vanilla": {"traces": "none"}}}
     for name, block in CHANGES.items():
         content[name] |= block
     Path("params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from polya_midtrain.common import policy
+from polya_midtrain.checkpoints import policy
 from polya_midtrain.engine import Engine, SamplingParams
-from polya_midtrain.engine.build import open_engine
+from polya_midtrain.engine.opening import open_engine
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import Machine
 

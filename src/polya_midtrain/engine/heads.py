@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from polya_midtrain.common import policy
+from polya_midtrain.checkpoints import policy
 from polya_midtrain.errors import UserError
 
 FACTORS = (4, 16)

@@ -8,10 +8,11 @@ from itertools import chain, groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from polya_midtrain.common import heuristics, policy, prompts
-from polya_midtrain.common.records import Completion, Question, read_records, write_records
+from polya_midtrain.checkpoints import policy
 from polya_midtrain.engine import Engine, Output, SamplingParams
 from polya_midtrain.params import Params, Sampling
+from polya_midtrain.prompting import heuristics, prompts
+from polya_midtrain.records import Completion, Question, read_records, write_records
 from polya_midtrain.runtime import card, workers
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def sample(
     params: Params, jobs: Sequence[Job], decoding: Sampling, work: Path, on_progress: workers.OnProgress
 ) -> list[list[Completion]]:
     """The completions of every job. A job's finished file in ``work`` is taken as it is."""
-    from polya_midtrain.engine import build
+    from polya_midtrain.engine import opening
 
     policy.quiet()
     machine = params.machine
@@ -58,7 +59,7 @@ def sample(
             first = due[0]
             if first.checkpoint not in opened:
                 old = opened.popitem()[1] if opened else None
-                opened[first.checkpoint] = build.open_engine(first.checkpoint, machine, decoding.rows, old)
+                opened[first.checkpoint] = opening.open_engine(first.checkpoint, machine, decoding.rows, old)
             engine = opened[first.checkpoint]
             asked = [(job, question) for job in due for question in job.questions]
             outputs = engine.generate(
@@ -104,7 +105,7 @@ def sample(
         processes = card.processes(machine, len(calls), need)
         one = len({job.checkpoint for job in jobs}) == 1
         if one and (processes == 1 or policy.device_of(machine.device) == "cpu"):  # loaded before the workers fork
-            opened[jobs[0].checkpoint] = build.open_engine(jobs[0].checkpoint, machine, decoding.rows)
+            opened[jobs[0].checkpoint] = opening.open_engine(jobs[0].checkpoint, machine, decoding.rows)
         return list(chain.from_iterable(card.run_tasks(run, calls, machine, processes, spread)))
     finally:
         for engine in opened.values():

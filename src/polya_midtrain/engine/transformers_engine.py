@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from polya_midtrain.common.seeding import derive
 from polya_midtrain.engine.attention import decoding
 from polya_midtrain.engine.cache import PreallocatedCache
 from polya_midtrain.engine.contract import Asked, Output, SamplingParams
 from polya_midtrain.runtime.model_time import model_call
+from polya_midtrain.seeding import derive
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

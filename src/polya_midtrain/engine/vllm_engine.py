@@ -20,13 +20,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from polya_midtrain.common import policy
-from polya_midtrain.common.seeding import derive
+from polya_midtrain.checkpoints import policy
 from polya_midtrain.engine import heads
 from polya_midtrain.engine.contract import Asked, Output, SamplingParams
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import Machine
 from polya_midtrain.runtime import workers
+from polya_midtrain.seeding import derive
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from polya_midtrain import studies
 from polya_midtrain.figures.data import Table, interval, largest_k, percent, sizes
 from polya_midtrain.figures.style import (
     PHASE_LOOKS,
@@ -16,10 +15,9 @@ from polya_midtrain.figures.style import (
     paper_mark,
     reference,
 )
-from polya_midtrain.params import Params
-from polya_midtrain.tables.row import MEAN, PASS, Row
+from polya_midtrain.params import Params, studies
+from polya_midtrain.tables.row import MEAN, PASS, RELATIVE, Row
 
-RELATIVE = "relative change"
 LOOKS = {"rows": PHASE_LOOKS["after"], "tokens": Look("#D55E00", "D", filled=False)}
 SHIFT = 1.12  # beside the arm of the same n
 

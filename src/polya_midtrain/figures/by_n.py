@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from polya_midtrain import studies
 from polya_midtrain.figures.data import Table, interval, largest_k, sizes
 from polya_midtrain.figures.passk import TABLE
 from polya_midtrain.figures.style import (
@@ -16,7 +15,7 @@ from polya_midtrain.figures.style import (
     panels,
     reference,
 )
-from polya_midtrain.params import Params
+from polya_midtrain.params import Params, studies
 from polya_midtrain.tables.row import MEAN, PASS, Row
 
 
@@ -25,8 +24,8 @@ def draw(params: Params) -> Drawing | None:
     arms = studies.by_n(params.arms)
     if not arms:
         return None
-    levels = {name: VANILLA for name, arm in params.arms.items() if arm.traces == "none"}
-    levels |= {name: STAR for name, arm in params.arms.items() if arm.traces == "unprompted"}
+    levels = {name: VANILLA for name in studies.main(params.arms) if params.arms[name].traces == "none"}
+    levels |= dict.fromkeys(studies.stars(params.arms), STAR)
     figure, axes = panels(1, 2, 3.2, sharey=True)
     words = []
     shown: list[Row] = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from polya_midtrain import studies
 from polya_midtrain.figures.data import Table, count, interval, sizes
 from polya_midtrain.figures.style import (
     PHASE_LOOKS,
@@ -17,7 +16,7 @@ from polya_midtrain.figures.style import (
     reference,
     stacked,
 )
-from polya_midtrain.params import Params
+from polya_midtrain.params import Params, studies
 from polya_midtrain.results.small import PHASES
 from polya_midtrain.tables.row import MEAN, Row
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from polya_midtrain import studies
 from polya_midtrain.figures.data import Table, interval, sizes
 from polya_midtrain.figures.style import (
     TRACE_LOOKS,
@@ -14,7 +13,7 @@ from polya_midtrain.figures.style import (
     panels,
     reference,
 )
-from polya_midtrain.params import Params
+from polya_midtrain.params import Params, studies
 from polya_midtrain.tables.row import MEAN, PASS, Row
 
 

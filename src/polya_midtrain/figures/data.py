@@ -11,7 +11,7 @@ from polya_midtrain.params import Params
 from polya_midtrain.results.curves import Curves
 from polya_midtrain.results.small import refusal
 from polya_midtrain.tables import read
-from polya_midtrain.tables.row import Row, Rows
+from polya_midtrain.tables.row import Row, Rows, in_words
 
 
 class Table(Rows):
@@ -63,8 +63,8 @@ def sizes(point: Row) -> str:
     parts = [count(point.n_questions, "question")] if point.n_questions else []
     if point.n_samples:
         parts.append(f"{count(point.n_samples, 'sample')} of each")
-    if point.n_seeds:
-        parts.append(count(point.n_seeds, "training seed"))
+    if point.runs:
+        parts.append(in_words(point.runs))
     return ", ".join(parts)
 
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from polya_midtrain import studies
 from polya_midtrain.errors import UserError
 from polya_midtrain.figures.data import Table, count, interval
 from polya_midtrain.figures.style import Drawing, Look, dots, legend, names_axis, stacked
-from polya_midtrain.params import Params
+from polya_midtrain.params import Params, studies
 from polya_midtrain.tables.row import Row
 
 if TYPE_CHECKING:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from polya_midtrain import studies
 from polya_midtrain.figures.data import Table, count, interval
 from polya_midtrain.figures.style import (
     GREY,
@@ -20,9 +19,9 @@ from polya_midtrain.figures.style import (
     reference,
     stacked,
 )
-from polya_midtrain.params import Params
+from polya_midtrain.params import Params, studies
 from polya_midtrain.results.small import PHASES
-from polya_midtrain.tables.row import Row
+from polya_midtrain.tables.row import Row, in_words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -78,7 +77,7 @@ def draw(params: Params) -> Drawing | None:
         figure,
         "Modes at branch points",
         f"Next-token distribution where an approach is chosen: {count(shown.n_questions, 'branch point')}, "
-        f"{count(shown.n_seeds, 'training seed')}. Fitting: right for the part in question. Below, one policy-gradient "
+        f"{in_words(shown.runs)}. Fitting: right for the part in question. Below, one policy-gradient "
         f"step on a sampled approach, rewarded (advantage +1) or punished (-1), and the expected step over a group. "
         f"Bars and bands: {interval(shown, params)}. Grey: free logits, the closed form.",
         " ".join(words),

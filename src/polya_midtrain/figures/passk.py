@@ -5,7 +5,7 @@ from __future__ import annotations
 from polya_midtrain.figures.data import Table, interval, sizes
 from polya_midtrain.figures.style import PHASE_LOOKS, VANILLA, Drawing, band, legend, line, log2_axis, panels
 from polya_midtrain.params import Params
-from polya_midtrain.studies import REFERENCE
+from polya_midtrain.params.studies import REFERENCE
 from polya_midtrain.tables.row import MEAN, PASS, Row
 
 TABLE = {"before": "midtrain", "after": "main"}  # the table of each phase

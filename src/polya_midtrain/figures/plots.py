@@ -7,10 +7,9 @@ import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from polya_midtrain import studies
 from polya_midtrain.figures.data import Table, curves
 from polya_midtrain.figures.passk import TABLE
-from polya_midtrain.params import Params
+from polya_midtrain.params import Params, studies
 from polya_midtrain.tables.row import MEAN, PASS
 
 QUANTITIES = ("reward", "entropy", "length")

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from polya_midtrain import studies
 from polya_midtrain.figures.words import Words
-from polya_midtrain.params import Arm
+from polya_midtrain.params import Arm, studies
 from polya_midtrain.tables.row import Row
 
 if TYPE_CHECKING:
@@ -99,25 +98,27 @@ _DASHES: tuple[tuple[int, tuple[float, ...]], ...] = (
     (0, (1.0, 1.0)),
     (0, (7.0, 1.5, 1.0, 1.5, 1.0, 1.5)),
 )
+_OTHERS = tuple(Look(colour, "*", (0, (2.0, 1.0))) for colour in ("#D55E00", "#009E73", "#56B4E9"))
 _CIVIDIS = ("#fee838", "#d2c060", "#a59c74", "#7d7c78", "#575d6d", "#233e6c", "#00224e")  # light to dark
 
 
 def arm_looks(arms: Mapping[str, Arm], names: Sequence[str]) -> dict[str, Look]:
     """A look for each arm: vanilla and STaR as everywhere; of the heuristic arms, the larger n the darker."""
+    others = iter(_OTHERS * len(names))
     ordered = [name for name in studies.by_n(arms) if name in names]
     found: dict[str, Look] = {}
     for name in names:
         traces = arms[name].traces
         if traces == "none":
             found[name] = VANILLA
-        elif traces == "unprompted":
+        elif name in studies.stars(arms):
             found[name] = STAR
         elif name in ordered:
             place = ordered.index(name)
             shade = _CIVIDIS[round(1 + place * (len(_CIVIDIS) - 2) / max(len(ordered) - 1, 1))]
             found[name] = Look(shade, _MARKERS[place % len(_MARKERS)], _DASHES[place % len(_DASHES)])
         else:
-            found[name] = Look("#D55E00", "*", (0, (2.0, 1.0)))
+            found[name] = next(others)
     return found
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from polya_midtrain import studies
 from polya_midtrain.figures.data import count, curves
 from polya_midtrain.figures.style import BAND, Drawing, arm_looks, legend, panels
-from polya_midtrain.params import Params
+from polya_midtrain.params import Params, studies
+from polya_midtrain.tables.row import in_words
 
 PANELS = {
     "reward": ("reward", "share of right answers"),
@@ -19,7 +19,7 @@ SMOOTHED = 8  # a curve is smoothed over this part of its steps
 
 
 def draw(params: Params) -> Drawing:
-    """Each arm's mean over its training seeds, with a band from the lowest seed to the highest.
+    """Each arm's mean over its training runs, with a band from the lowest to the highest.
 
     Of the arms by n the smallest and the largest: the bands of more would hide each other.
     """
@@ -30,11 +30,11 @@ def draw(params: Params) -> Drawing:
     ends: dict[str, list[str]] = {name: [] for name in PANELS}
     missing = 0
     for arm in arms:
-        found = list(curves(arm, list(PANELS)).values())
-        steps = found[0]["step"]
+        found = curves(arm, list(PANELS))
+        steps = next(iter(found.values()))["step"]
         window = max(1, len(steps) // SMOOTHED)
         for one, quantity in zip(axes, PANELS, strict=True):
-            raw = np.array([curve[quantity] for curve in found])
+            raw = np.array([curve[quantity] for curve in found.values()])
             missing += int(np.isnan(raw).sum())
             smooth = np.ma.masked_invalid([moving_mean(seed, window) for seed in raw])
             mean, look = smooth.mean(axis=0), looks[arm]
@@ -59,14 +59,13 @@ def draw(params: Params) -> Drawing:
         one.set_xlabel("RL step")
     legend(figure, axes, columns=6)
     words = "; ".join(f"{PANELS[quantity][0]}: {', '.join(parts)}" for quantity, parts in ends.items())
-    of_seeds = "One training seed"
-    if len(found) > 1:
-        of_seeds = f"Mean over {count(len(found), 'training seed')}, with a band from the lowest seed to the highest"
+    drawn = in_words([int(run) for run in found])
+    of_runs = f"Mean over {drawn}, with a band from the lowest to the highest" if len(found) > 1 else drawn
     smoothed = f"smoothed over {count(window, 'step')}" if window > 1 else "not smoothed"
     return Drawing(
         figure,
         "Training curves of RL",
-        f"{of_seeds}, {count(len(steps), 'step')}, {smoothed}. Each step asks its own "
+        f"{of_runs}, {count(len(steps), 'step')}, {smoothed}. Each step asks its own "
         "questions, so the reward of single steps varies. "
         f"{f'{missing:,} values were no finite numbers and are left out. ' if missing else ''}"
         f"{'Not shown: ' + ', '.join(between) + '. ' if between else ''}The axes do not start at 0.",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from polya_midtrain.figures.data import Table, interval, sizes
 from polya_midtrain.figures.style import PHASE_LOOKS, VANILLA, Drawing, dots, legend, names_axis, panels
 from polya_midtrain.params import Params
+from polya_midtrain.params.studies import REFERENCE
 from polya_midtrain.results.small import PHASES
-from polya_midtrain.studies import REFERENCE
 from polya_midtrain.tables.row import MEAN, PASS, Row
 
 APART = 0.17  # before and after RL on one arm's line

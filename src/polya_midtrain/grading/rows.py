@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from polya_midtrain.common.records import Completion, Graded, Question, extended
 from polya_midtrain.grading.pool import grade_many
 from polya_midtrain.grading.timeouts import Timeouts
 from polya_midtrain.params import Params
+from polya_midtrain.records import Completion, Graded, Question, extended
 from polya_midtrain.runtime import workers
 
 

@@ -1,26 +1,26 @@
 """From an effect with its interval to a verdict: pure functions, the same for every claim.
 
 An effect is a number that the paper says is above zero ("up") or below ("down"): a difference between two arms, a slope
-with n, a change by RL. Below, "up" is meant; "down" is the same after a change of sign.
+with n, a change by RL. Below, "up" is meant; "down" is the same after a change of sign. `Evidence.p` is corrected for
+the other tests of its family: of a primary part the family are the primary parts of all claims.
 
-- **replicated**: the interval lies above zero. Where the table also tests the effect among others, Holm's p must be
-  below 1 - confidence too.
-- **not replicated**, for one of two reasons, which the text names: the interval lies below zero (the opposite; Holm's
-  p as before), or it lies below the paper's effect, though not away from zero. The second is a test of equivalence,
-  one-sided: an effect as large as the paper's is what the data contradict, a smaller one they do not.
-- **inconclusive**: neither, so the interval holds zero and, where the paper's effect is known, that too. Also: no
-  interval, one of zero width (all scored the same, which is not certainty; but see `unanimous`), or a single training
-  seed, which cannot tell the method from that seed's luck.
-- **not tested**: the run has no such arms.
+- **replicated**: p is below 1 - confidence, and the interval lies above zero.
+- **not replicated**: evidence against the claim, of one of two kinds, which the text names: p and the interval say that
+  the effect lies below zero (the opposite), or the interval lies below the smallest effect of interest. The second is a
+  test of equivalence, one-sided: an effect of that size is what the data contradict, a smaller one they do not.
+- **inconclusive**: neither. Also: no test, no interval, one of zero width (all scored the same, which is not certainty;
+  but see `unanimous`), or a single training seed, which cannot tell the method from that seed's luck.
+- **not tested**: the run has no such arms, or fails a check that comes first (`checks`).
 
-An effect that is there but smaller than the paper's is replicated, and the text says that it is smaller. The paper's
-effect is taken in the unit of the table, from another model and other questions: it is a yardstick, not a prediction.
+An effect that is there but smaller than the smallest of interest is replicated, and the text says that it is smaller.
+The paper's effect decides nothing: it comes from another model and other questions, and how exact it is is not known.
 
-What would decide. An interval narrower than the paper's effect cannot hold both it and zero, so it decides whatever the
-truth. Width goes with one over the root of what was sampled; questions and training seeds both add spread, so both have
-to grow by ``(width / effect) ** 2``. If the table gives the detectable difference, which knows of the other tests, the
-larger of the two takes the width's place. Where the paper's effect is unknown, the estimate stands in for it, and for
-the width its distance to the interval's end on zero's side: if the estimate holds, zero is then excluded.
+What would decide. An interval narrower than the smallest effect of interest cannot hold both it and zero. Width goes
+with one over the root of what was sampled; questions and training seeds, or bases, both add spread, so both have to
+grow by ``(width / effect) ** 2``. If the table gives a larger detectable difference, that takes the width's place. The
+effect is fixed before a run, so that the plan does not follow from what was found.
+
+Parts that are not primary decide no claim, and have words of their own for the same: holds, does not hold, open.
 """
 
 from __future__ import annotations
@@ -30,18 +30,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-Verdict = Literal["replicated", "not replicated", "inconclusive", "not tested"]
+Verdict = Literal[
+    "replicated", "not replicated", "inconclusive", "not tested", "holds", "does not hold", "open"
+]  # the last three of parts that are not primary
 VERDICTS: tuple[Verdict, ...] = ("replicated", "not replicated", "inconclusive", "not tested")
+WORDS: dict[Verdict, Verdict] = {"replicated": "holds", "not replicated": "does not hold", "inconclusive": "open"}
 Direction = Literal["up", "down"]
 MOST = 10_000  # times the size; beyond it a plan is no plan
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """An effect as its table has it. ``p`` is Holm's, None where there is no test; ``detectable`` as in `long.Row`.
+    """An effect as its table has it. ``p`` is corrected, None where there is no test; ``detectable`` as in `row.Row`.
 
-    ``zero``: the number that means no effect; ``seeds``: training seeds that the effect is pooled over, 0 if no trained
-    policy takes part in it.
+    ``zero``: the number that means no effect; ``units``: training seeds or, where there are several, bases that the
+    effect is pooled over, 0 if no trained policy takes part in it; ``unit``: which of them.
     """
 
     what: str
@@ -49,10 +52,11 @@ class Evidence:
     low: float | None
     high: float | None
     questions: int
-    seeds: int
+    units: int
     p: float | None = None
     detectable: float | None = None
     zero: float = 0.0
+    unit: str = "training seed"
 
 
 @dataclass(frozen=True)
@@ -64,43 +68,42 @@ class Judgement:
     evidence: Evidence | None = None
 
 
-def judge(evidence: Evidence, direction: Direction, paper: float | None, alpha: float) -> Judgement:
-    """The verdict on one effect. ``paper``: the size of the paper's effect, above zero, or None if it is unknown."""
+def judge(evidence: Evidence, direction: Direction, sesoi: float | None, alpha: float) -> Judgement:
+    """The verdict on one effect. ``sesoi``: the smallest effect of interest, above zero; None: the part is not primary,
+    which then needs no test and is not held against a size."""
     sign = 1.0 if direction == "up" else -1.0
     text = _text(evidence)
     if evidence.low is None or evidence.high is None:
         return Judgement("inconclusive", f"{text} has no interval to judge by", evidence)
     if evidence.low == evidence.high:
         return Judgement("inconclusive", f"{text}: an interval without width means that no spread was seen", evidence)
-    if evidence.seeds == 1:
-        return Judgement("inconclusive", f"{text}: one training seed cannot tell the method from its luck", evidence)
+    if evidence.units == 1:
+        return Judgement("inconclusive", f"{text}: one {evidence.unit} cannot tell the method from its luck", evidence)
+    if sesoi is not None and evidence.p is None:
+        return Judgement("inconclusive", f"{text} has no test", evidence)
     low, high = sorted(sign * (end - evidence.zero) for end in (evidence.low, evidence.high))
     tested = evidence.p is None or evidence.p < alpha
     sides = ("above", "below") if direction == "up" else ("below", "above")
-    size = "" if paper is None else f"the paper's {evidence.zero + sign * paper:+.3f}"
+    bound = "" if sesoi is None else f"the smallest effect of interest, {evidence.zero + sign * sesoi:+.4g}"
     if low > 0.0 and tested:
-        more = f", but short of {size}" if paper is not None and high < paper else ""
+        more = f", but short of {bound}" if sesoi is not None and high < sesoi else ""
         return Judgement("replicated", f"{text} lies {sides[0]} {evidence.zero:g}, as claimed{more}", evidence)
     if high < 0.0 and tested:
         return Judgement("not replicated", f"{text} lies {sides[1]} {evidence.zero:g}: the opposite", evidence)
-    if paper is not None and high < paper:
-        smaller = ", though not a smaller effect" if high > 0.0 else ""
-        return Judgement("not replicated", f"{text} excludes {size}{smaller}", evidence)
-    held = f"cannot be told from {evidence.zero:g}" + (f", nor from {size}" if paper is not None else "")
-    return Judgement("inconclusive", f"{text} {held}; {_decisive(evidence, paper)}", evidence)
+    if sesoi is None:
+        return Judgement("inconclusive", f"{text} cannot be told from {evidence.zero:g}", evidence)
+    if high < sesoi:
+        smaller = ", though not a smaller one" if high > 0.0 else ""
+        return Judgement("not replicated", f"{text} excludes {bound}{smaller}", evidence)
+    held = f"cannot be told from {evidence.zero:g}, nor from {bound}"
+    return Judgement("inconclusive", f"{text} {held}; {_decisive(evidence, sesoi)}", evidence)
 
 
-def growth(evidence: Evidence, paper: float | None) -> float:
-    """How many times the questions, and the training seeds, would decide; inf where there is no effect to plan for."""
+def growth(evidence: Evidence, sesoi: float) -> float:
+    """How many times the questions, and the units, would decide; inf where there is no interval."""
     if evidence.low is None or evidence.high is None:
         return math.inf
-    width = evidence.high - evidence.low
-    if paper is None:
-        paper = abs(evidence.value - evidence.zero)
-        width = evidence.value - evidence.low if evidence.value > evidence.zero else evidence.high - evidence.value
-    if paper == 0.0:
-        return math.inf
-    ratio = max(width, evidence.detectable or 0.0) / paper
+    ratio = max(evidence.high - evidence.low, evidence.detectable or 0.0) / sesoi
     return max(1.0, ratio * ratio)
 
 
@@ -120,38 +123,14 @@ def unanimous(evidence: Evidence, alpha: float) -> Evidence:
     )
 
 
-def widened(evidence: Evidence, comparisons: int, alpha: float) -> Evidence:
-    """The effect with Bonferroni's interval for one of several looked at; as it is where Holm's p corrects already.
-
-    Each end moves away from the value by the ratio of the normal quantiles at ``alpha / comparisons`` and ``alpha``.
-    """
-    if evidence.low is None or evidence.high is None or evidence.p is not None or comparisons < 2:
-        return evidence
-    from scipy.special import ndtri
-
-    ratio = float(ndtri(alpha / comparisons / 2.0) / ndtri(alpha / 2.0))
-    low, high = (evidence.value + ratio * (end - evidence.value) for end in (evidence.low, evidence.high))
-    return replace(evidence, low=low, high=high)
-
-
-def together(judgements: Sequence[Judgement], rule: Literal["all", "any"]) -> Judgement:
-    """The verdict on several at once, resting on the one that decides it.
-
-    "all" is replicated if every one is, and not replicated if one is not; "any" the other way round. Else it is
-    inconclusive; and not tested if none was.
-    """
-    tested = [one for one in judgements if one.verdict != "not tested"]
-    if not tested or len(judgements) == 1:
+def together(judgements: Sequence[Judgement]) -> Judgement:
+    """The verdict on several of which all have to hold, resting on the one that decides it."""
+    if len(judgements) == 1:
         return judgements[0]
     order: tuple[Verdict, ...] = ("not replicated", "inconclusive", "replicated")
-    decides = (min if rule == "all" else max)(tested, key=lambda one: order.index(one.verdict))
-    verdict = decides.verdict
-    untested = len(judgements) - len(tested)
-    if untested and verdict == ("replicated" if rule == "all" else "not replicated"):
-        reason = f"{untested} of {len(judgements)} could not be tested; {decides.reason}"
-        return Judgement("inconclusive", reason, decides.evidence)
-    same = sum(one.verdict == verdict for one in judgements)
-    return Judgement(verdict, f"{same} of {len(judgements)} {verdict}, such as {decides.reason}", decides.evidence)
+    decides = min(judgements, key=lambda one: order.index(one.verdict))
+    same = sum(one.verdict == decides.verdict for one in judgements)
+    return replace(decides, reason=f"{same} of {len(judgements)} as {decides.reason}")
 
 
 def _text(evidence: Evidence) -> str:
@@ -161,13 +140,12 @@ def _text(evidence: Evidence) -> str:
     return f"{evidence.what} {evidence.value:+.3f}{ends}{p}"
 
 
-def _decisive(evidence: Evidence, paper: float | None) -> str:
-    times = growth(evidence, paper)
+def _decisive(evidence: Evidence, sesoi: float) -> str:
+    times = growth(evidence, sesoi)
     if times > MOST:
         return f"no size up to {MOST:,} times this one would decide"
     if times == 1.0:
         return "another run of this size may decide"
-    target = "narrower than the paper's effect" if paper is not None else "that decides, if the estimate holds,"
     questions = f"{math.ceil(times * evidence.questions):,} questions"
-    seeds = f" and {math.ceil(times * evidence.seeds):,} training seeds" if evidence.seeds else ""
-    return f"an interval {target} takes {times:.1f} times the size: {questions}{seeds}"
+    units = f" and {math.ceil(times * evidence.units):,} {evidence.unit}s" if evidence.units else ""
+    return f"an interval narrower than that takes {times:.1f} times the size: {questions}{units}"

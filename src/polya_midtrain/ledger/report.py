@@ -4,67 +4,57 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Literal
 
-from polya_midtrain import paths
-from polya_midtrain.errors import UserError
-from polya_midtrain.ledger import select
-from polya_midtrain.ledger.evaluate import VERDICTS, Evidence, Judgement, Verdict, judge, together, unanimous, widened
+from polya_midtrain.ledger import checks, select
+from polya_midtrain.ledger.evaluate import VERDICTS, Verdict
 from polya_midtrain.ledger.lines import Ledger, Line
-from polya_midtrain.ledger.schema import Claims, Compare, Paper, Statement, Trend
+from polya_midtrain.ledger.parts import Judged, Tables, judge_all, named, rows_of
+from polya_midtrain.ledger.schema import Claims, Paper
 from polya_midtrain.params import Params
-from polya_midtrain.studies import REFERENCE
 from polya_midtrain.tables.row import DECIMALS, Row, tidy
 from polya_midtrain.tables.shared.render import Grid, Page
 
 
 def ledger(
-    claims: Claims,
-    params: Params,
-    tables: Mapping[str, Sequence[Row]],
-    seconds: Mapping[str, float],
-    total: float,
+    claims: Claims, params: Params, tables: Tables, seconds: Mapping[str, float], total: float, rules: str
 ) -> Ledger:
     """Judge every claim. ``tables``: the rows of all tables that the claims name; ``seconds``: of their stages;
-    ``total``: of all stages of the run together, 0 if unknown."""
+    ``total``: of all stages up to the tables, 0 if unknown; ``rules``: the text that fixed the rules beforehand."""
+    judged = judge_all(claims, params, tables)
     lines = []
     for name, claim in claims.claims.items():
-        judged = {letter: _judge(part, params, tables) for letter, part in claim.parts.items()}
-        parts = [
-            _line(f"{name}{letter}", claim.parts[letter], one, seconds.get(claim.parts[letter].test.table))
-            for letter, one in judged.items()
-        ]
-        counted = [one for letter, one in judged.items() if not claim.parts[letter].control]
-        marks = [" (control)" if part.control else "" for part in claim.parts.values()]
+        parts = [_line(f"{name}{letter}", judged[f"{name}{letter}"], seconds) for letter in claim.parts]
         whole = Line(
             claim=name,
+            role="",
             statement=claim.statement,
             paper="see its parts",
             ours=None,
             low=None,
             high=None,
-            verdict=together(counted, "all").verdict,
-            reason="; ".join(f"{line.claim} {line.verdict}{mark}" for line, mark in zip(parts, marks, strict=True)),
+            sesoi=None,
+            p=None,
+            p_holm=None,
+            verdict=judged[f"{name}{claim.primary}"].judgement.verdict,
+            reason="; ".join(f"{line.claim} {line.verdict} ({line.role})" for line in parts),
+            premise=checks.premise(claim.premise, params, tables) if claim.premise else "",
             command="dvc repro claims",
             seconds=None,
             table=", ".join(dict.fromkeys(line.table for line in parts)),
         )
         lines += [whole, *parts]
-    return Ledger(lines=lines, notes=_notes(params, total))
+    return Ledger(lines=lines, notes=_notes(params, total, len(claims.claims), rules))
 
 
-def rows_read(
-    claims: Claims, params: Params, tables: Mapping[str, Sequence[Row]]
-) -> list[tuple[str, str, Row, Literal["value", "diff"]]]:
-    """The rows that decide: part (such as C1a), table, row, and which of its columns is read."""
+def rows_read(claims: Claims, params: Params, tables: Tables) -> list[tuple[str, str, Row, Literal["value", "diff"]]]:
+    """The rows that are judged: part (such as C1a), table, row, and which of its columns is read."""
     found = []
-    for name, claim in claims.claims.items():
-        for letter, part in claim.parts.items():
-            with suppress(select.Absent):
-                rows = _rows(part.test, params, tables)
-                found += [(f"{name}{letter}", part.test.table, row, part.test.column) for row in rows]
+    for name, part in named(claims).items():
+        with suppress(select.Absent):
+            found += [(name, part.test.table, row, part.test.column) for row in rows_of(part, params, tables)]
     return found
 
 
@@ -89,90 +79,47 @@ def page(ledger: Ledger, profile: str) -> Page:
     claims = Grid(
         caption=f"{len(ledger.claims)} claims: {counts}",
         header=["claim", "says", "verdict", "its parts"],
-        rows=[[line.claim, line.statement, line.verdict, line.reason] for line in ledger.claims],
+        rows=[[line.claim, line.says, line.verdict, line.reason] for line in ledger.claims],
     )
     parts = Grid(
         caption="Their parts",
-        header=["part", "says", "paper", "here", "verdict", "why", "made by"],
+        header=["part", "says", "paper", "here", "smallest effect", "p; Holm", "verdict", "why", "made by"],
         rows=[_part(line) for line in ledger.lines if line.part],
     )
     title = f"What a run of profile {profile} says of the paper's claims"
     return Page(title=title, grids=[claims, parts], notes=ledger.notes)
 
 
-def _judge(part: Statement, params: Params, tables: Mapping[str, Sequence[Row]]) -> Judgement:
-    test = part.test
-    alpha = 1.0 - params.tables.confidence
-    try:
-        rows = _rows(test, params, tables)
-    except select.Absent as absent:
-        return Judgement("not tested", str(absent))
-    effects: dict[str, list[Evidence]] = {}
-    for row in rows:
-        effects.setdefault(row.benchmark, []).append(_evidence(row, test, alpha))
-    judged = []
-    for arms in effects.values():
-        looks = len(arms) if test.rule == "any" else 1
-        shown = [judge(widened(arm, looks, alpha), test.direction, part.paper.size, alpha) for arm in arms]
-        judged.append(together(shown, test.rule))
-    return together(judged, "all")
-
-
-def _rows(test: Compare | Trend, params: Params, tables: Mapping[str, Sequence[Row]]) -> list[Row]:
-    return [select.find(tables[test.table], test, one, params.seeds) for one in select.wanted(test, params)]
-
-
-def _evidence(row: Row, test: Compare | Trend, alpha: float) -> Evidence:
-    """The effect in a row. Its test and detectable difference are those of ``diff`` where the row has one."""
-    diff = test.column == "diff"
-    value, low, high = (row.diff, row.diff_low, row.diff_high) if diff else (row.value, row.low, row.high)
-    if value is None:
-        where = f"arm {row.arm}, metric {row.metric}, benchmark {row.benchmark}"
-        raise UserError(f"{paths.TABLES / test.table}.csv: no difference with {where}; correct {paths.CLAIMS}")
-    mine = diff or row.diff is None
-    effect = Evidence(
-        what=_what(row, (row.reference or (REFERENCE if diff else "")) if mine else ""),
-        value=value,
-        low=low,
-        high=high,
-        questions=row.n_questions,
-        seeds=len(row.seeds.split("+")) if row.seeds else 0,
-        p=row.p_holm if mine else None,
-        detectable=row.detectable if mine else None,
-        zero=test.zero,
-    )
-    # A share that is asked to be above or below another: a majority. Of differences all being 1 is no such thing.
-    return unanimous(effect, alpha) if row.unit == "share" and 0.0 < test.zero < 1.0 else effect
-
-
-def _what(row: Row, other: str) -> str:
-    at = "" if row.k is None else f" at k={row.k}"
-    metric = row.metric.replace("@k", f"@{row.k}") if "@k" in row.metric else f"{row.metric}{at}"
-    sides = f"{row.arm} against {other}" if other else row.arm
-    return ", ".join([sides, metric, *([row.benchmark] if row.benchmark else [])]) + ":"
-
-
-def _line(name: str, part: Statement, judged: Judgement, seconds: float | None) -> Line:
-    effect = judged.evidence
+def _line(name: str, judged: Judged, seconds: Mapping[str, float]) -> Line:
+    part, effect = judged.part, judged.judgement.evidence
     numbers = (effect.value, effect.low, effect.high) if effect else (None, None, None)
     ours, low, high = (None if number is None else tidy(number) for number in numbers)
     return Line(
         claim=name,
-        statement=f"Control: {part.statement}" if part.control else part.statement,
+        role=part.role,
+        statement=part.statement,
         paper=_paper(part.paper),
         ours=ours,
         low=low,
         high=high,
-        verdict=judged.verdict,
-        reason=judged.reason,
+        sesoi=part.sesoi.size if part.sesoi else None,
+        p=judged.p,
+        p_holm=judged.p_holm,
+        verdict=judged.judgement.verdict,
+        reason=judged.judgement.reason,
+        premise="",
         command=f"dvc repro tables@{part.test.table}",
-        seconds=seconds,
+        seconds=seconds.get(part.test.table),
         table=part.test.table,
     )
 
 
 def _paper(paper: Paper) -> str:
-    return f"{paper.value} ({paper.source})" if paper.source else paper.value
+    """Its value with source and uncertainty."""
+    if not paper.source:
+        return paper.value
+    error = "unknown" if paper.error is None else f"standard error {paper.error:.2g}"
+    return f"{paper.value} ({paper.source}); its uncertainty: {error}"
 
 
 def _field(name: str, value: object) -> str:
@@ -185,25 +132,29 @@ def _field(name: str, value: object) -> str:
 
 def _part(line: Line) -> list[str]:
     made = line.command + ("" if line.seconds is None else f" ({line.seconds:.0f} s)")
-    return [line.claim, line.statement, line.paper, line.here, line.verdict, line.reason, made]
+    numbers = [line.paper, line.here, line.smallest, line.tested]
+    return [line.claim, line.says, *numbers, line.verdict, line.reason, made]
 
 
-def _notes(params: Params, total: float) -> list[str]:
-    percent = f"{params.tables.confidence:.0%}"
+def _notes(params: Params, total: float, claims: int, rules: str) -> list[str]:
+    alpha = f"{1.0 - params.tables.confidence:.2g}"
     return [
-        f"Here: the effect with its {percent} interval, in the unit of its table, in reports/tables. Replicated: the "
-        "interval lies on the claimed side of zero, and Holm's p agrees where the table has one. Not replicated: it "
-        "lies on the other side, or it excludes an effect as large as the paper's; the text says which. Inconclusive: "
-        "neither. A claim is replicated if all of its parts are, and not replicated if one is not; controls, which are "
-        "ours, do not count.",
-        "Where a part is inconclusive, the text says at what size an interval would be narrow enough: its width goes "
-        "with one over the root of questions and training seeds, so both grow by (width / effect) squared. The effect "
-        "is the paper's; where that is unknown it is ours, and the width its distance to the interval's end on zero's "
-        "side. If the table names a larger detectable difference, that takes the width's place.",
-        "Paper: A, the authors' post; R, a published review of the full text; unknown where neither gives it. Its "
-        "effects are those of another model and other questions: a yardstick, not a prediction for this run.",
+        f"Rules: {rules}",
+        f"Here: the effect with its {params.tables.confidence:.0%} interval, in the unit of its table, in "
+        "reports/tables. A claim's verdict is that of its primary part. Replicated: the interval lies on the claimed "
+        f"side of zero, and p is below {alpha} after Holm's correction over the {claims} primary parts. Not "
+        "replicated: evidence against it, as the text says: the opposite by the same test, or an interval that "
+        "excludes the smallest effect of interest, which was fixed before the run. Inconclusive: neither. Not tested: "
+        "the run lacks the arms, or fails a check that comes first (room for an effect, the judge's recall).",
+        "Secondary parts and controls decide nothing and are not corrected for each other: they hold, do not hold (the "
+        "interval lies on the other side, and Holm's p of their own table agrees where it has one), or are open.",
+        "Where a primary part is inconclusive, the text says at what size an interval would be narrower than the "
+        "smallest effect of interest: width goes with one over the root of questions and of training seeds or "
+        "bases, so both grow by (width / effect) squared. If the table names a larger detectable difference, that "
+        "takes the width's place.",
+        "Paper: A, the authors' post; R, a published review of the full text; I, inferred by this project; unknown "
+        "where none gives it. Its effects are those of another model and other questions, and decide nothing here. "
+        "Standard errors are binomial, from the questions of its sets, unpaired: the paper gives none.",
         "Made by: the command, and what the table's own stage took from the results in git."
-        + (f" All stages of this run together took {total:.0f} s, one after the other." if total else ""),
-        "No correction is made for the number of claims: of twenty parts without any effect, one would be expected "
-        f"outside its {percent} interval by chance.",
+        + (f" The stages of this run up to the tables took {total:.0f} s, one after the other." if total else ""),
     ]

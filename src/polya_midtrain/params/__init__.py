@@ -7,14 +7,16 @@ in values only. `docs` of a field say its unit; a value's source stands beside i
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, ValidationInfo, field_validator
 
+from polya_midtrain import paths
 from polya_midtrain.errors import UserError
+from polya_midtrain.params import yamlfile
 from polya_midtrain.params.analysis import (
     Compose,
     Diversity,
@@ -32,6 +34,7 @@ from polya_midtrain.params.method import Distil, Evaluate, Generate, Machine, Mi
 from polya_midtrain.params.models import (
     Base,
     FolderModel,
+    Habits,
     HubBase,
     PackageBase,
     Reward,
@@ -52,7 +55,6 @@ from polya_midtrain.params.questions import (
     ReadSet,
     WorldSet,
 )
-from polya_midtrain.runtime import yamlfile
 
 __all__ = [
     "PARAMS_FILE",
@@ -69,6 +71,7 @@ __all__ = [
     "FileSet",
     "FolderModel",
     "Generate",
+    "Habits",
     "HubBase",
     "HubEmbedding",
     "HubSet",
@@ -104,6 +107,7 @@ __all__ = [
 ]
 
 PARAMS_FILE = Path("params.yaml")
+RUNS = paths.RUNS
 
 
 class Params(Block):
@@ -112,6 +116,7 @@ class Params(Block):
     profile: Name
     machine: Machine
     seeds: list[int] = Field(min_length=1)
+    bases: list[dict[str, Any]] = Field(min_length=1)  # of each base: what of block base is other for it
     # Names of files and, for DVC, parts of a dotted one.
     arms: dict[Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9-]*$", max_length=60)], Arm] = Field(min_length=1)
     prompts: Prompts
@@ -138,11 +143,36 @@ class Params(Block):
             raise ValueError("training seeds must differ from each other; remove the repeated one")
         return seeds
 
+    @field_validator("bases")
+    @classmethod
+    def _told_apart(cls, bases: list[dict[str, Any]], info: ValidationInfo) -> list[dict[str, Any]]:
+        if len(bases) > 1 and any(not 0 <= seed < RUNS for seed in info.data.get("seeds", [])):
+            raise ValueError(
+                f"with several bases training seeds are 0 to {RUNS - 1}: a run is named by both; change seeds"
+            )
+        return bases
+
+    @field_validator("base")
+    @classmethod
+    def _each_base(cls, base: Base, info: ValidationInfo) -> Base:
+        for changes in info.data.get("bases", []):
+            if strange := sorted(set(changes) - set(type(base).model_fields)):
+                raise ValueError(f"bases changes {strange[0]!r}, which block base has not; remove it")
+            type(base).model_validate(_merged(base.model_dump(mode="json"), changes))
+        return base
+
     @field_validator("arms")
     @classmethod
     def _vanilla(cls, arms: dict[str, Arm]) -> dict[str, Arm]:
-        if "vanilla" not in arms or arms["vanilla"].traces != "none":
+        lengths = {arm.rl_epochs for arm in arms.values() if arm.traces == "none"}
+        if "vanilla" not in arms or arms["vanilla"].traces != "none" or arms["vanilla"].rl_epochs is not None:
             raise ValueError("an arm `vanilla: {traces: none}` is needed: every arm is compared with it; add it")
+        for name, arm in arms.items():
+            if arm.rl_epochs not in lengths:
+                raise ValueError(
+                    f"arm {name} has rl_epochs {arm.rl_epochs}, and no arm without traces has them, to which it would "
+                    f"be compared; add one with {{traces: none, rl_epochs: {arm.rl_epochs}}}"
+                )
         return arms
 
     @field_validator("arms")
@@ -225,6 +255,17 @@ class Params(Block):
                 )
         return generate
 
+    @field_validator("select")
+    @classmethod
+    def _held_out(cls, select: Select, info: ValidationInfo) -> Select:
+        reward = info.data.get("reward")
+        if reward is not None and reward.kind != "train" and select.adherence != "none":
+            raise ValueError(
+                f"select.adherence {select.adherence} takes the held-out pairs of a reward model that is trained here, "
+                f"and reward.kind is {reward.kind}; set it to none"
+            )
+        return select
+
     @field_validator("tables")
     @classmethod
     def _enough_samples(cls, tables: Tables, info: ValidationInfo) -> Tables:
@@ -247,8 +288,6 @@ class Params(Block):
         for name in ("mean", *tables.means):
             if name in questions.benchmarks or name in questions.transfer:
                 raise ValueError(f"{name!r} is the name of a mean and of a question set; rename one")
-        if "mean" in tables.means:
-            raise ValueError("means names one 'mean', which is that over all benchmarks; rename it")
         for name, members in tables.means.items():
             strange = [member for member in members if member not in questions.benchmarks]
             if strange or len(set(members)) < len(members):
@@ -256,11 +295,32 @@ class Params(Block):
                 raise ValueError(f"means.{name} names {what}; correct it")
         return tables
 
+    @property
+    def numbers(self) -> range:
+        """The numbers of the bases, from 1."""
+        return range(1, len(self.bases) + 1)
+
+    @property
+    def runs(self) -> list[int]:
+        """The training runs of an arm: every training seed on every base. Those of the first base are its seeds."""
+        return [RUNS * (number - 1) + seed for number in self.numbers for seed in self.seeds]
+
+    def base_settings(self, number: int) -> Base:
+        """Block base as it is for one of the bases."""
+        merged = _merged(self.base.model_dump(mode="json"), self.bases[number - 1])
+        return type(self.base).model_validate(merged)
+
     def arm(self, name: str) -> Arm:
         """The settings of one arm; an unknown name is a one-line error that lists the known ones."""
         if name not in self.arms:
             raise UserError(f"{PARAMS_FILE}: no arm {name!r}; the arms are {', '.join(self.arms)}")
         return self.arms[name]
+
+
+def _merged(block: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """A block with some of its values changed, at any depth."""
+    inner = {name: _merged(block[name], value) for name, value in changes.items() if isinstance(value, dict)}
+    return {**block, **changes, **inner}
 
 
 def load(path: Path = PARAMS_FILE) -> Params:
@@ -278,7 +338,7 @@ def named(path: Path) -> Iterator[None]:
         raise UserError(said) from error
 
 
-def flat(block: BaseModel) -> dict[str, Any]:
+def flat(block: BaseModel | Mapping[str, Any]) -> dict[str, Any]:
     """A block's values under dotted names, for trackers and cards."""
 
     def walk(prefix: str, value: Any) -> dict[str, Any]:
@@ -286,4 +346,4 @@ def flat(block: BaseModel) -> dict[str, Any]:
             return {k: v for key, item in value.items() for k, v in walk(f"{prefix}{key}.", item).items()}
         return {prefix.rstrip("."): value}
 
-    return walk("", block.model_dump(mode="json"))
+    return walk("", block.model_dump(mode="json") if isinstance(block, BaseModel) else block)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -105,7 +106,8 @@ class Modes(Block):
 class Tables(Block):
     """Stage tables. ``ks``: the k of pass@k, all below ``evaluate.samples``; ``resamples``: bootstrap draws.
 
-    ``means``: by name some benchmarks whose mean tables main and midtrain show beside that over all of them.
+    ``means``: by name some benchmarks whose mean tables main and midtrain show beside that over all of them. One that
+    is named "mean" takes its place, in every table, and so in the ledger.
     """
 
     ks: list[Annotated[int, Field(ge=1)]] = Field(min_length=1)
@@ -113,3 +115,12 @@ class Tables(Block):
     confidence: float = Field(gt=0.5, lt=1)
     means: dict[Name, Annotated[list[str], Field(min_length=1)]]
     seed: int
+
+    def averaged(self, sets: Iterable[str]) -> list[str]:
+        """Those of ``sets`` that "mean" takes: all, but for benchmarks of which ``means`` says otherwise."""
+        return [name for name in sets if name in self.means.get("mean", ())] or list(sets)
+
+    @property
+    def beside(self) -> dict[str, list[str]]:
+        """The means beside "mean"."""
+        return {name: members for name, members in self.means.items() if name != "mean"}

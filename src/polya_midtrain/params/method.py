@@ -94,10 +94,15 @@ class Score(Block):
 class Select(Block):
     """Stage select: one response per (question, heuristic).
 
-    ``length_tolerance``: how far the lengths of a matched right and wrong response may differ, a share of the longer.
+    ``adherence``: a trace follows its heuristic if the reward model gives it the score from which on such a share of
+    the traces of held-out pairs do; none: whatever its score. ``order``: which n heuristics of a question an arm takes,
+    the catalogue's first or the first of an order drawn for each question. ``length_tolerance``: how far the lengths of
+    a matched right and wrong response may differ, a share of the longer.
     """
 
     seed: int
+    adherence: Annotated[float, Field(gt=0, le=1)] | Literal["none"]
+    order: Literal["catalogue", "question"]
     length_tolerance: float = Field(ge=0, le=1)
 
 

@@ -19,6 +19,19 @@ def _pinned(revision: str) -> str:
 Commit = Annotated[str, AfterValidator(_pinned)]
 
 
+Probability = Annotated[float, Field(ge=0, le=1)]
+
+
+class Habits(Block):
+    """How the writers of the embedded world's corpus behave: a probability per part, ``prompted`` per document."""
+
+    prompted: Probability  # the question names a plan
+    latent: Probability  # bare question: some plan other than the default
+    latent_fit: Probability  # ... of which this share fits the part
+    switch: Probability  # named plan does not fit: change to one that does
+    stray: Probability  # named plan fits: another fitting one is used all the same
+
+
 class WorldBase(Block):
     """A small Llama trained from scratch on the embedded world's corpus."""
 
@@ -30,6 +43,7 @@ class WorldBase(Block):
     steps: int = Field(ge=1)
     batch: int = Field(ge=1)
     learning_rate: float = Field(gt=0)
+    habits: Habits
     seed: int
 
     @model_validator(mode="after")
@@ -59,7 +73,7 @@ class HubBase(Block):
 class FolderModel(Block):
     """A model of one's own, in a folder as transformers saves it: for base, teacher or reward.
 
-    ``path`` counts from the project's root. ``sha256`` is that of `pretrained.folder.digest`: DVC hashes settings, so
+    ``path`` counts from the project's root. ``sha256`` is that of `checkpoints.folder.digest`: DVC hashes settings, so
     other weights are another model.
     """
 
@@ -72,12 +86,13 @@ Base = Annotated[WorldBase | PackageBase | HubBase | FolderModel, Field(discrimi
 
 
 class WorldTeacher(Block):
-    """The embedded base trained on, for ``steps`` more, on documents of writers who look before they choose a plan."""
+    """The embedded base trained on, for ``steps`` more, on documents of writers with ``habits`` of their own."""
 
     kind: Literal["world"]
     steps: int = Field(ge=1)
     batch: int = Field(ge=1)
     learning_rate: float = Field(gt=0)
+    habits: Habits
     seed: int
 
 

@@ -21,7 +21,7 @@ class WorldSet(Block):
     source: Literal["world"]
     task: Literal["chain", "program", "story"]
     parts: list[Annotated[int, Field(ge=1, le=12)]] = Field(min_length=1)
-    pool: Literal["seen", "unseen", "composite", "exception"]
+    pool: Literal["seen", "unseen", "pure", "composite", "exception"]
     count: int = Field(ge=1)
 
     @model_validator(mode="after")

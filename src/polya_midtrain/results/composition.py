@@ -83,7 +83,7 @@ class ArmResult(Part):
 
 
 class Validation(Part):
-    """The judge on ``chains`` whose heuristics are known, see `judges.validate.measure`.
+    """The judge on ``chains`` whose heuristics are known, see `labellers.validate.measure`.
 
     ``label``: what is known of them; ``habits``: the writers' faults, where writers wrote them.
     """

@@ -7,7 +7,7 @@ by the token limit (truncated) and without an answer (no_answer).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
@@ -20,7 +20,7 @@ from polya_midtrain.errors import UserError
 from polya_midtrain.results.small import PHASES, REMEDY, OfArm, Part, Phase, refusal
 
 if TYPE_CHECKING:
-    from polya_midtrain.common.records import Answer
+    from polya_midtrain.records import Answer
 
 COUNTED = ("c", "truncated", "no_answer")
 
@@ -72,6 +72,12 @@ class Counts:
     samples: int
     decoding: dict[str, Any]
     cells: Mapping[tuple[str, str, str], Cell]  # (arm, phase, benchmark)
+
+    def of_runs(self, runs: Sequence[int]) -> Counts:
+        """The counts of some of the training runs."""
+        places = [self.seeds.index(run) for run in runs]
+        cells = {key: Cell(*(part[places] for part in cell)) for key, cell in self.cells.items()}
+        return replace(self, seeds=tuple(runs), cells=cells)
 
 
 def read(

@@ -9,7 +9,7 @@ from typing import ClassVar, Literal, Self
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from polya_midtrain.errors import UserError
-from polya_midtrain.runtime import yamlfile
+from polya_midtrain.params import yamlfile
 
 Phase = Literal["before", "after"]  # RL
 PHASES: tuple[Phase, ...] = ("before", "after")

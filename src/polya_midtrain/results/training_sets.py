@@ -12,15 +12,21 @@ from polya_midtrain.results.small import Part, Small, refusal
 
 
 class TrainingSet(Part):
-    """One arm's card. ``tokens``: response tokens; ``mean_score``: adherence by the reward model, or None."""
+    """One arm's card. ``tokens``: response tokens; ``mean_score``: adherence by the reward model, or None.
+
+    Counts are of all ``bases`` together. ``follow``: the share of traces under a heuristic that work by it alone
+    (`adherence.share`), or None.
+    """
 
     arm: str
     rows: int = Field(ge=0)
     tokens: int = Field(ge=0)
     questions: int = Field(ge=0)
     questions_asked: int = Field(ge=0)
+    bases: int = Field(ge=1)
     rows_per_heuristic: dict[str, int]
     mean_score: float | None
+    follow: float | None
     right: int = Field(ge=0)
     wrong: int = Field(ge=0)
 

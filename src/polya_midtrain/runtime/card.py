@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from polya_midtrain.common import shapes
-from polya_midtrain.common.policy import device_of
+from polya_midtrain.checkpoints import shapes
+from polya_midtrain.checkpoints.policy import device_of
 from polya_midtrain.params import Machine
 from polya_midtrain.runtime import cores, workers
 

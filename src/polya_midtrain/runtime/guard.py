@@ -14,8 +14,8 @@ from typing import Any
 
 from polya_midtrain import paths
 from polya_midtrain.errors import UserError
-from polya_midtrain.params import PARAMS_FILE
-from polya_midtrain.runtime import sources, yamlfile
+from polya_midtrain.params import PARAMS_FILE, yamlfile
+from polya_midtrain.runtime import sources
 from polya_midtrain.runtime.scratch import hash_inputs
 
 PIPELINE = Path("dvc.yaml")

@@ -15,7 +15,8 @@ from typing import Any
 import yaml
 
 from polya_midtrain.errors import UserError
-from polya_midtrain.runtime import scratch, yamlfile
+from polya_midtrain.params import yamlfile
+from polya_midtrain.runtime import scratch
 
 LOCK = Path("dvc.lock")
 COPY = scratch.ROOT / LOCK.name  # as it was when the last stage began

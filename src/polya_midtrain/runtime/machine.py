@@ -11,7 +11,7 @@ from collections import Counter
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from polya_midtrain.common import policy
+from polya_midtrain.checkpoints import policy
 
 GPUS = Path("/proc/driver/nvidia/gpus")
 PRECISION = {  # the rule of `policy.precision`, in words

@@ -30,7 +30,7 @@ from typing import NoReturn
 
 from polya_midtrain.runtime import parent
 
-LIGHT = frozenset({"questions", "verify", "select", "tables", "figures", "claims", "page"})  # they start no server
+LIGHT = frozenset({"questions", "grade", "select", "tables", "figures", "claims", "page"})  # they start no server
 LIBRARIES = (
     "datasets",
     "mlflow",

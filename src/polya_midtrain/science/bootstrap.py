@@ -18,6 +18,11 @@ What no resampling mends: where nearly every question scores the same, the rare 
 that were asked. Simulated with 16 questions at a true pass@64 of 0.99, a "95%" interval covers about half the time; the
 mean of six such sets, 85%. The tables say so in their notes; the remedy is a harder set or more questions.
 
+Runs may be nested in bases: a base has its traces, its teacher and its reward model, which all of its runs share. Then
+bases are what was sampled, and with two or more of them the units of the run factor are base means, whose spread
+contains that of the training seeds (a cluster bootstrap). Resampling runs would take what one base does to all of its
+runs for something that every run repeats.
+
 A mean over benchmarks is stratified: questions are resampled within their benchmark, while a seed, being one trained
 policy, is resampled for all benchmarks at once.
 """
@@ -90,12 +95,27 @@ def estimate(strata: Sequence[Factor], runs: Sequence[Factor] = ()) -> Estimate:
     return Estimate(value, deviations, np.where(moves, error, 0.0), df)
 
 
-def pooled(blocks: Sequence[Array], questions: Sequence[Array], seeds: Array | None) -> Estimate:
+def by_base(block: Array, bases: Sequence[int]) -> Array:
+    """The mean of each base's runs, (bases, questions, m), bases in order; of fewer than two bases the runs themselves.
+
+    ``block``: (runs, questions, m); ``bases``: the base of each run, or nothing where all have one.
+    """
+    if len(set(bases)) < 2:
+        return block
+    of = np.asarray(bases)
+    return np.stack([block[of == base].mean(axis=0) for base in sorted(set(bases))])
+
+
+def pooled(
+    blocks: Sequence[Array], questions: Sequence[Array], seeds: Array | None, bases: Sequence[int] = ()
+) -> Estimate:
     """The mean over benchmarks, questions and seeds of one arm.
 
     ``blocks``: per benchmark (seeds, questions, m); ``questions``: per benchmark the weights (resamples, questions);
-    ``seeds``: the weights (resamples, seeds), or None for the spread over questions alone (a single seed's row).
+    ``seeds``: the weights (resamples, seeds), or None for the spread over questions alone (a single seed's row);
+    ``bases``: as in `by_base`, and with two or more of them ``seeds`` weighs bases: (resamples, bases).
     """
+    blocks = [by_base(block, bases) for block in blocks]
     strata = [Factor(block.mean(axis=0), weights) for block, weights in zip(blocks, questions, strict=True)]
     return estimate(strata, [] if seeds is None else [Factor(seed_means(blocks), seeds)])
 
@@ -103,6 +123,14 @@ def pooled(blocks: Sequence[Array], questions: Sequence[Array], seeds: Array | N
 def seed_means(blocks: Sequence[Array]) -> Array:
     """Per seed the mean over benchmarks of the mean over questions: (seeds, m)."""
     return np.asarray(np.mean([block.mean(axis=1) for block in blocks], axis=0))
+
+
+def student(estimated: Estimate, confidence: float) -> tuple[Array, Array]:
+    """Lower and upper ends (m,), (m,) of Student's interval: of an estimate without draws."""
+    from scipy.special import stdtrit
+
+    reach = estimated.error * stdtrit(estimated.df, (1.0 + confidence) / 2.0)
+    return estimated.value - reach, estimated.value + reach
 
 
 def interval(estimated: Estimate, confidence: float) -> tuple[Array, Array]:

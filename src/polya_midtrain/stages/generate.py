@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from polya_midtrain import paths
-from polya_midtrain.common import heuristics
-from polya_midtrain.common.records import Completion, Question, read_records, write_records
-from polya_midtrain.common.seeding import derive
 from polya_midtrain.engine.sampling import Job, sample, split
 from polya_midtrain.params import Params
+from polya_midtrain.prompting import heuristics
+from polya_midtrain.records import Completion, Question, of_base, read_records, write_records
 from polya_midtrain.runtime.stage import stage
+from polya_midtrain.seeding import derive
 
 CHUNK = 64  # questions of one job
 
 
 def run(params: Params) -> None:
-    """Write data/traces/generated.parquet (records.Completion), in the order heuristic, question, sample."""
+    """Write data/traces/generated.parquet (records.Completion), in the order heuristic, base, question, sample."""
     settings = params.generate
     source = paths.MID
     asked = read_records(source, Question)
@@ -22,15 +22,16 @@ def run(params: Params) -> None:
     names = [*heuristics.load(params.prompts.catalogue).first(settings.heuristics), ""]
     jobs = [
         Job(
-            f"{name or 'unprompted'}-{index}",
-            paths.BASE,
+            f"{name or 'unprompted'}-{number}-{index}",
+            paths.base(number),
             name,
             chunk,
             settings.samples if name else settings.unprompted,
-            derive(settings.seed, "generate", name),
+            derive(settings.seed, "generate", name, number),
         )
         for name in names
-        for index, chunk in enumerate(split(asked, CHUNK))
+        for number in params.numbers
+        for index, chunk in enumerate(split(of_base(asked, number), CHUNK))
     ]
     with stage(
         params,

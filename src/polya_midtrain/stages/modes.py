@@ -24,16 +24,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polya_midtrain import paths
-from polya_midtrain.common import policy, prompts
-from polya_midtrain.common.records import Question, read_records
-from polya_midtrain.common.seeding import derive
+from polya_midtrain.checkpoints import policy
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import Modes, Params
+from polya_midtrain.prompting import prompts
+from polya_midtrain.records import Question, of_base, read_records
 from polya_midtrain.results.modes import COLUMNS, MOVED, ModesFile
 from polya_midtrain.runtime import card, workers
 from polya_midtrain.runtime.stage import stage
 from polya_midtrain.science import softmax
 from polya_midtrain.science.softmax import Array
+from polya_midtrain.seeding import derive
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -65,13 +66,13 @@ def run(params: Params, arm: str) -> None:
         arm=arm,
         outputs={"modes.json": paths.MODES / f"{arm}.json"},
         unit="branch points",
-        tasks=len(PHASES) * len(params.seeds),
-        seeds=params.seeds,
+        tasks=len(PHASES) * len(params.runs),
+        seeds=params.runs,
     ) as this:
         policy.quiet()
         device = policy.device_of(params.machine.device)
-        questions = draw(read_records(source, Question), settings)
-        tasks = [(phase, seed) for phase in PHASES for seed in params.seeds]
+        questions = draw(of_base(read_records(source, Question), 1), settings)  # the same ones for every base
+        tasks = [(phase, seed) for phase in PHASES for seed in params.runs]
 
         def measure(task: tuple[str, int], report: workers.Report) -> list[list[Any]]:
             phase, seed = task
@@ -85,9 +86,9 @@ def run(params: Params, arm: str) -> None:
             return rows
 
         def need() -> float:
-            encoder, rng = policy.load_tokenizer(paths.BASE), random.Random(settings.seed)
+            encoder, rng = policy.load_tokenizer(paths.base(1)), random.Random(settings.seed)
             contexts = [branch_at(question, params, encoder, rng).context for question in questions]
-            return policy.shape(paths.BASE).stepped(max(map(len, contexts)))
+            return policy.shape(paths.base(1)).stepped(max(map(len, contexts)))
 
         count = card.processes(params.machine, len(tasks), need)
         found = card.run_tasks(measure, tasks, params.machine, count, this.line.update)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from polya_midtrain import paths
-from polya_midtrain.page import build
+from polya_midtrain.page import document
 from polya_midtrain.params import Params
 from polya_midtrain.runtime.stage import stage
 
@@ -15,6 +15,7 @@ def run(params: Params) -> None:
     """
     blocks = {
         "seeds": params.seeds,
+        "bases": params.bases,
         "arms": params.arms,
         "prompts": params.prompts,
         "questions": params.questions,
@@ -38,6 +39,6 @@ def run(params: Params) -> None:
         "page",
         outputs={"index.html": paths.PAGE},
     ) as this:
-        text = build.html(params.profile, params.evaluate, blocks)
+        text = document.html(params.profile, params.evaluate, blocks)
         (this.work / "index.html").write_text(text, encoding="utf-8", newline="\n")
         this.numbers["bytes"] = len(text.encode())

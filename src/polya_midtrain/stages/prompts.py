@@ -12,13 +12,14 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from polya_midtrain import paths
-from polya_midtrain.common import heuristics, policy
-from polya_midtrain.common.heuristics import Catalogue
-from polya_midtrain.common.records import Question, read_records
+from polya_midtrain.checkpoints import policy
 from polya_midtrain.errors import UserError
 from polya_midtrain.grading import sandbox
 from polya_midtrain.params import Machine, Params
-from polya_midtrain.prompt_lengths import Budget, Longest, check, context, longest
+from polya_midtrain.prompting import heuristics
+from polya_midtrain.prompting.heuristics import Catalogue
+from polya_midtrain.prompting.lengths import Budget, Longest, check, context, longest
+from polya_midtrain.records import Question, read_records
 from polya_midtrain.runtime.stage import stage
 from polya_midtrain.training import hosts
 
@@ -46,8 +47,9 @@ def run(params: Params) -> None:
         if any(row.kind == "code" for rows in sets.values() for row in rows):
             sandbox.admit(sandbox.protections(), params.machine.sandbox == "weak")
         catalogue = heuristics.load(params.prompts.catalogue)
-        found = measured(sets, policy.load_tokenizer(paths.BASE), params, catalogue)
-        check_base(found, context(paths.BASE), params)
+        for number in reversed(params.numbers):  # the first one's is what is written
+            found = measured(sets, policy.load_tokenizer(paths.base(number)), params, catalogue)
+            check_base(found, context(paths.base(number)), params)
         for name, rows in found.items():
             file = this.work / "prompts" / f"{name}.json"
             file.parent.mkdir(parents=True, exist_ok=True)

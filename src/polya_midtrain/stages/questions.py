@@ -7,16 +7,16 @@ import os
 import random
 import re
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from polya_midtrain import paths
-from polya_midtrain.common.records import Question, write_records
-from polya_midtrain.common.seeding import derive
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import EasySet, FileSet, Params, Questions, QuestionSet, ReadSet, WorldSet
+from polya_midtrain.records import Question, write_records
 from polya_midtrain.runtime.stage import stage
+from polya_midtrain.seeding import derive
 
 TRAINING = ("mid", "reward", "rl")
 EVALUATED = ("benchmarks", "transfer")
@@ -27,8 +27,11 @@ def run(params: Params) -> None:
     settings = params.questions
     with stage(params, "questions", outputs={"questions": paths.QUESTIONS}) as this:
         specs = sets_of(settings)
-        sets, dropped = build(specs, settings.seed)
+        sets, dropped = build(specs, settings.seed, len(params.bases))
         removed = decontaminate(sets)
+        for name in TRAINING:
+            if name in sets:
+                sets[name] = shared(sets[name], specs[name], len(params.bases))
         folder = this.work / "questions"
         for name, rows in {**{name: [] for name in TRAINING}, **sets}.items():
             write_records(folder / f"{name}.parquet", Question, rows)
@@ -92,47 +95,70 @@ def numbers(
     return {re.sub(r"[/ ]", "_", name): count for name, count in found.items()}
 
 
-def build(specs: dict[str, QuestionSet], seed: int) -> tuple[dict[str, list[Question]], dict[str, dict[str, int]]]:
-    """The sets by name, and how many rows each source lost, by reason."""
+def build(
+    specs: dict[str, QuestionSet], seed: int, bases: int = 1
+) -> tuple[dict[str, list[Question]], dict[str, dict[str, int]]]:
+    """The sets by name, and how many rows each source lost, by reason.
+
+    Of a training set that is made here as many questions as settings say for each of the ``bases``.
+    """
     sets: dict[str, list[Question]] = {}
     dropped: dict[str, dict[str, int]] = {}
     taken: set[Any] = set()
     for name, spec in specs.items():
         if isinstance(spec, WorldSet):
-            sets[name], dropped[name] = world_set(name, spec, seed, taken), {}
+            count = spec.count * (bases if name in TRAINING else 1)
+            sets[name], dropped[name] = world_set(name, spec, seed, taken, count), {}
         elif isinstance(spec, EasySet):
-            sets[name], dropped[name] = easy_set(name, spec, seed, taken), {}
+            count = spec.count * (bases if name in TRAINING else 1)
+            sets[name], dropped[name] = easy_set(name, spec, seed, taken, count), {}
         else:
             sets[name], dropped[name] = file_set(name, spec, seed)
     return sets, dropped
 
 
-def world_set(name: str, spec: WorldSet, seed: int, taken: set[Any]) -> list[Question]:
+def shared(rows: list[Question], spec: QuestionSet, bases: int) -> list[Question]:
+    """A training set with the base that each question is for.
+
+    Made questions are dealt out, so that every base has others; of a set that is read every base has all.
+    """
+    if isinstance(spec, WorldSet | EasySet):
+        # In turns of a whole round of lengths, so that every base has as many of each.
+        turn = len(spec.parts if isinstance(spec, WorldSet) else spec.steps)
+        return [replace(row, base=index // turn % bases + 1) for index, row in enumerate(rows)]
+    return [
+        replace(row, id=row.id if number == 1 else f"{row.id} base {number}", base=number)
+        for number in range(1, bases + 1)
+        for row in rows
+    ]
+
+
+def world_set(name: str, spec: WorldSet, seed: int, taken: set[Any], count: int) -> list[Question]:
     """Questions of a task of the embedded world; ``taken`` keeps all sets disjoint."""
     from polya_midtrain.world import problems
     from polya_midtrain.world.tasks import TASKS
 
     rng = random.Random(derive(seed, "questions", name))
     task = TASKS[spec.task]
-    drawn = problems.distinct(rng, spec.parts, spec.pool, spec.count, taken, task.sample)
+    drawn = problems.distinct(rng, spec.parts, spec.pool, count, taken, task.sample)
     return [
         Question(f"{name}/{index}", task.text(item), task.gold(item), task.kind, "world")
         for index, item in enumerate(drawn)
     ]
 
 
-def easy_set(name: str, spec: EasySet, seed: int, taken: set[Any]) -> list[Question]:
+def easy_set(name: str, spec: EasySet, seed: int, taken: set[Any], count: int) -> list[Question]:
     """Easy word problems; ``taken`` keeps all sets disjoint."""
-    from polya_midtrain.sources import easy
+    from polya_midtrain.question_sets import easy
 
     rng = random.Random(derive(seed, "questions", name))
-    drawn = easy.distinct(rng, spec.steps, spec.count, taken)
+    drawn = easy.distinct(rng, spec.steps, count, taken)
     return [Question(f"{name}/{index}", item.question, item.gold, "maths", "easy") for index, item in enumerate(drawn)]
 
 
 def file_set(name: str, spec: ReadSet, seed: int) -> tuple[list[Question], dict[str, int]]:
     """A slice of a published set or of one's own: filtered (with the reasons counted), shuffled by seed, then cut."""
-    from polya_midtrain.sources import filters, load, own
+    from polya_midtrain.question_sets import filters, load, own
 
     if isinstance(spec, FileSet):
         rows = load.load(spec.source, spec.split, data_folder())
@@ -152,7 +178,7 @@ def file_set(name: str, spec: ReadSet, seed: int) -> tuple[list[Question], dict[
 
 def origin(spec: QuestionSet) -> list[dict[str, Any]]:
     """What a set was read from: files with their sha256, the hub's address, or nothing where they are made here."""
-    from polya_midtrain.sources import load, own
+    from polya_midtrain.question_sets import load, own
 
     if isinstance(spec, WorldSet | EasySet):
         return []
@@ -169,8 +195,8 @@ def data_folder() -> Path | None:
 
 def decontaminate(sets: dict[str, list[Question]]) -> dict[str, Removed]:
     """Remove, in place, training questions that overlap a benchmark or an earlier training set, and count them."""
-    from polya_midtrain.sources import normal
-    from polya_midtrain.sources.decontaminate import overlaps
+    from polya_midtrain.question_sets import normal
+    from polya_midtrain.question_sets.decontaminate import overlaps
 
     evaluated = {name.split("/")[1]: rows for name, rows in sets.items() if name.startswith(EVALUATED)}
     removed: dict[str, Removed] = {}

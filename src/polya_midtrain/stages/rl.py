@@ -6,11 +6,12 @@ import sys
 from pathlib import Path
 
 from polya_midtrain import grading, paths
-from polya_midtrain.common import policy, prompts
-from polya_midtrain.common.records import Question, read_records
+from polya_midtrain.checkpoints import policy
 from polya_midtrain.errors import UserError
 from polya_midtrain.grading.timeouts import Timeouts
 from polya_midtrain.params import Params
+from polya_midtrain.prompting import prompts
+from polya_midtrain.records import Question, of_base, read_records
 from polya_midtrain.results.curves import Curves
 from polya_midtrain.runtime.stage import stage
 from polya_midtrain.training import fits
@@ -30,20 +31,21 @@ def run(params: Params, arm: str) -> None:
         arm=arm,
         outputs={"seeds": paths.RL / arm, "curves.json": paths.CURVES / f"{arm}.json"},
         unit="steps",
-        tasks=len(params.seeds),
-        seeds=params.seeds,
+        tasks=len(params.runs),
+        seeds=params.runs,
     ) as this:
         asked = read_records(source, Question)
-        if rest := left_out(source, len(asked), settings.prompts):
-            this.numbers["left_out"] = rest
+        for number in params.numbers:
+            if rest := left_out(source, len(of_base(asked, number)), settings.prompts):
+                this.numbers[f"base_{number}/left_out"] = rest
         policy.quiet()
         plan = training(params, arm)
         from polya_midtrain.training import grpo  # noqa: F401  loaded once, before the workers fork
 
         vllm = params.machine.engine == "vllm"  # beside the trainer, or a server that follows one trainer
-        results = train_all(params, arm, plan, this, lambda: fits.rl(policy.shape(paths.BASE), settings), alone=vllm)
-        Curves(arm=arm, seeds=curves(this.work, params.seeds, CURVES)).write(this.work / "curves.json")
-        this.numbers.update(final(results, params.seeds, ("reward", "entropy", "missing")))
+        results = train_all(params, arm, plan, this, lambda: fits.rl(policy.shape(paths.base(1)), settings), alone=vllm)
+        Curves(arm=arm, seeds=curves(this.work, params.runs, CURVES)).write(this.work / "curves.json")
+        this.numbers.update(final(results, params.runs, ("reward", "entropy", "missing")))
 
 
 def left_out(source: Path, count: int, prompts: int) -> int:
@@ -64,7 +66,7 @@ def left_out(source: Path, count: int, prompts: int) -> int:
 
 def training(params: Params, arm: str) -> Training:
     """What a training seed of the arm learns from, and from which checkpoint."""
-    settings = params.rl
+    settings = params.rl.model_copy(update={"epochs": params.arm(arm).epochs(params.rl.epochs)})
     asked = read_records(paths.RL_QUESTIONS, Question)
 
     def seeded(seed: int) -> Fit:
@@ -81,7 +83,7 @@ def training(params: Params, arm: str) -> Training:
                 model,
                 tokenizer,
                 rollouts.plan(params.machine, settings, seed, model, tokenizer, encode),
-                asked,
+                of_base(asked, paths.base_of(seed)),
                 lambda question: prompts.bare(question.question, params.prompts, question.kind),
                 lambda items: [verdict.correct for verdict in grading.grade_many(items, 1, weak, timeouts)],
                 settings,

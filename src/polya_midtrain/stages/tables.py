@@ -33,7 +33,7 @@ def run(params: Params, table: str) -> None:
         params,
         f"tables@{table}",
         outputs={f"{table}.{suffix}": paths.TABLES / f"{table}.{suffix}" for suffix in ("csv", "json", "md", "tex")},
-        seeds=params.seeds,
+        seeds=params.runs,
     ) as this:
         module = importlib.import_module(f"polya_midtrain.tables.{table}.table")
         rows, page = module.build(params)
@@ -46,7 +46,7 @@ def run(params: Params, table: str) -> None:
             ("tex", render.latex(page)),
         ):
             (this.work / f"{table}.{suffix}").write_text(text, encoding="utf-8", newline="\n")
-        this.numbers |= headline(rows, params.seeds, {min(params.tables.ks), max(params.tables.ks)})
+        this.numbers |= headline(rows, params.runs, {min(params.tables.ks), max(params.tables.ks)})
 
 
 def headline(rows: Sequence[Row], seeds: Sequence[int], ends: set[int]) -> dict[str, float]:

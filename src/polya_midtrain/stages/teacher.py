@@ -6,10 +6,11 @@ from polya_midtrain import paths
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import Params, WorldBase, WorldTeacher
 from polya_midtrain.runtime.stage import stage
+from polya_midtrain.training.bases import point_others, train_bases
 
 
 def run(params: Params) -> None:
-    """Write models/teacher: the base trained on (world), unpacked (package), copied (folder) or downloaded (hub)."""
+    """Write models/teacher/base-B: a base trained on (world), or a model of a package, a folder or the hub."""
     settings = params.teacher
     world = isinstance(settings, WorldTeacher)
     if world and not isinstance(params.base, WorldBase):
@@ -20,14 +21,16 @@ def run(params: Params) -> None:
     with stage(
         params,
         "teacher",
-        outputs={"model": paths.TEACHER},
+        outputs={"models": paths.TEACHERS},
         unit="steps",
+        tasks=len(params.bases),
     ) as this:
         if isinstance(settings, WorldTeacher):
             from polya_midtrain.world import pretrain
 
-            pretrain.train_on(paths.BASE, settings, params.machine, this)
+            train_bases(params, this, lambda one: pretrain.train_on(one, settings))
         else:
-            from polya_midtrain.pretrained.fetch import fetch
+            from polya_midtrain.checkpoints.fetch import fetch
 
-            fetch(settings, "teacher", this.work / "model")
+            fetch(settings, "teacher", this.work / "models" / "base-1")
+            point_others(params, this, paths.teacher)

@@ -5,20 +5,22 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
 from polya_midtrain.errors import UserError
 from polya_midtrain.tables.row import COLUMNS, Row
 
+LEAST = sum(field.default is MISSING for field in fields(Row))  # columns that every file has
 _CASTS = {"int": int, "float": float, "str": str}
 
 
 def read(path: Path) -> list[Row]:
     """The rows of a table in the long format, in the file's order; an empty number is None.
 
-    Raises `UserError` with file and line for a missing file, other columns, or a cell that is no number.
+    Columns that are missing at its end are empty: they came after a kept run. Raises `UserError` with file and line for
+    a missing file, other columns, or a cell that is no number.
     """
     try:
         with path.open(encoding="utf-8", newline="") as stream:
@@ -27,20 +29,21 @@ def read(path: Path) -> list[Row]:
         raise UserError(f"{path}: missing; run `dvc repro tables@{path.stem}`") from error
     except UnicodeDecodeError as error:
         raise UserError(f"{path}:1: not UTF-8 text; {_remedy(path)}") from error
-    if not lines or tuple(lines[0]) != COLUMNS:
+    head = tuple(lines[0]) if lines else ()
+    if len(head) < LEAST or head != COLUMNS[: len(head)]:
         raise UserError(f"{path}:1: its columns are not those of the long format; {_remedy(path)}")
-    return [_row(path, number, cells) for number, cells in enumerate(lines[1:], start=2)]
+    return [_row(path, number, cells, len(head)) for number, cells in enumerate(lines[1:], start=2)]
 
 
 def _remedy(path: Path) -> str:
     return f"run `dvc repro -f tables@{path.stem}`"
 
 
-def _row(path: Path, line: int, cells: Sequence[str]) -> Row:
-    if len(cells) != len(COLUMNS):
-        raise UserError(f"{path}:{line}: {len(cells)} cells for {len(COLUMNS)} columns; {_remedy(path)}")
+def _row(path: Path, line: int, cells: Sequence[str], columns: int) -> Row:
+    if len(cells) != columns:
+        raise UserError(f"{path}:{line}: {len(cells)} cells for {columns} columns; {_remedy(path)}")
     found: dict[str, Any] = {}
-    for field, cell in zip(fields(Row), cells, strict=True):
+    for field, cell in zip(fields(Row), cells, strict=False):
         kind, _, optional = str(field.type).partition(" | ")
         try:
             value = None if optional and not cell else _CASTS[kind](cell)

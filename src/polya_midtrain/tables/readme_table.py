@@ -8,10 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from polya_midtrain.errors import UserError
+from polya_midtrain.params.studies import REFERENCE
 from polya_midtrain.results.small import PHASES
-from polya_midtrain.studies import REFERENCE
 from polya_midtrain.tables import read
-from polya_midtrain.tables.row import MEAN, PASS, Rows
+from polya_midtrain.tables.row import MEAN, PASS, Rows, in_words
 from polya_midtrain.tables.shared import cells
 from polya_midtrain.tables.shared.render import escape_markdown
 
@@ -88,7 +88,7 @@ def build(tables: Path, profile: str) -> str:
     some = found[0]
     facts = (
         f"Profile {profile}: means over the benchmarks ({some.n_questions} questions, {some.n_samples} samples "
-        f"each, training seeds {some.seeds}); brackets: {some.method}; p: Holm-corrected over the arms. "
+        f"each, {in_words(some.runs)}); brackets: {some.method}; p: Holm-corrected over the arms. "
         f"All k, benchmarks and seeds, with notes: {tables.as_posix()}/main.md and midtrain.md."
     )
     return "\n".join([*lines, "", escape_markdown(facts), ""])

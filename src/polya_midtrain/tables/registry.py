@@ -10,7 +10,7 @@ from polya_midtrain import paths
 
 
 class Table(NamedTuple):
-    """``inputs``: what it is made from; ``figures``: the modules of figures/ that show it."""
+    """``inputs``: what it is made from, beside results/counts; ``figures``: the modules of figures/ that show it."""
 
     inputs: Path
     figures: tuple[str, ...] = ()
@@ -25,5 +25,6 @@ TABLES = {
     "diversity": Table(paths.COUNTS, ("diversity",)),
     "transfer": Table(paths.COUNTS, ("transfer",)),
     "modes": Table(paths.MODES, ("modes",)),
+    "map": Table(paths.MODES, ("map",)),
 }
 FIGURES = tuple(name for table in TABLES.values() for name in table.figures)

@@ -6,7 +6,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
+from polya_midtrain.paths import base_of
+
 PASS = "pass@k"
+RELATIVE = "relative change"  # of an arm's pass@k to another's
+PRECISION, RECALL = "judge precision", "judge recall"
+JUDGE, TWO = "judge", "two or more"  # arm and benchmark of how well the judge knows a chain that composes
 DECIMALS = 4
 MEAN = "mean"  # the benchmark of an average over benchmarks
 
@@ -20,8 +25,8 @@ class Row:
     or all of them joined by "+" for the pooled row. ``diff`` ...: the difference to ``reference`` ("" is vanilla),
     paired by question, on pooled pass@k rows; where ``metric`` is itself a difference, a relative change or a slope, it
     is the ``value``, ``reference`` names its other side, and arms that take part in a slope are joined by "+".
-    ``detectable``: the smallest true difference that the comparison finds with probability 0.8. It, ``p_holm`` and
-    ``significant`` need two training seeds or more.
+    ``detectable``: the smallest true difference that the comparison finds with probability 0.8. It, ``p_holm``,
+    ``significant`` and ``p``, which is not corrected for the others, need two training seeds or more.
     """
 
     arm: str
@@ -45,11 +50,12 @@ class Row:
     p_holm: float | None = None
     significant: str = ""
     reference: str = ""
+    p: float | None = None
 
     @property
-    def n_seeds(self) -> int:
-        """Training seeds behind the value; 0 where training has no part in it."""
-        return len(self.seeds.split("+")) if self.seeds else 0
+    def runs(self) -> list[int]:
+        """The training runs behind the value; none where training has no part in it."""
+        return [int(run) for run in self.seeds.split("+") if run]
 
     @property
     def errors(self) -> tuple[float, float]:
@@ -76,7 +82,7 @@ class Rows:
         for row in self.by_metric.get(metric, ()):
             if all(getattr(row, name) == value for name, value in wanted.items()):
                 key = (row.arm, row.phase, row.benchmark, row.k)
-                if key not in found or row.n_seeds > found[key].n_seeds:
+                if key not in found or len(row.runs) > len(found[key].runs):
                     found[key] = row
         return list(found.values())
 
@@ -89,6 +95,14 @@ def line(**columns: Any) -> Row:
     """A row; what is not given is empty, the unit a share, and nothing was sampled."""
     empty = {"benchmark": "", "k": None, "low": None, "high": None, "n_samples": 0, "seeds": "", "paper": None}
     return Row(**{"unit": "share"} | empty | columns)
+
+
+def in_words(runs: Sequence[int]) -> str:
+    """How many training runs, and on how many bases where they start from several."""
+    bases = len({base_of(run) for run in runs})
+    if bases > 1:
+        return f"{len(runs)} training runs on {bases} bases"
+    return f"{len(runs)} training seed{'' if len(runs) == 1 else 's'}"
 
 
 def pooled_name(seeds: Sequence[int]) -> str:

@@ -1,1 +1,1 @@
-"""Commands beside the pipeline."""
+"""Commands beside the pipeline: no stage imports this package."""

@@ -1,4 +1,4 @@
-"""REPRODUCE.md's table of claims: each one's number in the committed run, with interval, and what makes it."""
+"""Tables of claims: each one's number in the committed run, and what docs/preregistration.md fixes of each."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ from pathlib import Path
 
 from polya_midtrain import params as settings
 from polya_midtrain import paths
-from polya_midtrain.compare import record
 from polya_midtrain.errors import UserError
 from polya_midtrain.ledger import report, schema
 from polya_midtrain.ledger.schema import Claims
 from polya_midtrain.params import Params
-from polya_midtrain.studies import REFERENCE
+from polya_midtrain.params.studies import REFERENCE
 from polya_midtrain.tables import read, readme_table
 from polya_midtrain.tables.row import MEAN, Row
 from polya_midtrain.tables.shared.render import escape_markdown
+from polya_midtrain.tools.compare import record
 
 HEADER = ["claim", "number", "command", "committed run", "interval"]
+RULES = ["part", "it says", "row that is read", "smallest effect of interest", "why that size (ours)"]
 
 
 def inject(document: Path) -> bool:
@@ -33,6 +34,27 @@ def inject(document: Path) -> bool:
     return readme_table.renew(document, {"claims": lambda: table})
 
 
+def inject_rules(document: Path) -> bool:
+    """Put the primary parts of claims.yaml into a document; True if that changed the file."""
+    return readme_table.renew(document, {"primary": lambda: primaries(schema.load(paths.CLAIMS))})
+
+
+def primaries(claims: Claims) -> str:
+    """The primary parts as Markdown: what is read of which table, and the smallest effect of interest in its unit."""
+    lines = [_line(RULES), "|" + " --- |" * len(RULES)]
+    for name, claim in claims.claims.items():
+        part = claim.parts[claim.primary]
+        test = part.test
+        read = f"{test.table}: {test.metric}" + (f", {test.k} k" if test.k else "")
+        read += f", {'its difference' if test.column == 'diff' else 'its value'}, {test.phase}"
+        assert part.sesoi is not None  # nosec B101 # schema: a primary part has one
+        sign = "+" if test.direction == "up" else "-"
+        lines.append(
+            _line([f"{name}{claim.primary}", part.statement, read, f"{sign}{part.sesoi.size:g}", part.sesoi.why])
+        )
+    return "\n".join([*lines, ""])
+
+
 def build(params: Params, claims: Claims, tables: Mapping[str, Sequence[Row]]) -> str:
     """The table as Markdown, a line for each number that a part of a claim reads."""
     lines = [_line(HEADER), "|" + " --- |" * len(HEADER)]
@@ -45,7 +67,7 @@ def build(params: Params, claims: Claims, tables: Mapping[str, Sequence[Row]]) -
         what += "" if row.benchmark in (MEAN, "") else f", {row.benchmark}"
         what += f", {'less' if column == 'diff' else 'against'} {reference}" if reference else ""
         lines.append(_line([part, what, f"`dvc repro tables@{table}`", value, f"{low} to {high}"]))
-    return "\n".join([*lines, "", f"Profile {params.profile}, training seeds {params.seeds}.", ""])
+    return "\n".join([*lines, "", f"Profile {params.profile}, training seeds {params.runs}.", ""])
 
 
 def _line(cells: Sequence[str]) -> str:

@@ -1,1 +1,1 @@
-"""Training by trl: supervised fine-tuning, the reward model and GRPO, each a thin layer over trl's trainer."""
+"""Training by trl: supervised fine-tuning and GRPO, each a thin layer over trl's trainer, and what both need."""

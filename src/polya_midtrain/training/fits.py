@@ -1,6 +1,6 @@
 """How much of a batch a training works on at a time: what params.yaml says, or as much as the memory takes.
 
-The sums are those of `polya plan` (`common.shapes`), with the memory that the GPU here has.
+The sums are those of `polya plan` (`checkpoints.shapes`), with the memory that the GPU here has.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, Literal
 
-from polya_midtrain.common.shapes import TRAINING, USABLE, Model, Wanted, of_config
+from polya_midtrain.checkpoints.shapes import TRAINING, USABLE, Model, Wanted, of_config
 from polya_midtrain.params import Midtrain, Rl
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from polya_midtrain.common.records import Question
 from polya_midtrain.params import Rl
+from polya_midtrain.records import Question
 from polya_midtrain.training.rollouts import Rollouts, capped, one_vllm
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from typing import Any
 
 import yaml
 
-from polya_midtrain.common import policy
+from polya_midtrain.checkpoints import policy
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import Machine
 from polya_midtrain.runtime import scratch

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from polya_midtrain import params as settings
 from polya_midtrain import stages
-from polya_midtrain.common import policy
+from polya_midtrain.checkpoints import policy
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import Machine
 from polya_midtrain.runtime import parent, room, workers

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 from torch.utils.data import Sampler
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from polya_midtrain.common import policy
-from polya_midtrain.common.seeding import derive
+from polya_midtrain.checkpoints import policy
 from polya_midtrain.engine import Engine, SamplingParams
 from polya_midtrain.params import Machine, Rl
+from polya_midtrain.seeding import derive
 from polya_midtrain.training import fits
 
 if TYPE_CHECKING:

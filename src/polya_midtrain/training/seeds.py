@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from polya_midtrain import paths
-from polya_midtrain.common import policy
+from polya_midtrain.checkpoints import policy
 from polya_midtrain.params import Params
 from polya_midtrain.runtime import card, scratch, tracking, workers
 from polya_midtrain.runtime.stage import Stage
@@ -75,8 +75,8 @@ def train_all(
         return numbers
 
     machine = params.machine
-    count = card.processes(machine, len(params.seeds), need, alone or machine.spread)
-    return card.run_tasks(one, params.seeds, machine, count, this.line.update)
+    count = card.processes(machine, len(params.runs), need, alone or machine.spread)
+    return card.run_tasks(one, params.runs, machine, count, this.line.update)
 
 
 def train(job: Seed, training: Training, device: str, report: workers.Report, main: bool = True) -> None:
@@ -100,7 +100,7 @@ def train(job: Seed, training: Training, device: str, report: workers.Report, ma
         curve = fit(model, tokenizer, arguments, [hooks.Report(report), *log.callbacks])
         if hooks.gathered(folder).is_dir():  # the processes held a share of the weights each
             model, _ = policy.load(hooks.gathered(folder), "cpu")
-        policy.save(model, tokenizer, job.folder, policy.stored_dtype(paths.BASE))
+        policy.save(model, tokenizer, job.folder, policy.stored_dtype(paths.base(paths.base_of(job.seed))))
         log.pointer(job.folder, name=Path("models") / job.stage / job.arm / f"seed-{job.seed}")
     numbers = tails(curve) | {"seconds": time.monotonic() - begun}
     scratch.write(_record(job.work, job.seed), json.dumps({"final": numbers, "curve": curve}))

@@ -1,32 +1,23 @@
 """The text that the embedded policy is pretrained on.
 
-Like a web corpus it holds many ways of working, unevenly: answers to a bare question are nearly always written in one
-default style, whether or not it fits; a question that names a plan is answered by that plan where it fits, and where
-it does not the writer sometimes notices and changes to one that fits, and sometimes goes on and is wrong. Most
-documents are chains of parts; a few are programs and stories (see `tasks`), written by the same habits.
+Like a web corpus it holds many ways of working, unevenly. Answers to bare questions are written in one default style,
+whether or not it fits, or in another, as often as ``base.habits`` says. A question that names a plan is answered by
+that plan where it fits, and where it does not the writer sometimes notices and changes to one that fits, and sometimes
+goes on and is wrong. Most documents are chains of parts; a few are programs and stories (see `tasks`), written by the
+same habits.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from polya_midtrain.params import Habits
+from polya_midtrain.world import problems, traces
 from polya_midtrain.world.families import DEFAULT_PLAN, FAMILIES, PLANS
-from polya_midtrain.world.problems import Part
+from polya_midtrain.world.problems import Part, Problem
 from polya_midtrain.world.tasks import TASKS
-
-
-@dataclass(frozen=True, slots=True)
-class Habits:
-    """How the corpus's writers behave, as probabilities per part (``prompted``: per document)."""
-
-    prompted: float = 0.5  # documents that name a plan
-    latent: float = 0.08  # bare question: some plan other than the default
-    latent_fit: float = 0.7  # ... of which this share fits the part
-    switch: float = 0.3  # named plan does not fit: change to one that does
-    stray: float = 0.03  # named plan fits: another fitting one is used all the same
 
 
 def fitting(rng: random.Random, part: Part) -> str:
@@ -65,3 +56,9 @@ def document(rng: random.Random, parts: int, habits: Habits, task: str = "chain"
         plan = rng.choice(list(PLANS))
         return plan, item, kind.write(item, named_chain(rng, kind.parts(item), plan, habits))
     return "", item, kind.write(item, bare_chain(rng, kind.parts(item), habits))
+
+
+def example(rng: random.Random, plan: str) -> tuple[Problem, str]:
+    """(problem, response) of a worked example of a plan: one part that it fits."""
+    part = problems.one_of(lambda: problems.sample_part(rng), lambda part: part.family == PLANS[plan].family, 1)
+    return (part,), traces.write((part,), [plan])

@@ -79,13 +79,16 @@ def is_unseen(problem: Problem) -> bool:
 def in_pool(problem: Problem, pool: str) -> bool:
     """Whether a problem belongs to a pool of benchmarks or training problems.
 
-    seen: combinations that training shows; unseen: at least one it never shows; composite: seen, every part of another
-    family than its neighbours; exception: seen, at least half the parts follow their type's exception.
+    seen: combinations that training shows; unseen: at least one it never shows; pure: seen, all parts of one family;
+    composite: seen, every part of another family than its neighbours; exception: seen, at least half the parts follow
+    their type's exception.
     """
     if pool == "unseen":
         return is_unseen(problem)
     if is_unseen(problem):
         return False
+    if pool == "pure":
+        return len({part.family for part in problem}) == 1
     if pool == "composite":
         return all(left.family != right.family for left, right in itertools.pairwise(problem))
     if pool == "exception":

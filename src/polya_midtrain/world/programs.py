@@ -13,8 +13,8 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from polya_midtrain.common.seeding import derive
 from polya_midtrain.errors import UserError
+from polya_midtrain.seeding import derive
 from polya_midtrain.world import families, problems
 from polya_midtrain.world.families import PLANS, TYPES
 from polya_midtrain.world.problems import Part, Problem

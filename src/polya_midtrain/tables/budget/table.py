@@ -10,16 +10,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from polya_midtrain import studies
-from polya_midtrain.params import Arm, Params
+from polya_midtrain.params import Arm, Params, studies
+from polya_midtrain.params.studies import REFERENCE
 from polya_midtrain.results import training_sets
 from polya_midtrain.results.training_sets import TrainingSet
-from polya_midtrain.studies import REFERENCE
-from polya_midtrain.tables.row import Row
+from polya_midtrain.tables.row import RELATIVE, Row
 from polya_midtrain.tables.shared import layout, paper_values, render, scores
 from polya_midtrain.tables.shared.cells import UNKNOWN
 from polya_midtrain.tables.shared.render import Grid, Page
-from polya_midtrain.tables.shared.scores import DIFFERENCE, RELATIVE, Scores
+from polya_midtrain.tables.shared.scores import DIFFERENCE, Scores
 
 UNITS = ("rows", "tokens")
 
@@ -31,7 +30,7 @@ def build(params: Params) -> tuple[list[Row], Page]:
     cards = training_sets.read(budgets)
     study = Scores.read(params, [REFERENCE, *budgets], phases=["after"])["after"]
     pairs = [(name, match.arm) for name in budgets if (match := arms[name].match) is not None]
-    rows = scores.means_and_pooled(scores.build_rows(study, params, REFERENCE), params.seeds)
+    rows = scores.means_and_pooled(scores.build_rows(study, params, REFERENCE), params.runs)
     moved = scores.against(study, (RELATIVE, DIFFERENCE), pairs)
     changed = [_beside_the_paper(row, arms, study.ks[-1]) for row in moved]
     sizes = [row for name in budgets for row in _sizes(study, name, cards[name])]

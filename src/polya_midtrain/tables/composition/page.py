@@ -8,16 +8,15 @@ from itertools import groupby
 from polya_midtrain.results.composition import Validation
 from polya_midtrain.results.small import PHASES
 from polya_midtrain.tables.composition.rates import CORRECT, FREE, NEW, NEW_CORRECT, RATE, SILENT, Rates
-from polya_midtrain.tables.row import MEAN, Row, Rows
+from polya_midtrain.tables.row import MEAN, PRECISION, RECALL, TWO, Row, Rows
 from polya_midtrain.tables.shared import cells, render
 from polya_midtrain.tables.shared.cells import SOURCES, UNKNOWN, number
 from polya_midtrain.tables.shared.render import Grid, Page
 from polya_midtrain.tables.shared.study import SLOPE
 
 COMBINATION, IN_TRAINING = "combination", "combination in mid-training"
-PRECISION, RECALL = "judge precision", "judge recall"
-ALL, MACRO, TWO = "all heuristics", "mean of heuristics", "two or more"
-JUDGE, TREND = "judge", "by n"  # what stands in the column arm where a row is about no single arm
+ALL, MACRO = "all heuristics", "mean of heuristics"
+TREND = "by n"  # what stands in the column arm where a row is about all of them
 # The paper's composition rates by phase and n, on AIME 2024 as judged by GPT-4o-mini (A).
 PAPER = {("before", 16): 0.233, ("after", 16): 0.567}
 SHOWN = 5  # combinations of an arm after RL; the CSV has more

@@ -10,7 +10,7 @@ import numpy as np
 from polya_midtrain.params import Tables
 from polya_midtrain.results.composition import Composition, Frequency
 from polya_midtrain.results.small import PHASES
-from polya_midtrain.science.bootstrap import Array, Factor, estimate
+from polya_midtrain.science.bootstrap import Array, Factor, by_base, estimate
 from polya_midtrain.science.composition import ratio_blocks
 from polya_midtrain.tables.shared.study import SHARES, Blocks, Columns, Study
 
@@ -95,7 +95,7 @@ class Rates(Study):
             questions = np.array(counted.by_question[name], float) / (self.samples * len(self.seeds))
             by_seed.append(np.array(counted.by_seed[name], float) / (self.samples * len(questions)))
             strata.append(Factor(questions[:, None], draws))
-        found = estimate(strata, [Factor(np.mean(by_seed, axis=0)[:, None], self.draws[arm])])
+        found = estimate(strata, [Factor(by_base(np.mean(by_seed, axis=0)[:, None], self.bases), self.draws[arm])])
         return {**self.columns(found, SHARES)[0], "n_questions": sum(self.sizes.values())}
 
     def _counts(self, metric: str, arm: str, phase: str, benchmark: str, field: str) -> Array:

@@ -1,21 +1,21 @@
 """Composition: chains that use two heuristics or more, before and after RL, and their combinations.
 
 Column ``benchmark`` holds a combination ("a+b") in the rows about combinations, and a heuristic's id, `page.ALL`,
-`page.MACRO` or `page.TWO` in those of the judge, which belong to no arm.
+`page.MACRO` or `TWO` in those of the judge, which belong to no arm.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from polya_midtrain import paths, studies
-from polya_midtrain.params import Params
+from polya_midtrain import paths
+from polya_midtrain.params import Params, studies
 from polya_midtrain.results import composition
 from polya_midtrain.results.composition import Validation
 from polya_midtrain.results.small import PHASES
 from polya_midtrain.tables.composition import page
 from polya_midtrain.tables.composition.rates import METRICS, RATE, SILENT, Rates
-from polya_midtrain.tables.row import MEAN, Row, line, pooled_name, tidy
+from polya_midtrain.tables.row import JUDGE, MEAN, PRECISION, RECALL, TWO, Row, line, pooled_name, tidy
 from polya_midtrain.tables.shared.render import Page
 from polya_midtrain.tables.shared.study import DIFFERENCES, SLOPE, Columns, by_doubling
 
@@ -25,7 +25,7 @@ BEFORE = "before RL"  # the reference of every difference here
 def build(params: Params) -> tuple[list[Row], Page]:
     """The rows of the CSV and the readable page, from results/composition.json."""
     arms = studies.main(params.arms)
-    found = composition.read(paths.COMPOSITION, arms, params.compose.benchmarks, params.seeds)
+    found = composition.read(paths.COMPOSITION, arms, params.compose.benchmarks, params.runs)
     rates = Rates(found, arms, params.tables)
     sizes = {name: params.arms[name].n for name in studies.by_n(params.arms)}
     rows = [
@@ -113,10 +113,10 @@ def _judge(validation: Validation, confidence: float) -> Iterator[Row]:
     """Precision and recall of each heuristic, of all labels together, and of the question whether a chain composes."""
     from scipy.stats import binomtest
 
-    where = {"arm": page.JUDGE, "phase": "labelled", "n_questions": validation.chains, "n_samples": 1}
+    where = {"arm": JUDGE, "phase": "labelled", "n_questions": validation.chains, "n_samples": 1}
 
     def shares(name: str, hits: int, invented: int, missed: int) -> Iterator[Row]:
-        for metric, total in ((page.PRECISION, hits + invented), (page.RECALL, hits + missed)):
+        for metric, total in ((PRECISION, hits + invented), (RECALL, hits + missed)):
             if total:
                 low, high = map(tidy, binomtest(hits, total).proportion_ci(confidence, method="wilson"))
                 share = {"value": tidy(hits / total), "low": low, "high": high, "method": "Wilson, over labels"}
@@ -126,7 +126,7 @@ def _judge(validation: Validation, confidence: float) -> Iterator[Row]:
         yield from shares(name, hits, invented, missed)
     hits, invented, missed = (sum(column) for column in zip(*validation.heuristics.values(), strict=True))
     yield from shares(page.ALL, hits, invented, missed)
-    for metric, place in ((page.PRECISION, 1), (page.RECALL, 2)):
+    for metric, place in ((PRECISION, 1), (RECALL, 2)):
         totals = [(found[0], found[0] + found[place]) for found in validation.heuristics.values()]
         each = [hits / total for hits, total in totals if total]
         if each:
@@ -134,4 +134,4 @@ def _judge(validation: Validation, confidence: float) -> Iterator[Row]:
             yield line(benchmark=page.MACRO, metric=metric, **where, **mean)
     both, alone, label, _ = validation.composed
     if both + label:
-        yield from shares(page.TWO, both, alone, label)
+        yield from shares(TWO, both, alone, label)

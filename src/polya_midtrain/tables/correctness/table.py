@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from polya_midtrain import studies
-from polya_midtrain.params import Arm, Params
+from polya_midtrain.params import Arm, Params, studies
+from polya_midtrain.params.studies import REFERENCE
 from polya_midtrain.results import training_sets
 from polya_midtrain.results.training_sets import TrainingSet
-from polya_midtrain.studies import REFERENCE
+from polya_midtrain.tables.diversity.page import FOLLOW
 from polya_midtrain.tables.row import Row
 from polya_midtrain.tables.shared import cells, layout, render, scores
 from polya_midtrain.tables.shared.render import Grid, Page
@@ -32,7 +32,7 @@ def build(params: Params) -> tuple[list[Row], Page]:
     study = Scores.read(params, [REFERENCE, *matched], phases=["after"])["after"]
     right = {arms[name].n: name for name in matched if arms[name].traces == "right"}
     pairs = [(name, right[n]) for name in matched if arms[name].traces != "right" and (n := arms[name].n) in right]
-    rows = scores.means_and_pooled(scores.build_rows(study, params, REFERENCE), params.seeds)
+    rows = scores.means_and_pooled(scores.build_rows(study, params, REFERENCE), params.runs)
     less_right = scores.against(study, (DIFFERENCE,), pairs)
     family, titles = _trends(arms, matched)
     trends = scores.slopes(study, family)
@@ -104,15 +104,17 @@ def _sizes(study: Scores, name: str, card: TrainingSet) -> list[Row]:
     if card.mean_score is not None:
         mean = scores.counted(study, name, "adherence", "score", card.mean_score, card.questions)
         rows.append(replace(mean, method="none: a mean of the whole set"))
+    if card.follow is not None:
+        rows.append(scores.counted(study, name, FOLLOW, "share", card.follow, card.questions))
     return rows
 
 
 def _sets(arms: Mapping[str, Arm], cards: Mapping[str, TrainingSet]) -> Grid:
     header = ["arm", "answers", "heuristics", "rows", "right", "wrong", "questions"]
-    header += ["response tokens", "tokens a row", "adherence"]
+    header += ["response tokens", "tokens a row", "adherence", "follow their heuristic"]
     rows = []
     for name, card in cards.items():
         sizes = [str(size) for size in (arms[name].n, card.rows, card.right, card.wrong, card.questions, card.tokens)]
         length = f"{card.tokens / card.rows:.1f}" if card.rows else cells.UNKNOWN
-        rows.append([name, arms[name].traces, *sizes, length, cells.number(card.mean_score)])
+        rows.append([name, arms[name].traces, *sizes, length, *map(cells.number, (card.mean_score, card.follow))])
     return Grid(caption="What each arm learned from", header=header, rows=rows)

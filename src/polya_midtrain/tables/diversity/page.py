@@ -20,6 +20,7 @@ APART = "difference"  # of two arms' scores: the metric with this behind it
 TRAINING = "training"  # the phase of what a training set holds
 TOO_FEW = "too few rows"
 COUNTED = ("rows", "tokens", "questions")
+FOLLOW = "traces that follow their heuristic"
 
 
 def page(rows: Sequence[Row], file: DiversityFile, study: Scores, params: Params) -> Page:
@@ -60,12 +61,14 @@ def _sets(index: Rows, file: DiversityFile) -> Grid:
     lines = []
     for size in index.find("rows"):
         counted = [f"{row.value:.0f}" for what in COUNTED for row in index.find(what, arm=size.arm)]
+        follow = index.get(FOLLOW, arm=size.arm)
+        counted.append(cells.number(follow.value if follow else None))
         scores = [index.get(VENDI, arm=size.arm, benchmark=scope) for scope in scopes]
         known = scores[0].paper if scores[0] else None
         shown = [cells.score(row, decimals=2) if row else TOO_FEW for row in scores]
         lines.append([size.arm, *counted, *shown, UNKNOWN if known is None else f"{known:.2f} (A)"])
-    header = ["arm", "rows", "response tokens", "questions", *(f"Vendi, {kernel}" for kernel in file.kernels)]
-    header += ["paper (embedding and size not known)"]
+    header = ["arm", "rows", "response tokens", "questions", "follow their heuristic"]
+    header += [*(f"Vendi, {kernel}" for kernel in file.kernels), "paper (embedding and size not known)"]
     return Grid(caption=f"Vendi score of {file.size} traces of each training set", header=header, rows=lines)
 
 

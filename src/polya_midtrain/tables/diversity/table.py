@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from polya_midtrain.params import Arm, Params
+from polya_midtrain.params import Arm, Params, studies
+from polya_midtrain.params.studies import REFERENCE
 from polya_midtrain.results import diversity as diversity_file
 from polya_midtrain.results import training_sets
 from polya_midtrain.results.diversity import DiversityFile
 from polya_midtrain.results.training_sets import TrainingSet
-from polya_midtrain.science.bootstrap import pooled
-from polya_midtrain.studies import REFERENCE
+from polya_midtrain.science import compare, vendi
+from polya_midtrain.science.bootstrap import pooled, student
 from polya_midtrain.tables.diversity import page
 from polya_midtrain.tables.diversity.page import APART, PER_QUESTION, TRACES, TRAINING, VENDI, WHOLE
 from polya_midtrain.tables.row import Row, line, tidy
@@ -30,7 +31,7 @@ PAPER = {("heuristics", 16): PaperValue(13.81, "A"), ("teacher", 16): PaperValue
 
 def build(params: Params) -> tuple[list[Row], Page]:
     """The rows of the CSV and the readable page, from results/counts/diversity.json, training_sets.json and counts."""
-    arms = [name for name, arm in params.arms.items() if arm.traces != "none"]
+    arms = studies.taught(params.arms)
     file = diversity_file.read(arms)
     cards = training_sets.read(arms)
     pairs = list(dict.fromkeys((pair.arm, pair.other) for pair in file.pairs))
@@ -44,14 +45,17 @@ def build(params: Params) -> tuple[list[Row], Page]:
     ]
     # Tests against vanilla are those of tables main and midtrain, whose families are larger; here the pair is compared.
     for scores in scored.values() if pairs else ():
-        rows += means_and_pooled(build_rows(scores, params, None), params.seeds)
+        rows += means_and_pooled(build_rows(scores, params, None), params.runs)
     rows += [row for scores in scored.values() for pair in pairs for row in against(scores, (DIFFERENCE,), [pair])]
     return rows, page.page(rows, file, scored["after"], params)
 
 
 def _sizes(scores: Scores, name: str, card: TrainingSet) -> list[Row]:
     values = {"rows": card.rows, "tokens": card.tokens, "questions": card.questions}
-    return [counted(scores, name, unit, unit, value, card.questions) for unit, value in values.items()]
+    rows = [counted(scores, name, unit, unit, value, card.questions) for unit, value in values.items()]
+    if card.follow is not None:
+        rows.append(counted(scores, name, page.FOLLOW, "share", card.follow, card.questions))
+    return rows
 
 
 def _known(arm: Arm) -> PaperValue | None:
@@ -84,7 +88,6 @@ def _sets(file: DiversityFile, cards: Mapping[str, TrainingSet], params: Params)
 
 def _wholes(file: DiversityFile, cards: Mapping[str, TrainingSet], params: Params) -> Iterator[Row]:
     """Self-generated less distilled: all traces, as many of either arm; its spread is that over halves of questions."""
-    tail = (1.0 - params.tables.confidence) / 2.0
     for pair in file.pairs:
         if not pair.whole:
             continue
@@ -96,19 +99,19 @@ def _wholes(file: DiversityFile, cards: Mapping[str, TrainingSet], params: Param
             yield _row(file, pair.kernel, questions, f"none: {size} traces", value=tidy(value), **where)
         known = [_known(params.arms[name]) for name in arms]
         paper = known[0].value - known[1].value if known[0] and known[1] else None
-        value = pair.whole[0] - pair.whole[1]
-        apart = np.subtract(*np.array(pair.halves).T)
-        low, high = np.quantile(apart - apart.mean(), [tail, 1.0 - tail])
+        found = vendi.apart(pair.whole, np.array(pair.halves), questions)
+        value, low, high = (float(end[0]) for end in (found.value, *student(found, params.tables.confidence)))
         yield _row(
             file,
             pair.kernel,
             questions,
-            f"{len(pair.halves)} halves of the questions, paired; {size} traces",
+            f"{len(pair.halves)} halves of the questions, paired, t; {size} traces",
             arm=pair.arm,
             metric=f"{WHOLE}, {APART}",
             value=tidy(value),
-            low=tidy(value + low),
-            high=tidy(value + high),
+            low=tidy(low),
+            high=tidy(high),
+            p=tidy(float(compare.p_values(found)[0])),
             paper=tidy(paper) if paper is not None and pair.kernel == file.kernels[0] else None,
             reference=pair.other,
         )

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from polya_midtrain import paths, studies
-from polya_midtrain.params import Params
+from polya_midtrain import paths
+from polya_midtrain.params import Params, studies
 from polya_midtrain.results import modes
 from polya_midtrain.results.modes import STEPS
 from polya_midtrain.results.small import PHASES
@@ -34,7 +34,7 @@ BEFORE, CLOSED = "before RL", "closed form"  # what a `diff` is relative to
 def build(params: Params) -> tuple[list[Row], Page]:
     """The rows of the CSV, of all arms, and the readable page, of the main table's, from results/modes."""
     arms = list(params.arms)
-    cells = Cells(modes.read(paths.MODES, arms, params.seeds), params.tables)
+    cells = Cells(modes.read(paths.MODES, arms, params.runs), params.tables)
     weights = by_doubling({name: params.arms[name].n for name in studies.by_n(params.arms)})
     rows = [*_states(cells, arms), *_trends(cells, weights), *(row for arm in arms for row in _steps(cells, arm))]
     return rows, page.page(rows, cells, studies.main(params.arms), params.profile)

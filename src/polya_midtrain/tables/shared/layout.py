@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from polya_midtrain.params import Params
-from polya_midtrain.studies import REFERENCE
+from polya_midtrain.params.studies import REFERENCE
 from polya_midtrain.tables.row import MEAN, PASS, Row, Rows
 from polya_midtrain.tables.shared import cells, paper_values, render
 from polya_midtrain.tables.shared.cells import SOURCES, UNKNOWN
@@ -38,7 +38,7 @@ class Index(Rows):
 
 def page(title: str, rows: Sequence[Row], study: Scores, params: Params) -> Page:
     """The page of one phase's rows: means, benchmarks, differences to vanilla, seeds."""
-    index = Index(rows, params.tables.means)
+    index = Index(rows, params.tables.beside)
     averages = [means(index), *(subset_mean(index, name) for name in index.means)]
     grids = [*averages, benchmarks(index), *differences(index), seeds(index)]
     told = [*notes(index, study, params.profile), paper_note(index, params)]
@@ -54,7 +54,7 @@ def means(index: Index) -> Grid:
         shown = index.scores(index.ks, arm=arm, benchmark=MEAN)
         rows.append([arm, *shown, cells.number(known.paper if known else None)])
     header = ["arm", *(f"pass@{k}" for k in index.ks), paper]
-    return Grid(caption=f"Mean over {len(index.benchmarks)} benchmarks", header=header, rows=rows)
+    return Grid(caption="Mean over benchmarks", header=header, rows=rows)
 
 
 def subset_mean(index: Index, name: str) -> Grid:

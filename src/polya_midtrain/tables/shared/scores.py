@@ -11,18 +11,18 @@ import numpy as np
 from polya_midtrain import paths
 from polya_midtrain.errors import UserError
 from polya_midtrain.params import PARAMS_FILE, Params, Tables
+from polya_midtrain.params.studies import REFERENCE
 from polya_midtrain.results import counts
 from polya_midtrain.results.counts import Counts
 from polya_midtrain.results.small import PHASES, Phase
 from polya_midtrain.science import compare
 from polya_midtrain.science.bootstrap import Array, Estimate
 from polya_midtrain.science.passk import pass_at_k
-from polya_midtrain.studies import REFERENCE
-from polya_midtrain.tables.row import MEAN, PASS, Row, line, pooled_name, tidy
+from polya_midtrain.tables.row import MEAN, PASS, RELATIVE, Row, line, pooled_name, tidy
 from polya_midtrain.tables.shared import paper_values
 from polya_midtrain.tables.shared.study import DIFFERENCES, SHARES, SLOPE, Columns, Study
 
-DIFFERENCE, RELATIVE = "difference", "relative change"  # of an arm's pass@k to another's
+DIFFERENCE = "difference"  # of an arm's pass@k to another's
 RATES = ("truncated", "no_answer")
 TOO_NOISY = "none: a mean is too near 0 for a ratio"
 
@@ -42,6 +42,7 @@ class Scores(Study):
                 "question; lower k, or raise evaluate.samples and run `dvc repro`"
             )
         self.arms, self.benchmarks, self.phase = found.arms, found.benchmarks, phase
+        self.averaged = settings.averaged(found.benchmarks)
         self.decoding = found.decoding
         self.ks = sorted(set(settings.ks))
         self._shares: dict[tuple[str, str], Array] = {}
@@ -59,7 +60,7 @@ class Scores(Study):
         cls, params: Params, arms: Sequence[str], sets: Iterable[str] = (), phases: Sequence[Phase] = PHASES
     ) -> dict[Phase, Scores]:
         """The scores of ``arms`` by phase, from results/counts; ``sets``: others than the benchmarks."""
-        found = counts.read(paths.COUNTS, arms, list(sets or params.questions.benchmarks), params.seeds, phases)
+        found = counts.read(paths.COUNTS, arms, list(sets or params.questions.benchmarks), params.runs, phases)
         return {phase: cls(found, params.tables, phase) for phase in phases}
 
     def of(self, arm: str, benchmarks: Sequence[str]) -> dict[str, Array]:
@@ -90,7 +91,7 @@ def build_rows(
     ``reference``: how the rows that are compared name vanilla; None: none is.
     """
     scopes: dict[str, Sequence[str]] = {name: (name,) for name in scores.benchmarks}
-    scopes |= {**(means or {}), MEAN: scores.benchmarks}
+    scopes |= {**(means or {}), MEAN: scores.averaged}
     compared = {
         scope: {} if reference is None else scores.against_vanilla(members, reference)
         for scope, members in scopes.items()
@@ -134,9 +135,9 @@ def contrasts(
     scores: Scores, metric: str, family: Mapping[Pair, Mapping[str, float]], unit: str = "share"
 ) -> dict[Pair, list[Row]]:
     """Sums of arms' pass@k, pooled, mean over benchmarks, as the values of rows, at each k; a family of Holm's."""
-    found = {pair: scores.weighed(weights, scores.benchmarks) for pair, weights in family.items()}
+    found = {pair: scores.weighed(weights, scores.averaged) for pair, weights in family.items()}
     tests = scores.tests(found)
-    questions = sum(scores.sizes.values())
+    questions = sum(scores.sizes[name] for name in scores.averaged)
     where: Columns = {
         "phase": scores.phase,
         "benchmark": MEAN,
@@ -194,12 +195,13 @@ def _relative(scores: Scores, differences: Sequence[Row]) -> Iterator[Row]:
     """The same arm and reference, with the relative change in place of the difference."""
     arm, reference = differences[0].arm, differences[0].reference
     change = compare.relative_change(
-        list(scores.passes(arm, scores.benchmarks).values()),
-        list(scores.passes(reference, scores.benchmarks).values()),
-        list(scores.questions.values()),
+        list(scores.passes(arm, scores.averaged).values()),
+        list(scores.passes(reference, scores.averaged).values()),
+        [scores.questions[name] for name in scores.averaged],
         scores.draws[arm],
         scores.draws[reference],
         scores.settings.confidence,
+        scores.bases,
     )
     for row, value, low, high in zip(differences, *change, strict=True):
         if math.isnan(value):

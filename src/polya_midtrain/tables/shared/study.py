@@ -8,14 +8,16 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from polya_midtrain.common.seeding import derive
 from polya_midtrain.params import Tables
+from polya_midtrain.paths import base_of
 from polya_midtrain.science import compare
 from polya_midtrain.science.bootstrap import Array, Estimate, draw_weights, interval, pooled
+from polya_midtrain.seeding import derive
 from polya_midtrain.tables.row import Row, line, pooled_name, tidy
 
 OVER_QUESTIONS = "bootstrap over questions"
 OVER_BOTH = "bootstrap over questions and seeds"
+OVER_BASES = "bootstrap over questions and bases"
 SLOPE = "slope over log2 n"  # of several arms' means
 SHARES, DIFFERENCES, UNBOUNDED = (0.0, 1.0), (-1.0, 1.0), (-np.inf, np.inf)
 
@@ -28,8 +30,12 @@ class Study:
     """Estimates of m statistics over questions and training seeds, and what they say in a row's columns.
 
     Questions are drawn alike for every arm and phase, hence paired; seeds for each arm on their own. The draws depend
-    on names, not on places: an arm's numbers are the same in every table. ``questions``: how many, by benchmark;
-    ``samples``: of each.
+    on names, not on places: an arm's numbers are the same in every table. ``seeds``: the numbers of the training runs;
+    ``questions``: how many, by benchmark; ``samples``: of each.
+
+    Where the runs start from several bases, bases are drawn in place of seeds, each with the mean over its runs: a
+    reader wants to know about other bases, and the runs of one are more alike than those of two. All arms start from
+    the same bases, so these are paired as questions are.
     """
 
     def __init__(
@@ -39,18 +45,27 @@ class Study:
         self.alpha = 1.0 - settings.confidence
         self.several = len(self.seeds) > 1  # with one training seed no test is made
         self.questions = {name: draws(settings, size, "questions", name) for name, size in questions.items()}
-        self.draws = {arm: draws(settings, len(self.seeds), "seeds", arm) for arm in arms}
+        self.bases = [base_of(run) for run in self.seeds]  # of each run
+        bases = set(self.bases)
+        self.nested = len(bases) > 1
+        if self.nested:
+            self.draws = dict.fromkeys(arms, draws(settings, len(bases), "bases"))
+        else:
+            self.draws = {arm: draws(settings, len(self.seeds), "seeds", arm) for arm in arms}
 
     def mean(self, arm: str, blocks: Blocks, place: int | None = None) -> Estimate:
         """The mean over the benchmarks in ``blocks``, pooled over seeds, or of the one seed at a place."""
-        held = [block if place is None else block[place : place + 1] for block in blocks.values()]
-        return pooled(held, [self.questions[name] for name in blocks], self.draws[arm] if place is None else None)
+        questions = [self.questions[name] for name in blocks]
+        if place is None:
+            return pooled(list(blocks.values()), questions, self.draws[arm], self.bases)
+        return pooled([block[place : place + 1] for block in blocks.values()], questions, None)
 
     def contrast(self, blocks: Mapping[str, Blocks], weights: Mapping[str, float]) -> Estimate:
         """The sum of arms' means, each times its weight; ``blocks``: by arm, of the same benchmarks."""
         questions = [self.questions[name] for name in blocks[next(iter(weights))]]
         held = [list(blocks[arm].values()) for arm in weights]
-        return compare.contrast(held, list(weights.values()), questions, [self.draws[arm] for arm in weights])
+        seeds = [self.draws[arm] for arm in weights]
+        return compare.contrast(held, list(weights.values()), questions, seeds, self.bases)
 
     def columns(self, found: Estimate, limits: tuple[float, float]) -> list[Columns]:
         """Value and interval of each statistic, its ends within ``limits``."""
@@ -61,14 +76,14 @@ class Study:
         which would take that seed's luck for the method."""
         if not self.several or not tested or not family:
             return {name: [{} for _ in found.value] for name, found in family.items()}
-        corrected = compare.holm(np.stack([compare.p_values(found) for found in family.values()]))
+        alone = np.stack([compare.p_values(found) for found in family.values()])
         tests = {}
-        for (name, found), values in zip(family.items(), corrected, strict=True):
+        for (name, found), *values in zip(family.items(), compare.holm(alone), alone, strict=True):
             sizes = compare.detectable(found.error, found.df, self.alpha / len(family))
             tests[name] = [
-                {"p_holm": tidy(p), "significant": "yes" if p < self.alpha else "no"}
+                {"p_holm": tidy(p), "significant": "yes" if p < self.alpha else "no", "p": tidy(single)}
                 | ({"detectable": tidy(size)} if size > 0.0 else {})  # 0: no spread to judge by
-                for p, size in zip(values, sizes, strict=True)
+                for p, single, size in zip(*values, sizes, strict=True)
             ]
         return tests
 
@@ -96,10 +111,15 @@ class Study:
             **{
                 "n_samples": self.samples,
                 "seeds": pooled_name(self.seeds if place is None else [self.seeds[place]]),
-                "method": OVER_BOTH if place is None and self.several else OVER_QUESTIONS,
+                "method": self.method if place is None and self.several else OVER_QUESTIONS,
             }
             | columns
         )
+
+    @property
+    def method(self) -> str:
+        """How a pooled row's interval is made."""
+        return OVER_BASES if self.nested else OVER_BOTH
 
     def places(self) -> list[int | None]:
         """The training seeds, if there are several, and all of them together."""

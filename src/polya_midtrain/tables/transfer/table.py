@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from polya_midtrain import studies
-from polya_midtrain.params import Params
+from polya_midtrain.params import Params, studies
 from polya_midtrain.results.small import PHASES
 from polya_midtrain.tables.row import MEAN, PASS, Row, pooled_name
 from polya_midtrain.tables.shared import cells, layout, paper_values, render
@@ -48,7 +47,7 @@ def _beside_the_paper(row: Row, sets: Mapping[str, str], params: Params) -> Row:
     """
     arm = paper_values.arm_of(params.arms[row.arm])
     known = paper_values.TRANSFER.get(sets.get(row.benchmark, ""), {}).get(arm)
-    wanted = (row.phase, row.metric, row.k, row.seeds) == ("after", PASS, 1, pooled_name(params.seeds))
+    wanted = (row.phase, row.metric, row.k, row.seeds) == ("after", PASS, 1, pooled_name(params.runs))
     if known is None or not wanted:
         return replace(row, paper=None)
     return replace(row, paper=known.value, method=f"{row.method}; paper: k not stated")

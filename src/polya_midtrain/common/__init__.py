@@ -1,1 +1,0 @@
-"""What most stages share: policies, prompts, heuristics, records on disk and seeds."""

@@ -1,0 +1,1 @@
+"""What a policy is asked: chat turns, the catalogue of heuristics, and whether a prompt fits."""

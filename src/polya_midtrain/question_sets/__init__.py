@@ -1,0 +1,1 @@
+"""Public question sets in the one schema of `polya_midtrain.records.Question`."""

@@ -1,1 +1,0 @@
-"""Public question sets in the one schema of `polya_midtrain.common.records.Question`."""
