@@ -66,7 +66,9 @@ def test_every_make_target_is_explained() -> None:
     assert listed
     targets = set(listed[1].split())
     assert targets == set(re.findall(r"^([a-z-]+):.*## \S", text, re.MULTILINE))
-    shown = subprocess.run(["make", "-s"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    shown = subprocess.run(
+        ["make", "-s", "--no-print-directory"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
     assert {line.split()[1] for line in shown.splitlines()} == targets
     assert {"setup", "repro", "test", "lint", "bench", "ui", "clean", "readme"} <= targets
 

@@ -145,6 +145,14 @@ def test_the_settings_of_a_run_are_those_that_its_lock_file_has(tmp_path: Path) 
     assert runs.read(folder) == replace(run, params=tiny())
 
 
+def test_a_run_of_earlier_code_has_the_profile_s_value_of_what_came_later(tmp_path: Path) -> None:
+    content = {name: block for name, block in TINY.items() if name != "bases"}
+    content["select"] = {name: value for name, value in TINY["select"].items() if name != "order"}
+    run = runs.read(written(tmp_path / "run", content | {"seeds": [3]}, generate=16.0))
+    assert run is not None
+    assert run.params == tiny(seeds=[3])
+
+
 def test_the_plan_of_tiny_is_the_committed_run(committed: Path) -> None:
     run = runs.read(committed)
     assert run is not None

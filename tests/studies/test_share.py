@@ -86,7 +86,7 @@ def test_arms_of_several_hosts_become_tables_that_nobody_computes_again(
     for name in TABLES:
         table = Path(f"reports/tables/{name}.csv")
         assert (last / table).read_bytes() == (first / table).read_bytes()
-        assert len((last / table).read_text().splitlines()) > 1
+        assert len((last / table).read_text().splitlines()) > (name != "map")  # whose profile has no amounts
 
     # Nor does one host alone compute again what it has shared with itself, small results included.
     shutil.rmtree(first / "results/counts")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -118,13 +120,26 @@ def _counts(params: Params, run: Run | None) -> tuple[dict[str, int], list[str]]
 
 def _settings(folder: Path) -> Params:
     """The settings that were run: those of params.yaml, but for what the lock file has otherwise."""
-    content = yamlfile.content(folder / settings.PARAMS_FILE)
+    plain = _with_later_settings(yamlfile.content(folder / settings.PARAMS_FILE))
+    content = dict(plain)
     for file in (folder / "dvc.lock", folder / "lock.yaml"):
         for entry in lock.stages(file).values() if file.is_file() else ():
             for name, value in lock.settings(entry).items():
                 block, _, rest = name.partition(".")
                 content[block] = content.get(block, {}) | {rest: value} if rest else value
-    try:
-        return Params.model_validate(content)
-    except ValidationError:  # the lock file is of other code
-        return settings.load(folder / settings.PARAMS_FILE)
+    for held in (content, plain):  # the lock file may be of other code
+        with suppress(ValidationError):
+            return Params.model_validate(_with_later_settings(held))
+    return settings.load(folder / settings.PARAMS_FILE)
+
+
+def _with_later_settings(content: dict[str, Any]) -> dict[str, Any]:
+    """A run of earlier code lacks settings that came later: those of the profile of its name, if there is one."""
+    profile = Path("profiles") / f"{content.get('profile')}.yaml"
+    found = dict(content)
+    for block, held in yamlfile.content(profile).items() if profile.is_file() else ():
+        if block not in found:
+            found[block] = held
+        elif isinstance(held, dict) and block not in ("arms", "questions"):
+            found[block] = held | found[block]
+    return found
