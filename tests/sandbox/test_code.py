@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from programs import QUICK, reason
 
@@ -140,6 +140,7 @@ STATEMENTS = st.recursive(
 
 
 @settings(max_examples=60, deadline=None)
+@example(["# no"], "")
 @given(st.lists(STATEMENTS, min_size=1, max_size=3), st.sampled_from(["", "\n\n\ndef more():\n    pass", "\nThe end."]))
 def test_a_body_is_the_same_program_in_any_form(statements: list[str], tail: str) -> None:
     """Its statements, compared as syntax trees."""
