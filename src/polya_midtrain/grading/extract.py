@@ -90,10 +90,12 @@ def _rest(text: str, prefix: str, entry: str) -> Iterator[Program]:
     margin = " " * column
     bare = text.strip("\n")
     dedented = textwrap.dedent(bare)
-    code = snippets(dedented)[:1]
+    code = "".join(snippets(dedented)[:1])
+    lead = dedented[: dedented.find(code)]  # comments belong to no snippet
+    first = bool(code) and all(line.lstrip()[:1] in ("", "#") for line in lead.split("\n"))
     forms = (
         text,
-        textwrap.indent(code[0], margin) if code and dedented.startswith(code[0]) else "",  # no line has the margin
+        textwrap.indent(lead + code, margin) if first else "",  # no line has the margin
         margin + bare.lstrip(),  # all but the first have it
     )
     for form in forms:
