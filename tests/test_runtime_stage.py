@@ -180,6 +180,7 @@ def dies(point: int, params: Params) -> bool:
 
         sys.addaudithook(hook)
         run(params)
+        calls = -sys.maxsize  # what a tracer does at the end is not ours
         os._exit(0)
     return os.waitpid(child, 0)[1] != 0
 
