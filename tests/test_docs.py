@@ -76,6 +76,14 @@ def test_links_and_commands_exist(name: str) -> None:
     assert set(re.findall(r"(?:`|^    |bin/)polya ([a-z-]+)", content, re.MULTILINE)) <= commands
 
 
+def test_the_picture_of_the_method_names_its_stages_in_light_and_dark() -> None:
+    picture = text("docs/images/method.svg")
+    named = [name for line in re.findall(r'class="stage"[^>]*>([a-z ]+)<', picture) for name in line.split()]
+    stages = set(yaml.safe_load(text("dvc.yaml"))["stages"]) - {"code", "prompts"}  # they look after it
+    assert sorted(named) == sorted([*stages, "evaluate"])  # before RL and after
+    assert "prefers-color-scheme: dark" in picture
+
+
 def test_the_settings_table_has_the_values_of_profile_tiny() -> None:
     tiny = yaml.safe_load(text("profiles/tiny.yaml"))
     shown = settings_table("docs/settings.md")
