@@ -10,6 +10,10 @@ endif
 # What a user gives is a text, no code: make takes it as it stands, and the recipes' shell as variables of its environment.
 GIVEN := PYTHON VENV VLLM_VENV CONSTRAINTS EXTRAS PROFILE ARM JOBS
 $(foreach name,$(GIVEN),$(if $(filter-out undefined,$(origin $(name))),$(eval override $(name) := $$(value $(name)))))
+# A misspelt name would be taken for nothing, and the run would be another one. Names with a _ may be a program's own.
+STRAY := $(strip $(foreach name,$(.VARIABLES),$(if $(findstring command line,$(origin $(name))),$(if $(findstring \
+	_,$(name)),,$(filter-out LOCK PORT PATH HOME LANG TERM SHELL TMPDIR MAKEFLAGS,$(name))))))
+$(if $(STRAY),$(error $(firstword $(STRAY)): no command here has it; they have $(GIVEN) LOCK PORT))
 PYTHON ?= python3
 VENV ?= .venv
 VLLM_VENV ?= .venv-vllm

@@ -73,6 +73,14 @@ def test_every_make_target_is_explained() -> None:
     assert {"setup", "repro", "test", "lint", "bench", "ui", "clean", "readme"} <= targets
 
 
+@pytest.mark.parametrize(("given", "taken"), [("PROFLE=smoke", False), ("PROFILE=smoke", True), ("POLYA_DATA=x", True)])
+def test_a_misspelt_setting_is_refused(given: str, taken: bool) -> None:
+    asked = subprocess.run(["make", "-n", "repro", given], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (asked.returncode == 0) == taken, asked.stderr
+    assert taken or asked.stderr.startswith("Makefile:")
+    assert taken or "PROFLE: no command here has it; they have PYTHON" in asked.stderr
+
+
 def test_ci_is_executable_and_ends_with_the_tests() -> None:
     script = ROOT / ".ci/run"
     assert os.access(script, os.X_OK)
