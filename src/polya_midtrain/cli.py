@@ -88,11 +88,16 @@ def repro(
     """Run the study, or what has changed in it.
 
     What `make repro` runs: `dvc repro` on records that a killed run may have left half written, then `polya sync` and
-    `polya share`. One at a time in a folder.
+    `polya share`. One at a time in a folder. At its end it says what the claims came to and where to look.
     """
     from polya_midtrain.runtime import repro as runs
+    from polya_midtrain.tools import told
 
-    raise typer.Exit(runs.repro(targets or [], typer.echo))
+    heard = told.Told(typer.echo, told.expected)
+    status = runs.repro(targets or [], typer.echo, heard.hear)
+    if not targets:
+        heard.end(status)
+    raise typer.Exit(status)
 
 
 @app.command()
