@@ -74,7 +74,7 @@ def in_a_checkpoint(stage: str) -> Seen:
 
 def at_work(stage: str) -> Seen:
     """The stage has begun."""
-    return lambda folder: f"Running stage '{stage}" in said(folder).read_text()
+    return lambda folder: f"] {stage}" in said(folder).read_text()
 
 
 def unnamed(stage: str, place: str) -> Seen:
@@ -287,7 +287,7 @@ def resumed(folder: Path, before: dict[str, Any]) -> dict[str, Any]:
 
 def resumption(words: str, before: dict[str, Any]) -> str:
     """What the run after a kill did first, for the table. Nothing is done again that dvc.lock named."""
-    ran = re.findall(r"Running stage '(\S+)'", words)
+    ran = re.findall(r"^\[\d+/\d+.*\] (\S+)$", words, re.MULTILINE)
     taken = re.findall(r"^(\S+): finished by an interrupted run", words, re.MULTILINE)
     again = set(ran) & before.keys() - set(taken)
     assert not again, f"done again though dvc.lock named it: {again}\n{words}"

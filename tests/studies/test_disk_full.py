@@ -74,7 +74,7 @@ def test_a_run_whose_disk_fills_at_five_stages_makes_the_same_bytes(
         ours = [line for line in faults.splitlines() if line.startswith("polya: ") and "warning" not in line]
         assert ours, faults
         assert all("; make room, then run the same command again" in line for line in ours), faults
-        begun = re.findall(r"^Running stage '(\S+)':", said, re.MULTILINE)
+        begun = re.findall(r"^\[\d+/\d+.*\] (\S+)$", said, re.MULTILINE)
         # What was finished is not run again; the last two of each run are the one at work and the one being recorded.
         assert not set(begun) & set(done)
         done += begun[:-2]

@@ -31,8 +31,8 @@ def of(arm: str) -> set[str]:
 
 def stages(said: str) -> tuple[set[str], set[str]]:
     """The stages that ran, and those that came out of the run cache."""
-    restored = re.findall(r"^Stage '(\S+)' is cached - skipping run", said, re.MULTILINE)
-    return set(re.findall(r"^Running stage '(\S+)':", said, re.MULTILINE)), set(restored)
+    restored = re.findall(r"^\[\d+/\d+\] (\S+): taken from an earlier run$", said, re.MULTILINE)
+    return set(re.findall(r"^\[\d+/\d+.*\] (\S+)$", said, re.MULTILINE)), set(restored)
 
 
 @pytest.mark.slow
@@ -50,7 +50,7 @@ def test_a_folder_that_an_outer_repository_ignores_is_one_outside_of_git(run: Ru
     (here / "dvc.yaml").write_text("stages: {one: {cmd: echo 1 > made, outs: [made]}}")
     (tmp_path / ".gitignore").write_text("ignored/\n")
     run("git", "init", "-q", folder=tmp_path)
-    assert "Running stage 'one'" in run("make", "repro", "VENV=venv", folder=here)
+    assert "[1/1] one" in run("make", "repro", "VENV=venv", folder=here)
     assert "no_scm = true" in (here / ".dvc/config.local").read_text()
     (tmp_path / ".gitignore").write_text("other/\n")
     run("make", "repro", "VENV=venv", folder=here)

@@ -20,7 +20,7 @@ from polya_midtrain.runtime.progress import duration
 
 # DVC's own lines. What is no line of DVC, such as a program's output, goes through as it is.
 STARTS = re.compile(r"Running stage '(?:[^']*:)?([^':]+)':$")
-STANDS = re.compile(r"Stage '(?:[^']*:)?([^':]+)' (?:didn't change, skipping|is cached - skipping run)")
+STANDS = re.compile(r"Stage '(?:[^']*:)?([^':]+)' (didn't change, skipping|is cached - skipping run)")
 DROPPED = re.compile(
     r"> |Updating lock file |Generating lock file |To track the changes with git|\tgit add |To enable auto staging"
     r"|\tdvc config core\.autostage|Use `dvc push` to send|Data and pipelines are up to date|Importing |\s*$"
@@ -47,11 +47,14 @@ class Told:
 
     def hear(self, line: str) -> None:
         """One line of DVC's."""
+        place = f"{len(self.ran) + len(self.stood) + 1}/{len(self.labels)}"
         if found := STARTS.match(line):
-            self.say(f"[{len(self.ran) + len(self.stood) + 1}/{len(self.labels)}{self._left()}] {found[1]}")
+            self.say(f"[{place}{self._left()}] {found[1]}")
             self.ran.append(found[1])
         elif found := STANDS.match(line):
             self.stood.add(found[1])
+            if "cached" in found[2]:
+                self.say(f"[{place}] {found[1]}: taken from an earlier run")
         elif not DROPPED.match(line):
             self.say(line)
 
