@@ -194,6 +194,8 @@ def test_a_line_has_the_effect_in_its_rows_unit_and_the_way_to_make_it() -> None
         low=0.02,
         high=0.1,
         sesoi=0.05,
+        direction="up",
+        paper_size=0.05,
         p=0.01,
         p_holm=0.01,
         verdict="replicated",
@@ -350,7 +352,7 @@ def test_csv_and_page_tell_the_same() -> None:
     ledger = judged(claims(BETTER, TREND), EFFECT, SLOPE, total=1234.0)
     records = list(csv.DictReader(io.StringIO(report.csv_text(ledger))))
     assert ",".join(records[0]) == (
-        "claim,role,statement,paper,ours,low,high,sesoi,p,p_holm,verdict,reason,premise,command,seconds,table"
+        "claim,role,statement,paper,ours,low,high,sesoi,direction,paper_size,p,p_holm,verdict,reason,premise,command,seconds,table"
     )
     names = ("claim", "role", "ours", "sesoi", "p", "p_holm", "seconds", "table")
     assert [tuple(one[name] for name in names) for one in records] == [

@@ -182,6 +182,9 @@ def test_the_papers_values_stand_beside_what_an_arm_and_a_set_are_whatever_their
     assert "easy 0.8627" in text
 
 
+GLANCE = "At a glance, mean over benchmarks"
+
+
 def test_markdown_and_latex_show_the_numbers_of_the_csv(project: Path) -> None:
     records = built("main")
     markdown = Path("reports/tables/main.md").read_text(encoding="utf-8")
@@ -199,8 +202,13 @@ def test_markdown_and_latex_show_the_numbers_of_the_csv(project: Path) -> None:
         if record[name]
     } | {"0.001"}  # of a p below it
     assert {number for line in in_markdown for number in line} <= short
-    first = markdown.splitlines().index("| --- | --- | --- | --- | --- |")
-    for arm, line in zip(ARMS, markdown.splitlines()[first + 1 :], strict=False):
+    glance, means = (markdown.splitlines().index(f"**{name}**") + 4 for name in (GLANCE, "Mean over benchmarks"))
+    for arm, line in zip(ARMS, markdown.splitlines()[glance:], strict=False):
+        first = [cell.strip() for cell in line.strip("|").split("|")]
+        record = one(records, arm=arm, benchmark="mean", metric="pass@k", k=str(KS[-1]), seeds="1+2+3")
+        shown = f"{float(record['diff']):+.3f}" if record["diff"] else "-"
+        assert [first[0], first[3].split(" ")[0]] == [arm, shown]
+    for arm, line in zip(ARMS, markdown.splitlines()[means:], strict=False):
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         assert cells[0] == arm
         for k, cell in zip(KS, cells[1:], strict=False):

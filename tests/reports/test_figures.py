@@ -28,7 +28,8 @@ from matplotlib.text import Text
 
 from polya_midtrain import paths
 from polya_midtrain.errors import UserError
-from polya_midtrain.figures import plots, style, training
+from polya_midtrain.figures import claims, plots, style, training
+from polya_midtrain.ledger.lines import Ledger
 from polya_midtrain.params import Params
 from polya_midtrain.stages import figures
 from polya_midtrain.tables import registry
@@ -82,9 +83,9 @@ def test_every_figure_is_there_in_both_formats_with_its_words(here: Params) -> N
 
 def test_captions_say_what_the_numbers_rest_on(here: Params) -> None:
     for name, entry in words().items():
-        if name != "diversity":
+        if name not in ("diversity", "claims"):  # what a claim rests on stands in its row of the ledger
             assert "3 training seeds" in entry["caption"], name
-        if name not in ("training", "diversity"):
+        if name not in ("training", "diversity", "claims"):
             assert re.search(r"\b\d+ (questions|branch points)", entry["caption"]), name
             assert "95% interval, " in entry["caption"], name
     assert "35 questions, 72 samples of each" in words()["passk"]["caption"]
@@ -112,6 +113,24 @@ def test_the_alternative_texts_say_the_numbers_of_the_tables(here: Params) -> No
     assert f"punished: lost to the other fitting, before RL {float(step['value']):.2f} (closed form" in alts["modes"]
     story = pooled("transfer", arm="star", metric="pass@k", benchmark="story", k="1", phase="after")
     assert re.search(f"story pass@1 after RL: .*star {float(story['value']):.2f}", alts["transfer"])
+
+
+def test_the_forest_has_each_claim_in_smallest_effects_the_claimed_way(here: Params) -> None:
+    with style.style():
+        figure = drawn(here, "claims").figure
+    (axes,) = figure.axes
+    points = {line.get_ydata()[0]: line.get_xdata()[0] for line in axes.lines if line.get_marker() in ("o", "X", "D")}
+    assert points == {0: pytest.approx(-0.0642 / 0.05), 1: pytest.approx(-0.1 / 0.05)}  # C2a is claimed to fall
+    ends = {line.get_ydata()[0]: list(line.get_xdata()) for line in axes.lines if len(line.get_xdata()) == 2}
+    assert ends[0] == pytest.approx([-0.118 / 0.05, -0.009 / 0.05])
+    assert ends[1] == pytest.approx([-claims.MOST, 0.1 / 0.05])  # -0.3 / 0.05 lies beyond
+    arrows = [line.get_xdata()[0] for line in axes.lines if line.get_marker() == "<"]
+    assert arrows == [-claims.MOST]
+    stars = [(line.get_xdata()[0], line.get_ydata()[0]) for line in axes.lines if line.get_marker() == "*"]
+    assert stars == [(pytest.approx(0.04 / 0.05), 0)]
+    assert [text.get_text() for text in axes.texts] == ["not tested"]
+    names = [label.get_text() for label in axes.get_yticklabels()]
+    assert names == [f"C{number}  statement C{number}: a < b & c" for number in (1, 2, 3)]
 
 
 def draw(name: str, params: Params) -> style.Drawing | None:
@@ -223,12 +242,15 @@ def test_a_study_of_few_arms_and_one_seed_has_the_figures_that_it_can_have(
         target = paths.CURVES / f"{arm}.json"
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(json.dumps(content))
+    ledger = Ledger.read(origin / claims.LEDGER)
+    untested = [line.model_copy(update={"verdict": "not tested", "ours": None}) for line in ledger.lines]
+    ledger.model_copy(update={"lines": untested}).write(claims.LEDGER)
     figures.run(few)
-    assert set(words()) == set(NAMES) - {"budget", "correctness", "map"}
+    assert set(words()) == set(NAMES) - {"budget", "correctness", "map", "claims"}
     assert "1 training seed" in words()["passk"]["caption"]
     assert words()["training"]["caption"].startswith("1 training seed, 12 steps, not smoothed.")
     assert "bootstrap over questions." in words()["passk"]["caption"]
-    assert json.loads((paths.METRICS / "figures.json").read_text())["figures"] == len(NAMES) - 3
+    assert json.loads((paths.METRICS / "figures.json").read_text())["figures"] == len(NAMES) - 4
 
 
 def read(path: Path) -> list[dict[str, str]]:

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from polya_midtrain import paths
 from polya_midtrain.errors import UserError
-from polya_midtrain.page import content, vector
+from polya_midtrain.page import content, document, studied, vector
 from polya_midtrain.params import Params
 from polya_midtrain.stages import figures, page, tables
 from polya_midtrain.tables import read, registry
@@ -110,7 +110,7 @@ def cells(table: Element) -> list[list[str]]:
 
 def test_every_table_and_every_figure_has_its_place(here: Params, tree: Element) -> None:
     sections = [section.attributes["id"] for section in one(tree, "main").all("section")]
-    assert sections == ["ledger", *registry.TABLES, "settings"]
+    assert sections == ["ledger", "studied", *registry.TABLES, "settings"]
     assert {figure.attributes["id"] for figure in tree.all("figure")} == {f"figure-{name}" for name in registry.FIGURES}
     assert paths.FIGURES / figures.INDEX == content.INDEX
 
@@ -237,6 +237,37 @@ def test_the_settings_and_times_of_the_run_are_there(here: Params, tree: Element
     assert settings_["rl.learning_rate"] == str(here.rl.learning_rate)
     assert times["rl"] == "2 min"  # of two arms together
     assert "Profile tiny: 18 arms; training seeds 1, 2, 3;" in one(tree, "header").text()
+
+
+def test_what_was_studied_is_said_of_every_arm_and_set(here: Params, tree: Element) -> None:
+    section = one(tree, "section", id="studied")
+    told = dict(cells(next(section.all("table")))[1:])
+    assert list(told) == list(here.arms)
+    assert told["vanilla"] == "no mid-training: RL alone"
+    assert told["n1"] == "its own right answers that follow their heuristic, under one heuristic a question"
+    assert told["n16"] == "its own right answers that follow their heuristic, under 16 heuristics a question"
+    assert told["b4"].endswith("under 4 heuristics a question; as many rows as n1, of fewer questions")
+    assert len(set(told.values())) == len(told)
+    for name, one_set in (here.questions.benchmarks | here.questions.transfer).items():
+        assert f"{name} ({studied.size(one_set)})" in section.text()
+    assert f"{here.base.layers} layers" in section.text()
+
+
+def test_the_forest_stands_beside_the_ledger(tree: Element) -> None:
+    assert one(one(tree, "section", id="ledger"), "figure").attributes["id"] == "figure-claims"
+
+
+@pytest.mark.parametrize(
+    ("cell", "shown"),
+    [
+        ("0.346 [0.271, 0.420]", "0.346 [0.271,_0.420]"),
+        ("+0.1 [-0.1, +0.2] (paper 0.5)", "+0.1 [-0.1,_+0.2] (paper_0.5)"),
+        ("too few rows", "too_few_rows"),
+        ("prose " * 20, "prose " * 20),
+    ],
+)
+def test_a_cell_breaks_before_a_bracket_alone(cell: str, shown: str) -> None:
+    assert document.kept(cell) == shown.replace("_", "\N{NO-BREAK SPACE}")
 
 
 def test_what_the_tables_say_is_text_and_never_markup(copy: Params) -> None:

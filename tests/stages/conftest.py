@@ -217,7 +217,7 @@ def walk(project: Path, params: Params, tracking_uri: str, published: dict[str, 
         watched(stage.run)
     for table in registry.TABLES:
         watched(tables.run, table)
-    for stage in (figures, claims, page):
+    for stage in (claims, figures, page):
         watched(stage.run)
     return params
 

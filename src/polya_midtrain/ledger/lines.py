@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from polya_midtrain.ledger.evaluate import Verdict
 from polya_midtrain.results.small import Part, Small
@@ -11,12 +11,13 @@ from polya_midtrain.results.small import Part, Small
 class Line(Part):
     """A line of the ledger, the fields in the order of claims.csv.
 
-    ``claim``: C1 for a claim, C1a for a part of it; ``role``: of the part, "" for a claim. ``ours``, ``low``, ``high``:
-    the effect that decides, in the unit of its row; None for a claim and for what was not tested. Of primary parts also
-    ``sesoi``, the smallest effect of interest, ``p`` of the test by itself and ``p_holm`` over all primary parts; None
-    where there is none. ``premise``: of a claim, whether the run is in the paper's; "" where claims.yaml names none.
-    ``seconds``: of the table's stage in this run, None if unknown. ``table``: of a claim those of its parts, joined by
-    commas.
+    ``claim``: C1 for a claim, C1a for a part of it; ``role``: of the part, "" for a claim. ``ours``, ``low``,
+    ``high``: the effect that decides, in the unit of its row; None for a claim and for what was not tested. Of
+    primary parts also ``sesoi``, the smallest effect of interest, ``direction``, the way that the paper says the
+    effect goes ("" of a claim), ``paper_size``, the paper's effect in our unit where it is known, both without a
+    sign, ``p`` of the test by itself and ``p_holm`` over all primary parts; None where there is none. ``premise``:
+    of a claim, whether the run is in the paper's; "" where claims.yaml names none. ``seconds``: of the table's
+    stage in this run, None if unknown. ``table``: of a claim those of its parts, joined by commas.
     """
 
     claim: str
@@ -27,6 +28,8 @@ class Line(Part):
     low: float | None
     high: float | None
     sesoi: float | None
+    direction: Literal["up", "down", ""]
+    paper_size: float | None
     p: float | None
     p_holm: float | None
     verdict: Verdict

@@ -11,7 +11,7 @@ from polya_midtrain.errors import UserError
 from polya_midtrain.figures.words import Index, Words
 from polya_midtrain.page import vector
 from polya_midtrain.runtime.stage import by_stage, read_seconds
-from polya_midtrain.tables.registry import TABLES
+from polya_midtrain.tables.registry import LEDGER_FIGURES, TABLES
 from polya_midtrain.tables.shared.render import Page
 
 INDEX = paths.FIGURES / "figures.json"
@@ -51,6 +51,12 @@ def sections() -> list[Section]:
         figures = [_figure(one, words[one]) for one in sorted(table.figures) if one in words]
         found.append(Section(name, page, figures, packed, max(content.count(b"\n") - 1, 0)))
     return found
+
+
+def ledger_figures() -> list[Figure]:
+    """The figures of the ledger that this run has."""
+    words = Index.read(INDEX).root
+    return [_figure(name, words[name]) for name in LEDGER_FIGURES if name in words]
 
 
 def seconds() -> dict[str, float]:

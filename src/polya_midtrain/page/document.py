@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from polya_midtrain.ledger.lines import Ledger
-from polya_midtrain.page import content
+from polya_midtrain.page import content, studied
 from polya_midtrain.params import Evaluate
 from polya_midtrain.tables.registry import TABLES
 
@@ -17,6 +18,7 @@ HERE = Path(__file__).parent
 TEMPLATE = "page.html.j2"
 VERDICTS = {"replicated": "✓", "not replicated": "✗", "inconclusive": "?", "not tested": "–"}
 VERDICTS |= {"holds": "✓", "does not hold": "✗", "open": "?"}  # of parts that decide no claim
+PROSE = 60  # letters; no number with its interval has as many
 LONG = 24  # rows; a longer table is folded away until it is asked for
 
 
@@ -27,14 +29,16 @@ def html(profile: str, evaluate: Evaluate, settings: Mapping[str, Any]) -> str:
     environment = Environment(
         loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters["duration"] = content.duration
+    environment.filters |= {"duration": content.duration, "kept": kept}
     return environment.get_template(TEMPLATE).render(
         profile=profile,
         evaluate=evaluate,
         blocks=settings,
         ledger=Ledger.read(content.LEDGER),
         verdicts=VERDICTS,
+        studied=studied,
         tables=TABLES,
+        ledger_figures=content.ledger_figures(),
         sections=content.sections(),
         long=LONG,
         times=content.seconds(),
@@ -42,6 +46,13 @@ def html(profile: str, evaluate: Evaluate, settings: Mapping[str, Any]) -> str:
         css=(HERE / "page.css").read_text(encoding="utf-8"),
         js=(HERE / "page.js").read_text(encoding="utf-8"),
     )
+
+
+def kept(cell: str) -> str:
+    """A cell that breaks before a bracket and nowhere else, so that a table of intervals fits the page; prose does."""
+    if len(cell) > PROSE:
+        return cell
+    return re.sub(r" (?![\[(])", "\N{NO-BREAK SPACE}", cell)
 
 
 def flat(value: Any, name: str = "") -> list[tuple[str, str]]:

@@ -27,4 +27,5 @@ TABLES = {
     "modes": Table(paths.MODES, ("modes",)),
     "map": Table(paths.MODES, ("map",)),
 }
-FIGURES = tuple(name for table in TABLES.values() for name in table.figures)
+LEDGER_FIGURES = ("claims",)  # of the ledger
+FIGURES = (*LEDGER_FIGURES, *(name for table in TABLES.values() for name in table.figures))

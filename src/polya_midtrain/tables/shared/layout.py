@@ -40,9 +40,21 @@ def page(title: str, rows: Sequence[Row], study: Scores, params: Params) -> Page
     """The page of one phase's rows: means, benchmarks, differences to vanilla, seeds."""
     index = Index(rows, params.tables.beside)
     averages = [means(index), *(subset_mean(index, name) for name in index.means)]
-    grids = [*averages, benchmarks(index), *differences(index), seeds(index)]
+    grids = [glance(index), *averages, benchmarks(index), *differences(index), seeds(index)]
     told = [*notes(index, study, params.profile), paper_note(index, params)]
     return Page(title=title, grids=grids, notes=told)
+
+
+def glance(index: Index) -> Grid:
+    """What is asked first: pass@k of each arm at both ends of k, and how far from vanilla it ends at the largest."""
+    k = index.ends[-1]
+    rows = []
+    for arm in index.arms:
+        last = index.get(PASS, arm=arm, benchmark=MEAN, k=k)
+        other = [cells.difference(last), cells.p_value(last)] if arm != REFERENCE else ["-", "-"]
+        rows.append([arm, *index.scores(index.ends, arm=arm, benchmark=MEAN), *other])
+    header = ["arm", *(f"pass@{k}" for k in index.ends), f"less {REFERENCE}: pass@{k}", "p"]
+    return Grid(caption="At a glance, mean over benchmarks", header=header, rows=rows)
 
 
 def means(index: Index) -> Grid:

@@ -64,7 +64,7 @@ def works(params: Params, facts: Facts) -> list[Work]:
         Work("compose", samples=float(chains)),
         Work("diversity"),
         *(Work("tables", table) for table in TABLES),
-        *(Work(stage) for stage in ("figures", "claims", "page")),
+        *(Work(stage) for stage in ("claims", "figures", "page")),
     ]
 
 
