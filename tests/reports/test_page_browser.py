@@ -188,7 +188,8 @@ def test_a_narrow_screen_never_scrolls_sideways_but_its_tables_do(page: Any, wid
     )
     assert wide == []
     scroll = (
-        "const box = document.querySelector('#main table').parentElement; box.scrollLeft = 90; return box.scrollLeft"
+        "const box = [...document.querySelectorAll('.scroll:has(.sortable)')]"
+        ".find(b => b.scrollWidth > b.clientWidth + 90); box.scrollLeft = 90; return box.scrollLeft"
     )
     assert page.execute_script(scroll) == 90
     boxes = "return [...document.querySelectorAll('.scroll')]"
@@ -198,9 +199,21 @@ def test_a_narrow_screen_never_scrolls_sideways_but_its_tables_do(page: Any, wid
         assert scrolls == stop  # only what scrolls is a stop for the tab key
 
 
+def test_on_a_common_screen_every_table_fits(page: Any) -> None:
+    resize(page, 1280)
+    page.execute_script("document.querySelectorAll('details').forEach(one => { one.open = true; })")
+    wide = page.execute_script(
+        "return [...document.querySelectorAll('.scroll:has(table)')].filter(b => b.scrollWidth > b.clientWidth + 1)"
+        ".map(b => [b.querySelector('caption').innerText, b.scrollWidth])"
+    )
+    assert wide == []
+
+
 def test_on_a_phone_the_ledger_needs_no_scrolling_at_all(page: Any) -> None:
     resize(page, PHONE)
-    boxes = "return [...document.querySelectorAll('#ledger .scroll')].map(b => b.scrollWidth - b.clientWidth)"
+    boxes = (
+        "return [...document.querySelectorAll('#ledger .scroll:not(.drawing)')].map(b => b.scrollWidth - b.clientWidth)"
+    )
     assert page.execute_script(boxes) == [0, 0]
     roles = [
         node.get("role", {}).get("value") for node in page.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
