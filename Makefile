@@ -146,6 +146,7 @@ bench-gpu: setup ## Measure on this host's GPU beside transformers, trl and vLLM
 
 ui: setup ## Look at the runs in a browser (MLflow, on this machine only)
 	@polya sync
+	@echo "The runs: http://$${UI_HOST:-127.0.0.1}:$${PORT:-5000}/?workflowType=machine_learning"
 	@MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow ui --workers 1 --host $${UI_HOST:-127.0.0.1} --port $${PORT:-5000} \
 		--backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}"
 

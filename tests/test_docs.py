@@ -18,6 +18,7 @@ from polya_midtrain import cli
 from polya_midtrain.params import Arm, FolderModel, HubBase, Params, QuestionSet
 from polya_midtrain.tables import read
 from polya_midtrain.tables.row import MEAN, PASS
+from polya_midtrain.tables.shared import paper_values
 from polya_midtrain.training import hosts
 from polya_midtrain.world import families, problems, traces
 
@@ -82,6 +83,20 @@ def test_the_picture_of_the_method_names_its_stages_in_light_and_dark() -> None:
     stages = set(yaml.safe_load(text("dvc.yaml"))["stages"]) - {"code", "prompts"}  # they look after it
     assert sorted(named) == sorted([*stages, "evaluate"])  # before RL and after
     assert "prefers-color-scheme: dark" in picture
+
+
+def test_the_page_of_sources_has_every_value_of_the_paper_with_its_mark() -> None:
+    page = text("docs/sources.md")
+    found = {}
+    for what, values, mark in re.findall(r"^\| (.+?) \| (.+?) \| (\[[ARI]\][^|]*) \|", page, re.MULTILINE):
+        found |= dict.fromkeys(re.findall(r"0\.\d{4}\b|\b\d\d\.\d\d\b", values), mark)
+        assert what
+    values = [*paper_values.PASS_AT_K.values(), *paper_values.BEST_AFTER_RL.values()]
+    values += [value for known in paper_values.TRANSFER.values() for value in known.values()]
+    assert {f"{value.value:.4f}": f"[{value.source}]" for value in values} | {"13.81": "[A]", "10.95": "[A]"} == found
+    for part in re.findall(r'paper: \{value: "?(.+?)"?, source', text("claims.yaml")):
+        for number in re.findall(r"0\.\d+|\d+\.\d+", part):
+            assert number in page
 
 
 def test_the_settings_table_has_the_values_of_profile_tiny() -> None:

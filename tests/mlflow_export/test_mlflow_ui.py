@@ -168,6 +168,12 @@ def test_the_run_table_is_filtered_by_arm(server: str, browser: Any) -> None:
     assert "vanilla" not in text
 
 
+def test_the_address_that_make_ui_prints_leads_to_the_runs(server: str, browser: Any) -> None:
+    printed = [line for line in (ROOT / "Makefile").read_text().splitlines() if "The runs: http" in line]
+    query = printed[0].rpartition("/")[2].rstrip('"')
+    opened(browser, f"{server}/{query}", "Machine learning", mlflow_store.EXPERIMENT)
+
+
 def test_vanilla_and_n4_are_compared(server: str, browser: Any) -> None:
     client, runs = mlflow_store.connect(), policies()
     number = mlflow_store.experiment(client)
