@@ -146,9 +146,14 @@ bench-gpu: setup ## Measure on this host's GPU beside transformers, trl and vLLM
 
 ui: setup ## Look at the runs in a browser (MLflow, on this machine only)
 	@polya sync
-	@echo "The runs: http://$${UI_HOST:-127.0.0.1}:$${PORT:-5000}/?workflowType=machine_learning"
+	@# Without these words MLflow opens its view of traces, of which there are none. The filter: policies after RL.
+	@number=$$(python -c 'from polya_midtrain.runtime import mlflow_store as store; print(store.experiment(store.connect()))') && \
+		echo "The policies: http://$${UI_HOST:-127.0.0.1}:$${PORT:-5000}/#/experiments/$$number/$(POLICIES)"
 	@MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow ui --workers 1 --host $${UI_HOST:-127.0.0.1} --port $${PORT:-5000} \
 		--backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}"
+
+# What follows the number of the experiment in an address of MLflow's.
+ui: POLICIES := runs?workflowType=machine_learning&searchFilter=tags.stage%3D%27evaluate%27%20and%20tags.phase%3D%27after%27
 
 mlflow-sync: setup ## Bring the MLflow store to the pipeline's outputs (a lost one is made again)
 	@polya sync

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -168,10 +169,13 @@ def test_the_run_table_is_filtered_by_arm(server: str, browser: Any) -> None:
     assert "vanilla" not in text
 
 
-def test_the_address_that_make_ui_prints_leads_to_the_runs(server: str, browser: Any) -> None:
-    printed = [line for line in (ROOT / "Makefile").read_text().splitlines() if "The runs: http" in line]
-    query = printed[0].rpartition("/")[2].rstrip('"')
-    opened(browser, f"{server}/{query}", "Machine learning", mlflow_store.EXPERIMENT)
+def test_the_address_that_make_ui_prints_shows_the_policies(server: str, browser: Any) -> None:
+    number = mlflow_store.experiment(mlflow_store.connect())
+    (path,) = re.findall(r"^ui: POLICIES := (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    text = opened(
+        browser, f"{server}/#/experiments/{number}/{path}", "matching runs", "n4 after RL", "vanilla after RL"
+    )
+    assert "before RL" not in text
 
 
 def test_vanilla_and_n4_are_compared(server: str, browser: Any) -> None:
