@@ -21,12 +21,20 @@ SAYS = '#!/bin/sh\necho "$(basename "$0") $*" >> said\n'
 FAILS = SAYS + 'test "$1" != repro || exit 3\n'
 WAITS = SAYS + 'test "$1" != repro || while ! test -e go; do sleep 0.05; done\n'
 REMOTE = SAYS + 'test "$1" != config || echo store\n'
+ELSEWHERE = """
+from polya_midtrain.runtime import repro
+from polya_midtrain.start import main
+
+repro.DVC = ("dvc",)
+raise SystemExit(main())
+"""
 
 
 @pytest.fixture(autouse=True)
 def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr(repro, "DVC", ("dvc",))
     program("polya", SAYS)
 
 
@@ -70,7 +78,7 @@ def test_a_lock_that_a_kill_cut_short_is_restored_before_dvc_starts(capsys: pyte
 
 def test_a_second_run_says_in_one_line_that_another_is_at_work(capsys: pytest.CaptureFixture[str]) -> None:
     program("dvc", WAITS)
-    command = [sys.executable, "-c", "from polya_midtrain.start import main; raise SystemExit(main())", "repro"]
+    command = [sys.executable, "-c", ELSEWHERE, "repro"]
     first = subprocess.Popen(command, env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)})
     try:
         wait_for("dvc repro")
@@ -87,7 +95,7 @@ def test_a_second_run_says_in_one_line_that_another_is_at_work(capsys: pytest.Ca
 
 def test_a_run_whose_head_is_killed_ends(tmp_path: Path) -> None:
     program("dvc", SAYS + 'test "$1" != repro || { echo $$ > pid; exec sleep 600; }\n')
-    command = [sys.executable, "-c", "from polya_midtrain.start import main; raise SystemExit(main())", "repro"]
+    command = [sys.executable, "-c", ELSEWHERE, "repro"]
     first = subprocess.Popen(command, env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)})
     wait_for("dvc repro")
     while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text().strip():

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from threading import Thread
 from typing import IO
 
@@ -14,6 +16,7 @@ from polya_midtrain.errors import UserError
 from polya_midtrain.runtime import lock, parent, scratch
 
 RUN = "run"  # the lock's name
+DVC = (sys.executable, str(Path(__file__).with_name("dvc")))  # `runtime.dvc`
 LAST_WORDS = 1.0  # seconds to read what DVC has said, once it has ended
 BUSY = "another `make repro` or `make arm` is at work in this folder; wait for its end, or stop it"
 
@@ -34,7 +37,7 @@ def repro(targets: Sequence[str], say: Say, hear: Say) -> int:
             say(said)
         asked = subprocess.run(["dvc", "config", "core.remote"], capture_output=True, text=True, check=False)
         pull = ["--pull"] if asked.stdout.strip() else []
-        dvc = _start("dvc", "repro", *pull, *targets, stdout=subprocess.PIPE)
+        dvc = _start(*DVC, "repro", *pull, *targets, stdout=subprocess.PIPE)
         told = Thread(target=_pass_on, args=(dvc.stdout, hear), daemon=True)
         told.start()
         try:
