@@ -1,8 +1,8 @@
 """`dvc` as `make repro` runs it: itself, but that dvc.lock is read and written by the C half of its YAML library.
 
 DVC reads dvc.lock anew and writes it after every stage, by a parser in Python that keeps comments, of which a lock has
-none: nineteen parts of twenty of all that DVC does in a run. The meaning is the same, and the bytes are, but for settings
-that are null and rare characters.
+none: nineteen parts of twenty of all that DVC does in a run. The meaning is the same, and so are the bytes, but for
+settings that are null and rare characters.
 """
 
 from __future__ import annotations
