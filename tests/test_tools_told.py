@@ -42,7 +42,7 @@ class Run:
     def __init__(self) -> None:
         self.lines: list[str] = []
         self.now = 0.0
-        heard = told.Told(self.lines.append, lambda: EXPECTED, self.clock)
+        heard = told.Told(self.lines.append, EXPECTED, self.clock)
         self.status = repro.repro([], self.lines.append, heard.hear)
         heard.end(self.status)
 

@@ -93,7 +93,7 @@ def repro(
     from polya_midtrain.runtime import repro as runs
     from polya_midtrain.tools import told
 
-    heard = told.Told(typer.echo, told.expected)
+    heard = told.Told(typer.echo, told.expected())  # at once: DVC removes a stage's last seconds before it runs
     status = runs.repro(targets or [], typer.echo, heard.hear)
     if not targets:
         heard.end(status)

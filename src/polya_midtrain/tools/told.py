@@ -7,7 +7,6 @@ import textwrap
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from functools import cache
 from pathlib import Path
 
 from polya_midtrain import params as settings
@@ -30,16 +29,16 @@ WIDTH = 100
 
 
 class Told:
-    """Hears the lines of `dvc repro`. ``expected`` gives seconds by stage, as far as they are known."""
+    """Hears the lines of `dvc repro`. ``expected``: seconds by stage, as far as they are known."""
 
     def __init__(
         self,
         say: Callable[[str], None],
-        expected: Callable[[], Mapping[str, float]],
+        expected: Mapping[str, float],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.say, self.clock = say, clock
-        self.expected = cache(expected)
+        self.expected = expected
         self.begun = clock()
         self.labels = labels()
         self.ran: list[str] = []
@@ -60,7 +59,7 @@ class Told:
 
     def _left(self) -> str:
         """An upper bound in words: of the stages to come some may turn out to be as they were."""
-        known = self.expected()
+        known = self.expected
         to_come = [label for label in self.labels if label not in self.stood and label not in self.ran]
         if not all(label in known for label in to_come):
             return ""
