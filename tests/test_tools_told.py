@@ -10,7 +10,7 @@ import pytest
 from polya_midtrain import paths
 from polya_midtrain.errors import UserError
 from polya_midtrain.runtime import repro
-from polya_midtrain.tools import told
+from polya_midtrain.tools import status, told
 
 ROOT = Path(__file__).resolve().parents[1]
 PIPELINE = """
@@ -74,6 +74,17 @@ def test_what_stands_is_counted_and_said_by_no_line(project: Path) -> None:
     assert again[-1].startswith("\n5 stages: 2 run, 3 as they were, in ")
     (last,) = Run().lines
     assert last.startswith("\n5 stages: 0 run, 5 as they were, in ")
+
+
+def test_status_says_what_would_run_and_what_comes_of_it(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(told, "expected", lambda: EXPECTED)
+    assert status.status() == ["4 of 4 stages would run in at most 1:40:", "  code, rl x 2, tables@main"]
+    Run()
+    assert status.status() == ["All 4 stages are as dvc.lock says: `make repro` has nothing to do."]
+    (project / "rl-a").write_text("edited")
+    assert status.status() == ["2 of 4 stages would run in at most 1:00:", "  rl@a, tables@main"]
+    (project / "params.yaml").write_text("arms: {a: {}, b: {}, c: {}}\n")
+    assert status.status() == ["3 of 5 stages would run:", "  rl x 2, tables@main"]  # nobody knows how long rl@c takes
 
 
 def test_where_it_stopped_is_the_last_line(project: Path) -> None:

@@ -101,6 +101,18 @@ def repro(
 
 
 @app.command()
+def status() -> None:
+    """Say which stages would run, and how long they would take.
+
+    By the seconds of the run here, or as `polya plan` counts them. Nothing is changed.
+    """
+    from polya_midtrain.tools import status as asked
+
+    for line in asked.status():
+        typer.echo(line)
+
+
+@app.command()
 def profile(
     name: Annotated[str, typer.Argument(help="The name of a file in profiles/, without .yaml.")],
 ) -> None:

@@ -49,6 +49,7 @@ IN_A_CLONE = [
     "polya check",
     "polya sync",
     "dvc status",
+    "polya status",
     "dvc metrics show",
     "dvc plots show",
     *(f"polya stage tables --table {name}" for name in TABLES),
@@ -191,6 +192,7 @@ def test_the_commands_of_a_reader(repository: Callable[..., Path], run: Run, com
     assert "make repro" in said["make"]
     assert "no difference" in said["make compare"]
     assert "runs added" in said["make mlflow-sync"]
+    assert re.match(r"\d+ of \d+ stages would run in at most [\d:]+:\n  questions, base, ", said["polya status"])
     assert "up to date" in said["polya readme"]
     assert "evaluate@n4" in said["dvc metrics show"]
     # What was made again is what was committed; `git checkout` has nothing to bring back but the settings.
