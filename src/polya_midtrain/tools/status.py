@@ -13,8 +13,8 @@ WIDTH = 100
 
 
 def status() -> list[str]:
-    """Lines for a reader. A stage would run if its inputs, settings or outputs are not as dvc.lock says, or if one before
-    it would run: at most, since that one may come to the same again."""
+    """Lines for a reader. A stage would run if its inputs, settings or outputs are not as dvc.lock says, or if one
+    before it would run: at most, since that one may come to the same again."""
     run, count = stale()
     if not run:
         return [f"All {count} stages are as dvc.lock says: `make repro` has nothing to do."]
