@@ -8,7 +8,7 @@ import re
 import shlex
 import subprocess
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
@@ -16,6 +16,7 @@ from pydantic import TypeAdapter
 
 from polya_midtrain import cli
 from polya_midtrain.params import Arm, FolderModel, HubBase, Params, QuestionSet
+from polya_midtrain.params.questions import FileSet
 from polya_midtrain.tables import read
 from polya_midtrain.tables.row import MEAN, PASS
 from polya_midtrain.tables.shared import paper_values
@@ -97,6 +98,18 @@ def test_the_page_of_sources_has_every_value_of_the_paper_with_its_mark() -> Non
     for part in re.findall(r'paper: \{value: "?(.+?)"?, source', text("claims.yaml")):
         for number in re.findall(r"0\.\d+|\d+\.\d+", part):
             assert number in page
+
+
+def test_every_public_set_and_model_has_its_licence() -> None:
+    page = text("docs/licences.md")
+    sources = get_args(FileSet.model_fields["source"].annotation)
+    assert {
+        name for row in re.findall(r"^\| (`[a-z].*?`) \|", page, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)
+    } == {*sources}
+    for profile in sorted((ROOT / "profiles").glob("*.yaml")):
+        for found in re.findall(r"^ +(?:id|package): (\S+)", profile.read_text(encoding="utf-8"), re.MULTILINE):
+            row = next(line for line in page.splitlines() if f"`{found}`" in line)
+            assert profile.stem in row, (found, profile.stem)
 
 
 def test_the_settings_table_has_the_values_of_profile_tiny() -> None:
