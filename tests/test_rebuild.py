@@ -37,8 +37,8 @@ def run(committed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         for name in TABLES:
             tables.run(settings, name)
         write_metrics("tables@main", {"seconds": 4321})  # which no other run takes
-        figures.run(settings)
         claims.run(settings)
+        figures.run(settings)
         page.run(settings)
     return folder
 

@@ -30,9 +30,14 @@ def of(arm: str) -> set[str]:
 
 
 def stages(said: str) -> tuple[set[str], set[str]]:
-    """The stages that ran, and those that came out of the run cache."""
-    restored = re.findall(r"^\[\d+/\d+\] (\S+): taken from an earlier run$", said, re.MULTILINE)
-    return set(re.findall(r"^\[\d+/\d+.*\] (\S+)$", said, re.MULTILINE)), set(restored)
+    """The stages that ran, and those that came out of the run cache, as `make repro` or DVC itself says it."""
+    restored = r"^\[\d+/\d+\] (\S+): taken from an earlier run$|^Stage '(\S+)' is cached - skipping run"
+    ran = r"^\[\d+/\d+.*\] (\S+)$|^Running stage '(\S+)':"
+
+    def named(pattern: str) -> set[str]:
+        return {one or other for one, other in re.findall(pattern, said, re.MULTILINE)}
+
+    return named(ran), named(restored)
 
 
 @pytest.mark.slow

@@ -29,7 +29,7 @@ def rebuild(name: str) -> int:
     steps: list[Callable[[settings.Params], None]] = [partial(tables.run, table=table) for table in TABLES]
     with contextlib.chdir(folder):
         params = settings.load()
-        for step in (*steps, figures.run, claims.run, page.run):
+        for step in (*steps, claims.run, figures.run, page.run):
             # Ledger and page name the seconds of the stages, which are those of the kept run.
             shutil.copytree(spent, paths.METRICS, dirs_exist_ok=True)
             step(params)
