@@ -12,7 +12,6 @@ from polya_midtrain.errors import UserError
 from polya_midtrain.runtime import repro
 from polya_midtrain.tools import status, told
 
-ROOT = Path(__file__).resolve().parents[1]
 PIPELINE = """
 stages:
   code: {cmd: "echo a program says this > made; cat made", outs: [made]}
@@ -110,7 +109,6 @@ def test_seconds_are_known_of_every_stage_of_the_committed_profile(
 ) -> None:
     monkeypatch.chdir(committed)
     assert told.expected().keys() == set(told.labels())
-    monkeypatch.chdir(ROOT)
 
 
 def test_a_folder_without_settings_has_no_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

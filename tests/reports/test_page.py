@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 from polya_midtrain import paths
 from polya_midtrain.errors import UserError
+from polya_midtrain.figures.claims import LEDGER
 from polya_midtrain.page import content, document, studied, vector
 from polya_midtrain.params import Params
 from polya_midtrain.stages import figures, page, tables
@@ -362,8 +363,8 @@ def test_a_missing_or_foreign_file_is_one_line_and_the_earlier_page_stays(
 
 
 def test_a_verdict_that_there_is_not_is_refused_with_its_line(copy: Params) -> None:
-    text = content.LEDGER.read_text(encoding="utf-8")
-    content.LEDGER.write_text(text.replace('"inconclusive"', '"perhaps"', 1), encoding="utf-8")
+    text = LEDGER.read_text(encoding="utf-8")
+    LEDGER.write_text(text.replace('"inconclusive"', '"perhaps"', 1), encoding="utf-8")
     with pytest.raises(UserError, match=r"reports/claims\.json:5: lines\.3\.verdict: Input should be 'replicated', "):
         page.run(copy)
 

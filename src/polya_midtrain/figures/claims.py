@@ -24,7 +24,11 @@ def draw(params: Params) -> Drawing | None:
     claims = Ledger.read(LEDGER)
     statements = {claim.claim: claim.statement for claim in claims.claims}
     parts = [line for line in claims.lines if line.role == "primary"]
-    tested = {place: line for place, line in enumerate(parts) if line.verdict in LOOKS and line.ours is not None}
+    tested = {
+        place: line
+        for place, line in enumerate(parts)
+        if line.verdict in LOOKS and line.ours is not None and line.sesoi
+    }
     if not tested:
         return None
     figure, (axes,) = panels(1, 1, 0.9 + 0.46 * len(parts))
@@ -43,7 +47,7 @@ def draw(params: Params) -> Drawing | None:
                     value, place, look.marker, color=look.colour, markerfacecolor=face, markersize=6, label=verdict
                 )
     for place, line in tested.items():
-        if line.paper_size is not None and line.sesoi:
+        if line.paper_size is not None and line.sesoi is not None:
             paper_mark(axes, min(line.paper_size / line.sesoi, MOST), place)
     for place, line in enumerate(parts):
         if place not in tested:
@@ -68,8 +72,9 @@ def draw(params: Params) -> Drawing | None:
 
 def _ends(line: Line) -> tuple[float, float, float]:
     """Low end, effect and high end in smallest effects of interest, the claimed direction being positive."""
-    scale = (line.sesoi or 1.0) * (-1.0 if line.direction == "down" else 1.0)
-    value = line.ours or 0.0
+    assert line.sesoi is not None  # nosec B101 # of a part that was tested both are there
+    assert line.ours is not None  # nosec B101
+    scale, value = line.sesoi * (-1.0 if line.direction == "down" else 1.0), line.ours
     ends = [(value if end is None else end) / scale for end in (line.low, line.high)]
     return min(ends), value / scale, max(ends)
 

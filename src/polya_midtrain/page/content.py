@@ -15,7 +15,6 @@ from polya_midtrain.tables.registry import LEDGER_FIGURES, TABLES
 from polya_midtrain.tables.shared.render import Page
 
 INDEX = paths.FIGURES / "figures.json"
-LEDGER = paths.CLAIMS_REPORT.with_suffix(".json")
 
 
 class Figure(NamedTuple):

@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from polya_midtrain.figures.claims import LEDGER
 from polya_midtrain.ledger.lines import Ledger
 from polya_midtrain.page import content, studied
 from polya_midtrain.params import Evaluate
@@ -34,7 +35,7 @@ def html(profile: str, evaluate: Evaluate, settings: Mapping[str, Any]) -> str:
         profile=profile,
         evaluate=evaluate,
         blocks=settings,
-        ledger=Ledger.read(content.LEDGER),
+        ledger=Ledger.read(LEDGER),
         verdicts=VERDICTS,
         studied=studied,
         tables=TABLES,

@@ -12,6 +12,7 @@ from pathlib import Path
 from polya_midtrain import params as settings
 from polya_midtrain import paths
 from polya_midtrain.errors import UserError
+from polya_midtrain.figures.claims import LEDGER
 from polya_midtrain.ledger.lines import Ledger
 from polya_midtrain.params import yamlfile
 from polya_midtrain.runtime import guard
@@ -114,7 +115,7 @@ def expected() -> dict[str, float]:
 
 def verdicts() -> list[str]:
     """The ledger, a line a claim."""
-    claims = Ledger.read(paths.CLAIMS_REPORT.with_suffix(".json")).claims
+    claims = Ledger.read(LEDGER).claims
     wide = max((len(one.verdict) for one in claims), default=0)
     room = WIDTH - wide - max((len(one.claim) for one in claims), default=0) - 3
     return [
